@@ -1,0 +1,2 @@
+//! The `quiver-sim` command.
+fn main() {}

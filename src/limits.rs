@@ -1,0 +1,28 @@
+//! Every bound of the engine, with its unit. Each is enforced on the way in.
+
+/// The unit of checksum, sealing and I/O of every file but the log.
+pub const PAGE_SIZE_BYTES: usize = 16 * 1024;
+
+/// What a disk writes whole or not at all, on the media that the promises are made for.
+pub const SECTOR_SIZE_BYTES: usize = 512;
+
+/// The longest external id, in bytes of UTF-8. The shortest is one byte.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 1024;
+
+/// The longest collection name, in bytes.
+pub const COLLECTION_NAME_BYTES_MAX: usize = 255;
+
+/// The largest dimension of a vector. The smallest is 1.
+pub const DIMENSION_MAX: u32 = 65_536;
+
+/// The longest payload of one record.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The largest frame that any setting allows: what a reader will allocate for one batch.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The most collections in one store. Each takes a name and a descriptor in every manifest.
+pub const COLLECTIONS_MAX: usize = 65_536;
+
+const _: () = assert!(PAGE_SIZE_BYTES.is_multiple_of(SECTOR_SIZE_BYTES));
+const _: () = assert!(PAYLOAD_BYTES_MAX + 4 * (DIMENSION_MAX as usize) < FRAME_BYTES_MAX);

@@ -1,0 +1,71 @@
+//! Settings: plain data, checked once at open. Components (disk, clock, keys) are [`crate::Env`].
+
+use crate::error::{Error, Result};
+use crate::limits::{FRAME_BYTES_MAX, SECTOR_SIZE_BYTES};
+
+/// The settings of a store. None of them is stored: each open may choose anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The largest batch, in bytes of its frame in the log. Default 16 MiB, at most
+    /// [`FRAME_BYTES_MAX`]. A larger one costs memory for as long as it waits.
+    pub batch_bytes_max: usize,
+    /// The most bytes that one group of waiting batches writes with one sync. Default 4 MiB. A
+    /// larger one lets more writers share a sync and makes each of them wait longer; a batch
+    /// beyond it is written alone.
+    pub group_bytes_max: usize,
+    /// The first step by which a log file is allocated ahead, in bytes: a multiple of 512.
+    /// Default 64 KiB. Steps double up to `log_step_bytes_max`.
+    pub log_step_bytes_min: u64,
+    /// The largest step by which a log file is allocated ahead. Default 4 MiB. A larger one makes
+    /// fewer syncs write file metadata and wastes more space at the end of a log file.
+    pub log_step_bytes_max: u64,
+    /// The bytes of log past which a checkpoint runs by itself. Default 64 MiB. A larger one
+    /// makes recovery read more and checkpoints rarer.
+    pub log_size_bytes_max: u64,
+    /// Whether a directory without a store becomes one. Default true.
+    pub create: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_bytes_max: 16 * 1024 * 1024,
+            group_bytes_max: 4 * 1024 * 1024,
+            log_step_bytes_min: 64 * 1024,
+            log_step_bytes_max: 4 * 1024 * 1024,
+            log_size_bytes_max: 64 * 1024 * 1024,
+            create: true,
+        }
+    }
+}
+
+impl Options {
+    /// Whether the settings make sense together.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming the setting, its value and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let sector = SECTOR_SIZE_BYTES as u64;
+        check("batch_bytes_max", self.batch_bytes_max as u64, 4096, FRAME_BYTES_MAX as u64)?;
+        check("group_bytes_max", self.group_bytes_max as u64, 4096, FRAME_BYTES_MAX as u64)?;
+        check("log_step_bytes_min", self.log_step_bytes_min, sector, self.log_step_bytes_max)?;
+        check("log_step_bytes_max", self.log_step_bytes_max, sector, 1 << 30)?;
+        check("log_size_bytes_max", self.log_size_bytes_max, 4096, 1 << 40)?;
+        for (name, value) in [
+            ("log_step_bytes_min", self.log_step_bytes_min),
+            ("log_step_bytes_max", self.log_step_bytes_max),
+        ] {
+            if !value.is_multiple_of(sector) {
+                return Err(Error::invalid(format!("{name} is {value}, expected a multiple of 512")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(name: &str, value: u64, low: u64, high: u64) -> Result<()> {
+    if (low..=high).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("{name} is {value}, expected {low} to {high}")))
+}

@@ -1,0 +1,1 @@
+//! An in-memory disk for doc examples and unit tests.
