@@ -114,7 +114,9 @@ impl Descriptor {
         let [dtype] = take(&mut bytes, TAG_DTYPE)?;
         let dtype = match dtype {
             1 => Dtype::F32,
-            other => return Err(Error::unsupported(format!("element type {other} of a descriptor"))),
+            other => {
+                return Err(Error::unsupported(format!("element type {other} of a descriptor")));
+            }
         };
         let [metric] = take(&mut bytes, TAG_METRIC)?;
         let metric = match metric {

@@ -1,14 +1,52 @@
-//! Embedded, crash-safe storage engine for vector records.
+//! Embedded, crash-safe storage engine for vector records: an id, a vector, a payload.
+//!
+//! A store is a directory. What a call acknowledged survives power loss; what a crash
+//! interrupted is there whole or not at all. Every access to disk, clock and randomness goes
+//! through one seam, [`vfs`], behind which the simulator of the `quiver-sim` crate puts a disk
+//! that loses, tears and reorders what it may, and checks recovery at every crash point.
+//!
+//! ```
+//! use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+//!
+//! # fn main() -> quiver_store::Result<()> {
+//! let store = Store::open_with(Env::memory(), Options::default())?; // or Store::open(dir)
+//! let schema = Descriptor::new(3, Dtype::F32, DistanceMetric::Cosine);
+//! let id = store.create_collection("articles", schema)?;
+//! store.upsert(id, "a1", &[0.1, 0.2, 0.3], br#"{"title":"On logs"}"#)?;
+//! assert_eq!(store.len(id)?, 1);
+//! store.close()?;
+//! # Ok(())
+//! # }
+//! ```
 
+mod commit_queue;
+mod cursor;
+mod live_set;
+mod record;
+mod request;
+mod segment;
+mod sync;
+mod write_batch;
+
+pub mod codec;
 pub mod descriptor;
 pub mod error;
+pub mod file_names;
 pub mod ids;
 pub mod limits;
+pub mod manifest;
 pub mod options;
+pub mod page;
+pub mod store;
 pub mod vfs;
+pub mod wal;
 
+pub use codec::{PageCodec, PlainCodec};
 pub use descriptor::{Descriptor, DistanceMetric, Dtype};
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{CollectionId, Lsn};
+pub use ids::{CollectionId, Lsn, ManifestVersion};
 pub use options::Options;
+pub use request::{Outcome, Request, Ticket};
+pub use store::{Record, Scan, Stats, Store};
 pub use vfs::Env;
+pub use write_batch::WriteBatch;

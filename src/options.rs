@@ -56,7 +56,9 @@ impl Options {
             ("log_step_bytes_max", self.log_step_bytes_max),
         ] {
             if !value.is_multiple_of(sector) {
-                return Err(Error::invalid(format!("{name} is {value}, expected a multiple of 512")));
+                return Err(Error::invalid(format!(
+                    "{name} is {value}, expected a multiple of 512"
+                )));
             }
         }
         Ok(())

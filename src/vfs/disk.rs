@@ -176,7 +176,7 @@ impl DiskFile {
 
     /// [`File::len`].
     #[track_caller]
-    pub fn len(&self) -> Result<u64> {
+    pub fn len_bytes(&self) -> Result<u64> {
         let site = Location::caller();
         retried(|| self.file.len(site))
             .map_err(|error| Error::io("read the length of", &self.path, error))

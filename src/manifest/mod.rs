@@ -1,0 +1,344 @@
+//! The manifest: which files exist, and what for. What it does not name is an orphan.
+//!
+//! **Invariants**
+//!
+//! - M1. A manifest is written once, under a new version, and made current by a rename.
+//! - M2. Versions and file ids only grow: no name comes back.
+//! - M3. The logs follow one another without a gap; all but the last have an end.
+//! - M4. The encoding is canonical: one manifest has one byte string.
+//!
+//! **A crash leaves** manifests that `CURRENT` does not name; the next process that publishes
+//! removes them.
+//!
+//! **Stored form**: a byte string over pages of type 1. Its plain part can be checked without
+//! keys; its sealed part holds names and descriptors.
+//!
+//! | field | type | meaning and check |
+//! |---|---|---|
+//! | version | u64 | as in the file's name and `CURRENT` |
+//! | store id | 16 bytes | the store's |
+//! | required features | u64 | bits this version must know; none yet |
+//! | sealed LSN | u64 | every operation up to it is in the segments |
+//! | next file id | u64 | above every file id ever given |
+//! | next collection id | u64 | above every collection id ever given |
+//! | plain table count | u32 | 3 |
+//! | tables | | tag u16, entry count u32, entries; in ascending order of tag |
+//! | sealed table count | u32 | 1 |
+//! | tables | | as above |
+//!
+//! | tag | table | entry |
+//! |---|---|---|
+//! | 1 | logs | file id u64, salt 16, base LSN u64, durable LSN u64, has end u8, end LSN u64, end offset u64 |
+//! | 2 | segments | file id u64, collection id u64, salt 16, length u64, rows u64, footer checksum u32 |
+//! | 3 | keys | none yet |
+//! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
+
+pub mod current;
+
+use crate::cursor::{Cursor, len_u32};
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt, StoreId};
+
+/// Tags of the tables. Stored on disk; numbers never change their meaning.
+pub mod tags {
+    /// Log files, oldest first.
+    pub const LOGS: u16 = 1;
+    /// Segments, in ascending order of file id.
+    pub const SEGMENTS: u16 = 2;
+    /// Keys: reserved, always empty.
+    pub const KEYS: u16 = 3;
+    /// Collections, in ascending order of id.
+    pub const COLLECTIONS: u16 = 16;
+}
+
+/// Bytes of one entry of the table of logs.
+pub const LOG_ENTRY_SIZE_BYTES: usize = 57;
+
+/// Bytes of one entry of the table of segments.
+pub const SEGMENT_ENTRY_SIZE_BYTES: usize = 52;
+
+const COLLECTION_ENTRY_BYTES_MIN: usize = 13;
+
+/// Where a log file that takes no more frames ends. Frames behind it are void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// LSN of the last record.
+    pub lsn: Lsn,
+    /// Offset behind the last record's frame.
+    pub offset: u64,
+}
+
+/// A live log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The number in its name.
+    pub file: FileId,
+    /// Its own salt.
+    pub salt: Salt,
+    /// LSN of its first record.
+    pub base: Lsn,
+    /// Highest LSN known durable when the manifest was made.
+    pub durable: Lsn,
+    /// Its end; none for the last.
+    pub end: Option<LogEnd>,
+}
+
+/// A live segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// The number in its name.
+    pub file: FileId,
+    /// Whose rows.
+    pub collection: CollectionId,
+    /// Its own salt.
+    pub salt: Salt,
+    /// Bytes of the file.
+    pub len: u64,
+    /// How many rows.
+    pub rows: u64,
+    /// Checksum of its footer page, which holds those of the others.
+    pub footer: u32,
+}
+
+/// A collection as of the sealed LSN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionEntry {
+    /// Its id.
+    pub id: CollectionId,
+    /// Its name.
+    pub name: String,
+    /// Its schema.
+    pub descriptor: Descriptor,
+}
+
+/// Which files exist, and what for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// One more with each publish.
+    pub version: ManifestVersion,
+    /// The store.
+    pub store: StoreId,
+    /// Every operation up to it is in the segments.
+    pub sealed: Lsn,
+    /// Above every file id ever given.
+    pub next_file: FileId,
+    /// Above every collection id ever given.
+    pub next_collection: CollectionId,
+    /// Live log files, oldest first.
+    pub logs: Vec<LogEntry>,
+    /// Live segments, in ascending order of file id.
+    pub segments: Vec<SegmentEntry>,
+    /// Collections, in ascending order of id.
+    pub collections: Vec<CollectionEntry>,
+}
+
+impl Manifest {
+    /// The manifest of an empty store.
+    pub fn empty(store: StoreId, version: ManifestVersion) -> Self {
+        Self {
+            version,
+            store,
+            sealed: Lsn(0),
+            next_file: FileId(1),
+            next_collection: CollectionId(1),
+            logs: Vec::new(),
+            segments: Vec::new(),
+            collections: Vec::new(),
+        }
+    }
+
+    /// The highest LSN that this manifest states as durable.
+    pub fn durable(&self) -> Lsn {
+        let stated = self.logs.iter().map(|log| {
+            log.durable.max(log.base.previous()).max(log.end.map_or(Lsn(0), |end| end.lsn))
+        });
+        stated.max().unwrap_or_default().max(self.sealed)
+    }
+
+    /// The stored form, before it is cut into pages.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(&self.version.0.to_le_bytes());
+        out.extend_from_slice(&self.store.0);
+        out.extend_from_slice(&0u64.to_le_bytes());
+        out.extend_from_slice(&self.sealed.0.to_le_bytes());
+        out.extend_from_slice(&self.next_file.0.to_le_bytes());
+        out.extend_from_slice(&self.next_collection.0.to_le_bytes());
+        out.extend_from_slice(&3u32.to_le_bytes());
+        put_table(&mut out, tags::LOGS, &self.logs, put_log);
+        put_table(&mut out, tags::SEGMENTS, &self.segments, put_segment);
+        put_table(&mut out, tags::KEYS, &[(); 0], |_, ()| {});
+        out.extend_from_slice(&1u32.to_le_bytes());
+        put_table(&mut out, tags::COLLECTIONS, &self.collections, put_collection);
+        out
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// `Unsupported` for a feature, table or value that this version does not know; `Corrupt`
+    /// for anything that no version writes.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut cursor = Cursor::new(bytes, "manifest");
+        let version = ManifestVersion(cursor.u64()?);
+        let store = StoreId(cursor.array()?);
+        let features = cursor.u64()?;
+        if features != 0 {
+            return Err(Error::unsupported(format!("manifest requires features {features:#x}")));
+        }
+        let sealed = Lsn(cursor.u64()?);
+        let next_file = FileId(cursor.u64()?);
+        let next_collection = CollectionId(cursor.u64()?);
+        expect_count(&mut cursor, 3)?;
+        let logs = table(&mut cursor, tags::LOGS, LOG_ENTRY_SIZE_BYTES, take_log)?;
+        let segments = table(&mut cursor, tags::SEGMENTS, SEGMENT_ENTRY_SIZE_BYTES, take_segment)?;
+        table(&mut cursor, tags::KEYS, 1, |_| -> Result<()> {
+            Err(Error::unsupported("manifest with keys"))
+        })?;
+        expect_count(&mut cursor, 1)?;
+        let collections =
+            table(&mut cursor, tags::COLLECTIONS, COLLECTION_ENTRY_BYTES_MIN, take_collection)?;
+        cursor.finish()?;
+        let manifest = Self {
+            version,
+            store,
+            sealed,
+            next_file,
+            next_collection,
+            logs,
+            segments,
+            collections,
+        };
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Holds the tables against one another (M2, M3).
+    fn check(&self) -> Result<()> {
+        let mut next = None;
+        for (i, log) in self.logs.iter().enumerate() {
+            if log.end.is_none() != (i + 1 == self.logs.len()) {
+                return Err(Error::corrupt("manifest: only the last log has no end"));
+            }
+            let gap = match next {
+                None => log.base.0 == 0 || log.base > self.sealed.next(),
+                Some(next) => log.base != next,
+            };
+            let empty = log.end.is_some_and(|end| end.lsn < log.base);
+            if gap || empty || log.file >= self.next_file || log.base.0 == u64::MAX {
+                return Err(Error::corrupt(format!("manifest: log {} is out of order", log.file)));
+            }
+            next = log.end.map(|end| end.lsn.next());
+        }
+        let ids = self.segments.iter().map(|segment| segment.file);
+        if !ids.clone().is_sorted_by(|a, b| a < b) || ids.max() >= Some(self.next_file) {
+            return Err(Error::corrupt("manifest: segments are out of order"));
+        }
+        let ids = self.collections.iter().map(|collection| collection.id);
+        let known = |id| self.collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+        if !ids.clone().is_sorted_by(|a, b| a < b)
+            || ids.max() >= Some(self.next_collection)
+            || self.collections.first().is_some_and(|entry| entry.id.0 == 0)
+            || !self.segments.iter().all(|segment| known(segment.collection))
+        {
+            return Err(Error::corrupt("manifest: collections are out of order"));
+        }
+        Ok(())
+    }
+}
+
+fn put_table<T>(out: &mut Vec<u8>, tag: u16, entries: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
+    out.extend_from_slice(&tag.to_le_bytes());
+    out.extend_from_slice(&len_u32(entries.len()).to_le_bytes());
+    entries.iter().for_each(|entry| put(out, entry));
+}
+
+fn table<T>(
+    cursor: &mut Cursor<'_>,
+    tag: u16,
+    entry_bytes_min: usize,
+    mut take: impl FnMut(&mut Cursor<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let found = cursor.u16()?;
+    if found != tag {
+        return Err(Error::unsupported(format!("manifest table {found}, expected {tag}")));
+    }
+    let count = cursor.count(entry_bytes_min)?;
+    (0..count).map(|_| take(cursor)).collect()
+}
+
+fn expect_count(cursor: &mut Cursor<'_>, expected: u32) -> Result<()> {
+    let found = cursor.u32()?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!("manifest of {found} tables, expected {expected}")))
+}
+
+fn put_log(out: &mut Vec<u8>, log: &LogEntry) {
+    let end = log.end.unwrap_or(LogEnd { lsn: Lsn(0), offset: 0 });
+    out.extend_from_slice(&log.file.0.to_le_bytes());
+    out.extend_from_slice(&log.salt.0);
+    out.extend_from_slice(&log.base.0.to_le_bytes());
+    out.extend_from_slice(&log.durable.0.to_le_bytes());
+    out.push(u8::from(log.end.is_some()));
+    out.extend_from_slice(&end.lsn.0.to_le_bytes());
+    out.extend_from_slice(&end.offset.to_le_bytes());
+}
+
+fn take_log(cursor: &mut Cursor<'_>) -> Result<LogEntry> {
+    let file = FileId(cursor.u64()?);
+    let salt = Salt(cursor.array()?);
+    let base = Lsn(cursor.u64()?);
+    let durable = Lsn(cursor.u64()?);
+    let has_end = cursor.u8()?;
+    let (lsn, offset) = (Lsn(cursor.u64()?), cursor.u64()?);
+    let end = match has_end {
+        0 if lsn.0 == 0 && offset == 0 => None,
+        1 => Some(LogEnd { lsn, offset }),
+        _ => return Err(Error::corrupt(format!("manifest: end of log {file}"))),
+    };
+    Ok(LogEntry { file, salt, base, durable, end })
+}
+
+fn put_segment(out: &mut Vec<u8>, segment: &SegmentEntry) {
+    out.extend_from_slice(&segment.file.0.to_le_bytes());
+    out.extend_from_slice(&segment.collection.0.to_le_bytes());
+    out.extend_from_slice(&segment.salt.0);
+    out.extend_from_slice(&segment.len.to_le_bytes());
+    out.extend_from_slice(&segment.rows.to_le_bytes());
+    out.extend_from_slice(&segment.footer.to_le_bytes());
+}
+
+fn take_segment(cursor: &mut Cursor<'_>) -> Result<SegmentEntry> {
+    Ok(SegmentEntry {
+        file: FileId(cursor.u64()?),
+        collection: CollectionId(cursor.u64()?),
+        salt: Salt(cursor.array()?),
+        len: cursor.u64()?,
+        rows: cursor.u64()?,
+        footer: cursor.u32()?,
+    })
+}
+
+fn put_collection(out: &mut Vec<u8>, collection: &CollectionEntry) {
+    let descriptor = collection.descriptor.encode();
+    out.extend_from_slice(&collection.id.0.to_le_bytes());
+    out.push(u8::try_from(collection.name.len()).expect("names are bounded by `limits`"));
+    out.extend_from_slice(&len_u32(descriptor.len()).to_le_bytes());
+    out.extend_from_slice(collection.name.as_bytes());
+    out.extend_from_slice(&descriptor);
+}
+
+fn take_collection(cursor: &mut Cursor<'_>) -> Result<CollectionEntry> {
+    let id = CollectionId(cursor.u64()?);
+    let name_len = usize::from(cursor.u8()?);
+    let descriptor_len = cursor.u32()? as usize;
+    let name = cursor.text(name_len)?.to_owned();
+    let descriptor = Descriptor::decode(cursor.bytes(descriptor_len)?)?;
+    Ok(CollectionEntry { id, name, descriptor })
+}
+
+#[cfg(test)]
+mod tests;

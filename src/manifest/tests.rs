@@ -1,0 +1,91 @@
+//! Round trips and refusals of the manifest's stored form.
+
+use super::*;
+use crate::descriptor::{DistanceMetric, Dtype};
+
+fn manifest() -> Manifest {
+    let log = |file, base, end| LogEntry {
+        file: FileId(file),
+        salt: Salt([3; 16]),
+        base: Lsn(base),
+        durable: Lsn(base + 1),
+        end,
+    };
+    Manifest {
+        version: ManifestVersion(12),
+        store: StoreId([1; 16]),
+        sealed: Lsn(40),
+        next_file: FileId(9),
+        next_collection: CollectionId(5),
+        logs: vec![log(6, 41, Some(LogEnd { lsn: Lsn(50), offset: 2048 })), log(8, 51, None)],
+        segments: vec![SegmentEntry {
+            file: FileId(4),
+            collection: CollectionId(3),
+            salt: Salt([4; 16]),
+            len: 32_768,
+            rows: 7,
+            footer: 99,
+        }],
+        collections: vec![CollectionEntry {
+            id: CollectionId(3),
+            name: "points".to_owned(),
+            descriptor: Descriptor::new(4, Dtype::F32, DistanceMetric::L2),
+        }],
+    }
+}
+
+#[test]
+fn manifest_round_trips() {
+    for manifest in [manifest(), Manifest::empty(StoreId([1; 16]), ManifestVersion(1))] {
+        assert_eq!(Manifest::decode(&manifest.encode()).expect("own bytes"), manifest);
+    }
+}
+
+#[test]
+fn entry_sizes_are_those_of_the_table() {
+    let mut bytes = Vec::new();
+    put_log(&mut bytes, &manifest().logs[0]);
+    assert_eq!(bytes.len(), LOG_ENTRY_SIZE_BYTES);
+    bytes.clear();
+    put_segment(&mut bytes, &manifest().segments[0]);
+    assert_eq!(bytes.len(), SEGMENT_ENTRY_SIZE_BYTES);
+}
+
+#[test]
+fn every_cut_is_refused() {
+    let bytes = manifest().encode();
+    for cut in 0..bytes.len() {
+        assert!(Manifest::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn unknown_feature_is_unsupported() {
+    let mut bytes = manifest().encode();
+    bytes[24] = 1;
+    let error = Manifest::decode(&bytes).expect_err("feature bit");
+    assert_eq!(error.kind(), crate::ErrorKind::Unsupported);
+}
+
+#[test]
+fn tables_that_contradict_one_another_are_corrupt() {
+    let refused = |spoil: fn(&mut Manifest), what: &str| {
+        let mut spoiled = manifest();
+        spoil(&mut spoiled);
+        let error = Manifest::decode(&spoiled.encode()).expect_err(what);
+        assert_eq!(error.kind(), crate::ErrorKind::Corrupt, "{what}");
+    };
+    refused(|m| m.logs[1].base = Lsn(52), "a gap between logs");
+    refused(|m| m.logs[0].base = Lsn(42), "a gap behind the segments");
+    refused(|m| m.logs[0].end = None, "two open-ended logs");
+    refused(|m| m.logs[1].end = Some(LogEnd { lsn: Lsn(60), offset: 1 }), "no open-ended log");
+    refused(|m| m.next_file = FileId(8), "a file id that would be given again");
+    refused(|m| m.next_collection = CollectionId(3), "a collection id that would be given again");
+    refused(|m| m.segments[0].collection = CollectionId(2), "a segment of no collection");
+}
+
+#[test]
+fn durable_is_the_highest_statement() {
+    assert_eq!(manifest().durable(), Lsn(52));
+    assert_eq!(Manifest::empty(StoreId([1; 16]), ManifestVersion(1)).durable(), Lsn(0));
+}

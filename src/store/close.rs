@@ -1,0 +1,83 @@
+//! Close and background work.
+
+use std::sync::atomic::Ordering;
+
+use crate::error::Result;
+use crate::store::on_disk::OnDisk;
+use crate::store::{Inner, Store};
+use crate::sync::locked;
+use crate::wal::frame::FrameKind;
+
+impl Store {
+    /// Commits what waits, closes the log and gives the lock back. Every later call of any clone
+    /// answers `Closed`.
+    ///
+    /// *Durability*: all that was acknowledged is durable already. A close saves the next open
+    /// the work of proving the end of the log.
+    ///
+    /// # Errors
+    /// `Io` or `Full` if the closing frame could not be written: the store is closed all the
+    /// same, and nothing is lost. `Closed` if it was closed before.
+    pub fn close(&self) -> Result<()> {
+        self.check_open()?;
+        let inner = &*self.inner;
+        let mut on_disk = locked(&inner.on_disk)?;
+        while inner.drive(&mut on_disk)? > 0 {}
+        self.inner.closed.store(true, Ordering::Release);
+        let closed = inner.state(&mut on_disk, FrameKind::Closing);
+        on_disk.log = None;
+        on_disk.lock = None;
+        closed
+    }
+
+    /// One bounded step of background work; whether there was any to do. Call it when idle.
+    ///
+    /// Today: a checkpoint if the log has outgrown [`crate::Options::log_size_bytes_max`], else a
+    /// proof frame behind records that nothing proves yet, so that damage to them is told apart
+    /// from a crash.
+    ///
+    /// # Errors
+    /// Those of the disk. Nothing that was acknowledged is touched; call it again later.
+    pub fn maintain(&self) -> Result<bool> {
+        self.check_open()?;
+        let inner = &*self.inner;
+        let mut on_disk = locked(&inner.on_disk)?;
+        on_disk.check_latch()?;
+        if inner.log_bytes(&on_disk) > inner.options.log_size_bytes_max {
+            inner.checkpoint(&mut on_disk)?;
+            return Ok(true);
+        }
+        if !on_disk.unproved || on_disk.log.is_none() {
+            return Ok(false);
+        }
+        inner.state(&mut on_disk, FrameKind::Proof)?;
+        Ok(true)
+    }
+}
+
+impl Inner {
+    /// Appends a frame that states the last durable LSN. Only the closing frame is synced: a proof
+    /// that is lost proves nothing and harms nothing.
+    fn state(&self, on_disk: &mut OnDisk, kind: FrameKind) -> Result<()> {
+        let durable = on_disk.log_end.lsn;
+        let Some(log) = &mut on_disk.log else { return Ok(()) };
+        log.prepare_statement(kind, durable, &self.codec)?;
+        let written = log.append().and_then(|()| match kind {
+            FrameKind::Closing => log.sync(),
+            FrameKind::Batch | FrameKind::Proof => Ok(()),
+        });
+        match &written {
+            Ok(()) => on_disk.unproved = false,
+            // The file may hold a torn frame now and takes no more (W3).
+            Err(_) => on_disk.log = None,
+        }
+        written
+    }
+
+    /// Bytes of all live log files, about: what recovery would read.
+    pub(super) fn log_bytes(&self, on_disk: &OnDisk) -> u64 {
+        let ended = on_disk.manifest.logs.iter().filter_map(|log| log.end);
+        ended.map(|end| end.offset).sum::<u64>()
+            + on_disk.log.as_ref().map_or(on_disk.log_end.offset, |log| log.bytes())
+    }
+}

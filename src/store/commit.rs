@@ -1,0 +1,217 @@
+//! Commits a group from the queue: one write, one sync, then everyone is answered.
+//!
+//! | what failed | what the file holds | answer |
+//! |---|---|---|
+//! | making room, sealing | nothing of the group | its own error: not written |
+//! | write or sync, then the tail moved | void frames | success |
+//! | write or sync, and the move too | frames that recovery may find | `Unknown` |
+//! | the move, where no file took frames before | nothing that is named | its own error: not written |
+//! | a publish, from its rename on | one or the other | `Unknown`; later writes get `Latched` |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::commit_queue::{Waiting, Work};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{CollectionId, Lsn};
+use crate::limits::COLLECTIONS_MAX;
+use crate::live_set::LiveSet;
+use crate::manifest::LogEnd;
+use crate::record::Record;
+use crate::request::{Outcome, Ticket};
+use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::tail::{move_tail, records};
+use crate::store::{Inner, Store};
+use crate::sync::{locked, reading, writing};
+use crate::wal::frame::{Batch, Section};
+
+/// A request that takes part in the group's write.
+struct Member {
+    ticket: Ticket,
+    batch: Batch,
+    first: Lsn,
+    outcome: Outcome,
+}
+
+/// Names and collections as they will be after the members before.
+#[derive(Default)]
+struct Overlay {
+    names: BTreeMap<String, Option<CollectionId>>,
+    gone: BTreeSet<CollectionId>,
+    created: usize,
+}
+
+impl Store {
+    /// Commits one group of the requests that wait, with one write and one sync; how many
+    /// requests were answered. Their own errors go to their tickets.
+    ///
+    /// # Errors
+    /// `Closed` after a close; `Latched` if a thread panicked inside the store.
+    pub fn drive(&self) -> Result<usize> {
+        self.check_open()?;
+        let inner = &*self.inner;
+        let mut on_disk = locked(&inner.on_disk)?;
+        let answered = inner.drive(&mut on_disk)?;
+        if answered > 0 && inner.log_bytes(&on_disk) > inner.options.log_size_bytes_max {
+            // The writes are acknowledged; a checkpoint that fails is tried again later.
+            if let Err(error) = inner.checkpoint(&mut on_disk) {
+                tracing::warn!(%error, "a checkpoint by log size failed");
+            }
+        }
+        Ok(answered)
+    }
+}
+
+impl Inner {
+    pub(super) fn tools(&self) -> Tools<'_> {
+        Tools {
+            disk: &self.disk,
+            entropy: &*self.entropy,
+            options: &self.options,
+            codec: &self.codec,
+        }
+    }
+
+    /// Commits one group; how many requests were answered.
+    pub(super) fn drive(&self, on_disk: &mut OnDisk) -> Result<usize> {
+        let group = self.queue.take_group(self.options.group_bytes_max)?;
+        let answered = group.len();
+        if let Err(error) = on_disk.check_latch() {
+            group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
+            return Ok(answered);
+        }
+        let members = {
+            let live = reading(&self.live)?;
+            plan(on_disk, &live, group)
+        };
+        if members.is_empty() {
+            return Ok(answered);
+        }
+        let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
+        match self.make_durable(on_disk, &batches) {
+            Ok(()) => self.make_visible(&members)?,
+            Err(error) => {
+                members.iter().for_each(|member| member.ticket.answer(Err(error.duplicate())));
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Writes a group behind the last durable record; see the table at the top.
+    fn make_durable(&self, on_disk: &mut OnDisk, batches: &[&Batch]) -> Result<()> {
+        let (tools, durable) = (self.tools(), on_disk.log_end.lsn);
+        let Some(log) = &mut on_disk.log else {
+            return move_tail(&tools, on_disk, batches).map_err(|error| match error.kind() {
+                ErrorKind::Latched => unknown(error),
+                _ => error,
+            });
+        };
+        let group = batches.iter().copied();
+        let appended = log.prepare(group, durable.next(), durable, tools.codec)?;
+        if let Err(error) = log.append().and_then(|()| log.sync()) {
+            tracing::warn!(lsn = durable.0, %error, "a log file ends early");
+            on_disk.log = None;
+            return move_tail(&tools, on_disk, batches).map_err(unknown);
+        }
+        let lsn = Lsn(durable.0 + records(batches));
+        on_disk.log_end = LogEnd { lsn, offset: appended.end };
+        on_disk.unproved = true;
+        Ok(())
+    }
+
+    fn make_visible(&self, members: &[Member]) -> Result<()> {
+        let mut live = writing(&self.live)?;
+        for member in members {
+            let hits = live.apply(member.first, &member.batch)?;
+            let outcome = match member.outcome {
+                Outcome::Written { last_lsn, .. } => Outcome::Written { last_lsn, hits },
+                other => other,
+            };
+            member.ticket.answer(Ok(outcome));
+        }
+        Ok(())
+    }
+}
+
+/// Gives LSNs to the requests of a group, in order, and answers those that cannot be.
+fn plan(on_disk: &mut OnDisk, live: &LiveSet, group: Vec<Waiting>) -> Vec<Member> {
+    let mut next = on_disk.log_end.lsn.next();
+    let mut overlay = Overlay::default();
+    let mut members = Vec::with_capacity(group.len());
+    for Waiting { work, ticket } in group {
+        let planned = match work {
+            Work::Write(batch) => plan_write(live, &overlay, next, batch),
+            Work::Create { name, descriptor } => {
+                plan_create(on_disk, live, &mut overlay, next, name, &descriptor.encode())
+            }
+            Work::Drop { name } => plan_drop(live, &mut overlay, next, name),
+        };
+        match planned {
+            Ok(Some((batch, outcome))) => {
+                let first = next;
+                next = Lsn(next.0 + u64::from(batch.records()));
+                members.push(Member { ticket, batch, first, outcome });
+            }
+            Ok(None) => ticket.answer(Ok(Outcome::Dropped { existed: false, lsn: None })),
+            Err(error) => ticket.answer(Err(error)),
+        }
+    }
+    members
+}
+
+type Planned = Result<Option<(Batch, Outcome)>>;
+
+fn plan_write(live: &LiveSet, overlay: &Overlay, next: Lsn, batch: Batch) -> Planned {
+    for section in &batch.sections {
+        live.collection(section.collection)?;
+        if overlay.gone.contains(&section.collection) {
+            let id = section.collection;
+            return Err(Error::not_found(format!("collection {id} is being dropped")));
+        }
+    }
+    let last_lsn = Lsn(next.0 + u64::from(batch.records()) - 1);
+    Ok(Some((batch, Outcome::Written { last_lsn, hits: 0 })))
+}
+
+fn plan_create(
+    on_disk: &mut OnDisk,
+    live: &LiveSet,
+    overlay: &mut Overlay,
+    lsn: Lsn,
+    name: String,
+    descriptor: &[u8],
+) -> Planned {
+    if overlay.names.get(&name).copied().unwrap_or_else(|| live.id(&name)).is_some() {
+        return Err(Error::new(ErrorKind::AlreadyExists, format!("collection {name} exists")));
+    }
+    if live.collections.len() + overlay.created >= COLLECTIONS_MAX {
+        return Err(Error::too_large(format!(
+            "a store holds at most {COLLECTIONS_MAX} collections"
+        )));
+    }
+    let id = on_disk.take_collection();
+    let record = Record::CreateCollection { id, name: &name, descriptor };
+    let batch = catalog_batch(&record);
+    overlay.names.insert(name, Some(id));
+    overlay.created += 1;
+    Ok(Some((batch, Outcome::Created { id, lsn })))
+}
+
+fn plan_drop(live: &LiveSet, overlay: &mut Overlay, lsn: Lsn, name: String) -> Planned {
+    let Some(id) = overlay.names.get(&name).copied().unwrap_or_else(|| live.id(&name)) else {
+        return Ok(None);
+    };
+    let batch = catalog_batch(&Record::DropCollection { id });
+    overlay.names.insert(name, None);
+    overlay.gone.insert(id);
+    Ok(Some((batch, Outcome::Dropped { existed: true, lsn: Some(lsn) })))
+}
+
+fn catalog_batch(record: &Record<'_>) -> Batch {
+    let mut section = Section::new(CollectionId(0));
+    section.push(record);
+    Batch { sections: vec![section] }
+}
+
+fn unknown(error: Error) -> Error {
+    error.reported_as(ErrorKind::Unknown, "the write may or may not survive a reopen")
+}

@@ -1,0 +1,183 @@
+//! Creation of a store, and what may be made into one.
+//!
+//! | what stands in the directory, without `CURRENT` | outcome |
+//! |---|---|
+//! | nothing, or `LOCK` and `lost+found` only | created |
+//! | what an unfinished creation leaves: temporaries, manifests that are torn or empty | created, under new names |
+//! | a log file, a segment, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
+//! | anything else | `InvalidArgument`: no store |
+//!
+//! A creation writes the first manifest and publishes it; it makes no log file, since the first
+//! write does. **A crash leaves** an unfinished creation or an empty store.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::cursor::index;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::FileName;
+use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, StoreId};
+use crate::limits::PAGE_SIZE_BYTES;
+use crate::manifest::{LogEnd, Manifest};
+use crate::page::{PAGE_MAGIC, offsets};
+use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::publish::publish;
+use crate::vfs::{Access, DirEntry, Disk, EntryKind, Lock};
+
+/// What a directory listing says, by name.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) files: BTreeSet<String>,
+    pub(super) has_current: bool,
+    /// Above every file id in a name.
+    pub(super) next_file: FileId,
+    /// Above every manifest version in a name.
+    pub(super) next_version: ManifestVersion,
+    foreign: Option<String>,
+}
+
+impl Listing {
+    /// Sorts the entries of the store's directory.
+    pub(super) fn of(entries: Vec<DirEntry>) -> Self {
+        let mut listing =
+            Self { next_file: FileId(1), next_version: ManifestVersion(1), ..Self::default() };
+        for DirEntry { name, kind } in entries {
+            match FileName::parse(&name).filter(|_| kind == EntryKind::File) {
+                Some(FileName::Lock) => continue,
+                Some(FileName::Current) => {
+                    listing.has_current = true;
+                    continue;
+                }
+                Some(FileName::CurrentTemporary(version) | FileName::Manifest(version)) => {
+                    let next = ManifestVersion(version.0.saturating_add(1));
+                    listing.next_version = listing.next_version.max(next);
+                }
+                Some(FileName::Log(id) | FileName::Segment(id)) => {
+                    listing.next_file = listing.next_file.max(FileId(id.0.saturating_add(1)));
+                }
+                None if name == "lost+found" => continue,
+                None => {
+                    listing.foreign.get_or_insert(name);
+                    continue;
+                }
+            }
+            listing.files.insert(name);
+        }
+        listing
+    }
+
+    /// Refuses a directory in which no store may be created; see the table at the top.
+    ///
+    /// # Errors
+    /// `Corrupt` or `InvalidArgument`, naming the file that stands in the way.
+    pub(super) fn check_creatable(&self, disk: &Disk) -> Result<()> {
+        let dir = disk.root().display();
+        for name in &self.files {
+            let of_a_store = match FileName::parse(name) {
+                Some(FileName::Manifest(_)) => !manifest_is_of_creation(disk, name)?,
+                Some(FileName::CurrentTemporary(_)) => false,
+                _ => true,
+            };
+            if of_a_store {
+                return Err(Error::corrupt(format!(
+                    "{dir}: CURRENT is missing, but {name} is there: restore it from a copy"
+                )));
+            }
+        }
+        if let Some(name) = &self.foreign {
+            return Err(Error::invalid(format!(
+                "{dir} is no store: it holds {name}; choose an empty directory"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a manifest that nothing names may be left by an unfinished creation: torn, or of an
+/// empty store. One that is intact and names files is not.
+fn manifest_is_of_creation(disk: &Disk, name: &str) -> Result<bool> {
+    let file = disk.open(name, Access::Read)?;
+    let len = file.len_bytes()?;
+    if len < PAGE_SIZE_BYTES as u64 {
+        return Ok(true);
+    }
+    if len > PAGE_SIZE_BYTES as u64 {
+        // A creation writes one page.
+        return Ok(false);
+    }
+    let mut page = vec![0; index(len)];
+    file.read_exact_at(&mut page, 0)?;
+    let body_is_intact = {
+        let stored = page[offsets::CHECKSUM..][..4].to_vec();
+        page[offsets::CHECKSUM..][..4].fill(0);
+        page[..4] == PAGE_MAGIC && crc32c::crc32c(&page).to_le_bytes() == stored[..]
+    };
+    if !body_is_intact {
+        return Ok(true);
+    }
+    let used = u32::from_le_bytes([0, 1, 2, 3].map(|i| page[offsets::PAYLOAD_LEN + i])) as usize;
+    let body = &page[crate::page::PAGE_HEADER_SIZE_BYTES..];
+    let manifest = Manifest::decode(body.get(..used).unwrap_or(body))?;
+    Ok(manifest == Manifest::empty(manifest.store, manifest.version))
+}
+
+/// Creates the directory and its missing parents, and makes their names durable.
+///
+/// Parents that were there are synced too: an earlier creation may have died between making one
+/// and syncing it. One that may not be opened is passed over: it was there before us.
+pub(super) fn create_dirs(disk: &Disk) -> Result<()> {
+    create_chain(disk, disk.root())?;
+    let mut child = disk.root();
+    while let Some(parent) = child.parent() {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match disk.sync_dir(parent) {
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::PermissionDenied) => {}
+            other => other?,
+        }
+        if parent == Path::new(".") {
+            break;
+        }
+        child = parent;
+    }
+    Ok(())
+}
+
+fn create_chain(disk: &Disk, path: &Path) -> Result<()> {
+    let made = match disk.create_dir(path) {
+        Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+            let Some(parent) = path.parent() else { return Err(error) };
+            create_chain(disk, parent)?;
+            disk.create_dir(path)
+        }
+        other => other,
+    };
+    match made {
+        Err(error) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => Ok(()),
+        other => other,
+    }
+}
+
+/// Publishes the first manifest of a new store.
+pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<OnDisk> {
+    let store = StoreId(tools.salt()?.0);
+    let mut on_disk = OnDisk {
+        // Version 0 is never on disk: it stands for what was before.
+        manifest: Manifest::empty(store, ManifestVersion(0)),
+        log: None,
+        log_end: LogEnd { lsn: Lsn(0), offset: 0 },
+        unproved: false,
+        orphans: listing.files,
+        latched: None,
+        next_version: listing.next_version,
+        next_file: listing.next_file,
+        next_collection: CollectionId(1),
+        lock: Some(lock),
+    };
+    match publish(tools, &mut on_disk, |_| {}) {
+        Err(error) if error.kind() == ErrorKind::Latched => {
+            // Nobody was told of this store: the next open finds it or starts again.
+            Err(error.reported_as(ErrorKind::Io, "creation is unfinished; open again"))
+        }
+        other => other.map(|()| on_disk),
+    }
+}

@@ -1,0 +1,159 @@
+//! The store: verbs on one directory.
+//!
+//! **Place.** Floor 5, on everything below. One file for each verb.
+//!
+//! **What is where.** [`OnDisk`] is what this process knows of the disk, behind one lock that is
+//! held across I/O by whoever commits or publishes. [`LiveSet`] is what readers see, behind a
+//! lock that is never held across I/O. A commit goes through both in this order.
+//!
+//! **Invariants**
+//!
+//! - T1. A write is visible only after it is durable.
+//! - T2. Every logical change is a frame of the log. Everything else is a publish, which changes
+//!   nothing that a reader sees.
+//! - T3. `publish` is the only caller of `rename`. If it fails from there on, the store is
+//!   latched: reads go on, writes need a reopen.
+//! - T4. A failed write or sync of a log file ends the file at the last durable LSN; what was
+//!   above is written again elsewhere, before anyone is answered.
+//! - T5. A process removes no file of an earlier one before it has itself published.
+
+mod checkpoint;
+mod close;
+mod commit;
+mod create;
+mod on_disk;
+mod publish;
+mod read;
+mod recovery;
+mod tail;
+mod write;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use crate::codec::PlainCodec;
+use crate::commit_queue::CommitQueue;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Lsn, ManifestVersion};
+use crate::live_set::LiveSet;
+use crate::options::Options;
+use crate::sync::{Arc, Mutex, RwLock};
+use crate::vfs::{Disk, Entropy, Env};
+use on_disk::OnDisk;
+
+pub use read::{Record, Scan};
+
+/// An open store. Cheap to clone; all clones are the same store.
+///
+/// One process at a time has a store open, and one `open` in it: a second one gets `Locked`.
+/// Dropping the last clone without [`Store::close`] is safe and costs the next open some work.
+#[derive(Clone)]
+pub struct Store {
+    pub(in crate::store) inner: Arc<Inner>,
+}
+
+pub(in crate::store) struct Inner {
+    disk: Disk,
+    entropy: Arc<dyn Entropy>,
+    options: Options,
+    codec: PlainCodec,
+    queue: CommitQueue,
+    on_disk: Mutex<OnDisk>,
+    live: RwLock<LiveSet>,
+    closed: AtomicBool,
+}
+
+/// Figures of an open store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// LSN of the last visible operation, which is durable.
+    pub last_lsn: Lsn,
+    /// Live log files.
+    pub log_files: u64,
+    /// Bytes written to the log file that takes frames; 0 where none does.
+    pub log_bytes: u64,
+    /// Live segments.
+    pub segments: u64,
+    /// Version of the newest manifest.
+    pub manifest_version: ManifestVersion,
+    /// Rows of all collections.
+    pub rows: u64,
+    /// Names, in the store's directory, of every file that the newest manifest accounts for:
+    /// `CURRENT`, itself, logs and segments.
+    pub files: Vec<String>,
+    /// Files known to belong to no manifest, which the next publish removes.
+    pub orphans: u64,
+    /// Why writes are refused until a reopen, if they are.
+    pub latched: Option<String>,
+}
+
+impl Store {
+    /// Opens the store in a directory of the operating system, or creates it there.
+    ///
+    /// *Durability*: once this returns, what it recovered survives power loss.
+    ///
+    /// # Errors
+    /// `Locked` if it is open already; `Corrupt` if files are missing, changed or none of a
+    /// store's; `InvalidArgument` if the path is a file or a directory of other things; `Full`
+    /// and `Io` from the disk, safe to try again.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let store = quiver_store::Store::open("/var/lib/points")?;
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(Env::os(dir.as_ref()), Options::default())
+    }
+
+    /// Opens a store on any disk, with settings; see [`Store::open`].
+    ///
+    /// # Errors
+    /// As [`Store::open`], and `InvalidArgument` for settings that make no sense.
+    ///
+    /// # Examples
+    /// ```
+    /// use quiver_store::{Env, Options, Store};
+    /// let store = Store::open_with(Env::memory(), Options::default())?;
+    /// assert!(store.collection_names()?.is_empty());
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn open_with(env: Env, options: Options) -> Result<Self> {
+        options.validate()?;
+        let started_us = env.clock.monotonic_us();
+        let opened = recovery::open(&env, &options)?;
+        let elapsed_us = env.clock.monotonic_us().saturating_sub(started_us);
+        tracing::info!(path = %env.dir.display(), lsn = opened.live.last.0, elapsed_us, "open");
+        let inner = Inner {
+            disk: opened.disk,
+            entropy: env.entropy,
+            options,
+            codec: PlainCodec,
+            queue: CommitQueue::default(),
+            on_disk: Mutex::new(opened.on_disk),
+            live: RwLock::new(opened.live),
+            closed: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        self.inner.disk.root()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.inner.closed.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.dir()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! Publish: makes a manifest current. The only caller of `rename`.
+//!
+//! A publish changes no logical state, only which files hold it. It is an edit of the newest
+//! manifest, under the lock of [`OnDisk`]. The caller has written and synced every new file.
+//!
+//! | step | call | a crash before the next step leaves |
+//! |---|---|---|
+//! | 1 | write and sync the manifest | an orphan |
+//! | 2 | write and sync `CURRENT.<version>.tmp` | two orphans |
+//! | 3 | sync the directory | the same, and the new files' names durable |
+//! | 4 | rename to `CURRENT` | the old manifest or the new one, each with all its files |
+//! | 5 | sync the directory | the new one |
+//! | 6 | remove what the new one does not name | orphans |
+//!
+//! Up to step 3 a failure leaves the old manifest current and the publish can be tried again,
+//! under a new version. From step 4 on nobody knows which one a crash would leave, so the store
+//! is latched.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::{CURRENT, FileName};
+use crate::ids::CollectionId;
+use crate::manifest::Manifest;
+use crate::manifest::current::Current;
+use crate::page::{self, PagePlace, PageType};
+use crate::store::on_disk::{OnDisk, Tools, files_of};
+use crate::vfs::Disk;
+
+/// Makes an edited manifest current and removes what it no longer names.
+///
+/// # Errors
+/// `Latched` if it failed from the rename on; any other kind if nothing was published.
+pub(super) fn publish(
+    tools: &Tools<'_>,
+    on_disk: &mut OnDisk,
+    edit: impl FnOnce(&mut Manifest),
+) -> Result<()> {
+    let mut next = on_disk.manifest.clone();
+    edit(&mut next);
+    next.version = on_disk.take_version();
+    next.next_file = on_disk.next_file;
+    next.next_collection = on_disk.next_collection;
+    let manifest_name = FileName::Manifest(next.version).text();
+    let temporary = FileName::CurrentTemporary(next.version).text();
+    let prepared = write_manifest(tools, &next, &manifest_name)
+        .and_then(|current| write_synced(tools.disk, &temporary, &current.encode()))
+        .and_then(|()| tools.disk.sync_dir(tools.disk.root()));
+    if let Err(error) = prepared {
+        discard(tools.disk, on_disk, [temporary, manifest_name]);
+        return Err(error);
+    }
+    let renamed = tools.disk.rename(&temporary, CURRENT);
+    if let Err(error) = renamed.and_then(|()| tools.disk.sync_dir(tools.disk.root())) {
+        tracing::error!(manifest = next.version.0, %error, "latched");
+        on_disk.latched = Some(error.to_string());
+        return Err(error.reported_as(ErrorKind::Latched, "publish failed from its rename on"));
+    }
+    tracing::debug!(manifest = next.version.0, "publish");
+    let previous = std::mem::replace(&mut on_disk.manifest, next);
+    reclaim(tools.disk, on_disk, &previous);
+    Ok(())
+}
+
+/// Removes files of this process that no manifest ever named. What cannot be removed now is left
+/// to the next publish.
+pub(super) fn discard(disk: &Disk, on_disk: &mut OnDisk, names: impl IntoIterator<Item = String>) {
+    for name in names {
+        if let Err(error) = disk.unlink(&name)
+            && error.io_kind() != Some(std::io::ErrorKind::NotFound)
+        {
+            tracing::warn!(file = name, %error, "an orphan stays");
+            on_disk.orphans.insert(name);
+        }
+    }
+}
+
+/// Removes what the manifest before named and the newest does not, and the orphans of earlier
+/// processes. Safe now, and only now: the newest manifest is durable.
+fn reclaim(disk: &Disk, on_disk: &mut OnDisk, previous: &Manifest) {
+    let live: Vec<FileName> = files_of(&on_disk.manifest).collect();
+    let dropped = files_of(previous).filter(|name| !live.contains(name)).map(FileName::text);
+    let mut names: Vec<String> = dropped.filter(|_| previous.version.0 > 0).collect();
+    names.extend(std::mem::take(&mut on_disk.orphans));
+    discard(disk, on_disk, names);
+}
+
+fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<Current> {
+    let salt = tools.salt()?;
+    let first = PagePlace {
+        store: manifest.store,
+        salt,
+        collection: CollectionId(0),
+        page_type: PageType::Manifest,
+        index: 0,
+    };
+    let pages = page::seal_stream(&first, tools.codec, &manifest.encode())?;
+    write_synced(tools.disk, name, &pages)?;
+    let (len, digest) = (pages.len() as u64, crc32c::crc32c(&pages));
+    Ok(Current { store: manifest.store, version: manifest.version, len, salt, digest })
+}
+
+/// Writes a new file and makes its bytes durable; its name is not.
+fn write_synced(disk: &Disk, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let file = disk.create_new(name)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync_data()
+}

@@ -1,0 +1,301 @@
+//! Open: finds the newest manifest, loads its segments, replays its logs, settles the tail.
+//!
+//! | step | outcome if it fails |
+//! |---|---|
+//! | 1 lock | `Locked` |
+//! | 2 `CURRENT` and the manifest it names | `Corrupt`; creation where nothing is there |
+//! | 3 segments | `Corrupt` |
+//! | 4 closed logs, whole | `Corrupt` |
+//! | 5 the last log, to where it stops | `Corrupt` if what is missing was proved |
+//! | 6 settle | the error of the disk; nothing was changed |
+//!
+//! **Settling.** Let d be the highest durable LSN that anything states. Records above d were read,
+//! but that proves nothing: a sync that failed before a kill leaves pages that read well, count
+//! as clean and are lost with power. So they are written again, into a new log file, before
+//! anyone may read them. Syncing the old file would not help. Where nothing is above d, nothing is
+//! written at all, and the first write ends the old file at d.
+
+use std::io;
+
+use crate::codec::PlainCodec;
+use crate::cursor::index;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::{CURRENT, FileName, LOCK};
+use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
+use crate::limits::PAGE_SIZE_BYTES;
+use crate::live_set::{Collection, LiveSet};
+use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
+use crate::manifest::{LogEnd, LogEntry, Manifest};
+use crate::options::Options;
+use crate::page::{self, PagePlace, PageType};
+use crate::segment;
+use crate::store::create::{Listing, create, create_dirs};
+use crate::store::on_disk::{OnDisk, Tools, files_of};
+use crate::store::tail::move_tail;
+use crate::sync::Arc;
+use crate::vfs::{Access, Disk, DiskFile, Env, Lock};
+use crate::wal::frame::Batch;
+use crate::wal::header::LOG_HEADER_SIZE_BYTES;
+use crate::wal::reader::{Expected, FrameRead, LogReader};
+
+/// An opened store, before its first caller.
+pub(super) struct Opened {
+    pub(super) disk: Disk,
+    pub(super) on_disk: OnDisk,
+    pub(super) live: LiveSet,
+}
+
+/// Opens or creates; see the table at the top.
+pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
+    let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
+    let codec = PlainCodec;
+    let tools = Tools { disk: &disk, entropy: &*env.entropy, options, codec: &codec };
+    // Before the lock, which makes a file: a directory that is no store is left as it is.
+    if !list(&disk)?.is_some_and(|listing| listing.has_current) {
+        prepare_creation(&disk, options)?;
+    }
+    let lock = disk.lock(LOCK).map_err(|error| match error.io_kind() {
+        Some(io::ErrorKind::WouldBlock) => Error::new(
+            ErrorKind::Locked,
+            format!("{} is open already, here or in another process", disk.root().display()),
+        ),
+        _ => error,
+    })?;
+    let listing = list(&disk)?.unwrap_or_default();
+    let (on_disk, live) = if listing.has_current {
+        recover(&tools, listing, lock)?
+    } else {
+        listing.check_creatable(&disk)?;
+        (create(&tools, listing, lock)?, LiveSet::default())
+    };
+    Ok(Opened { disk, on_disk, live })
+}
+
+/// The listing of the directory; none if it is not there.
+fn list(disk: &Disk) -> Result<Option<Listing>> {
+    match disk.read_dir(disk.root()) {
+        Ok(entries) => Ok(Some(Listing::of(entries))),
+        Err(error) => match error.io_kind() {
+            Some(io::ErrorKind::NotFound) => Ok(None),
+            Some(io::ErrorKind::NotADirectory) => Err(Error::invalid(format!(
+                "{} is a file; a store is a directory",
+                disk.root().display()
+            ))),
+            _ => Err(error),
+        },
+    }
+}
+
+fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
+    if !options.create {
+        let dir = disk.root().display();
+        return Err(Error::not_found(format!("{dir} holds no store, and `create` is off")));
+    }
+    if let Some(listing) = list(disk)? {
+        listing.check_creatable(disk)?;
+    }
+    create_dirs(disk)
+}
+
+fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(OnDisk, LiveSet)> {
+    let manifest = read_manifest(tools)?;
+    let mut live = LiveSet::default();
+    live.last = manifest.sealed;
+    load_collections(tools, &manifest, &mut live)?;
+    let mut replay = Replay::new(&manifest, live);
+    for log in &manifest.logs {
+        replay.read_log(tools, &manifest, log)?;
+    }
+    let (live, log_end, tail) = replay.finish(tools.disk)?;
+    let named: Vec<String> = files_of(&manifest).map(FileName::text).collect();
+    let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
+    let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
+    let mut on_disk = OnDisk {
+        next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
+        next_file: listing.next_file.max(FileId(manifest.next_file.0)),
+        next_collection,
+        manifest,
+        log: None,
+        log_end,
+        unproved: false,
+        orphans,
+        latched: None,
+        lock: Some(lock),
+    };
+    if !tail.is_empty() {
+        tracing::debug!(lsn = log_end.lsn.0, batches = tail.len(), "settle");
+        let tail: Vec<&Batch> = tail.iter().collect();
+        move_tail(tools, &mut on_disk, &tail)?;
+    }
+    Ok((on_disk, live))
+}
+
+/// Reads `CURRENT` and the manifest it names, and holds one against the other.
+fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
+    let file = open_named(tools.disk, CURRENT)?;
+    let mut bytes = [0; CURRENT_SIZE_BYTES + 1];
+    let len = file.read_up_to(&mut bytes, 0)?;
+    let current = Current::decode(&bytes[..len]).map_err(|error| named(error, &file))?;
+    let file = open_named(tools.disk, &FileName::Manifest(current.version).text())?;
+    let len = file.len_bytes()?;
+    if len != current.len || len == 0 || !len.is_multiple_of(PAGE_SIZE_BYTES as u64) {
+        let (path, expected) = (file.path().display(), current.len);
+        return Err(Error::corrupt(format!("{path}: {len} bytes long, expected {expected}")));
+    }
+    let mut pages = vec![0; index(len)];
+    file.read_exact_at(&mut pages, 0)?;
+    let found = crc32c::crc32c(&pages);
+    if found != current.digest {
+        let (path, expected) = (file.path().display(), current.digest);
+        return Err(Error::corrupt(format!(
+            "{path}: digest {found:#010x}, expected {expected:#010x}"
+        )));
+    }
+    let first = PagePlace {
+        store: current.store,
+        salt: current.salt,
+        collection: CollectionId(0),
+        page_type: PageType::Manifest,
+        index: 0,
+    };
+    let manifest = page::open_stream(&first, tools.codec, &mut pages)
+        .and_then(|bytes| Manifest::decode(&bytes))
+        .map_err(|error| named(error, &file))?;
+    if manifest.version != current.version || manifest.store != current.store {
+        let path = file.path().display();
+        return Err(Error::corrupt(format!("{path}: is another manifest than CURRENT names")));
+    }
+    Ok(manifest)
+}
+
+fn load_collections(tools: &Tools<'_>, manifest: &Manifest, live: &mut LiveSet) -> Result<()> {
+    for entry in &manifest.collections {
+        let collection = Collection {
+            name: entry.name.clone(),
+            descriptor: entry.descriptor.clone(),
+            rows: Arc::default(),
+            changed: manifest.sealed,
+        };
+        live.insert(entry.id, collection)?;
+    }
+    for segment in &manifest.segments {
+        let file = open_named(tools.disk, &FileName::Segment(segment.file).text())?;
+        let rows = segment::read(&file, manifest.store, segment, tools.codec)?;
+        let collection =
+            live.collections.get_mut(&segment.collection).expect("checked by the manifest");
+        if !collection.rows.is_empty() {
+            return Err(Error::corrupt(format!(
+                "two segments of collection {}",
+                segment.collection
+            )));
+        }
+        let stride = collection.descriptor.stride();
+        if rows.values().any(|value| value.len() < stride) {
+            return Err(named(Error::corrupt("row shorter than its vector"), &file));
+        }
+        collection.rows = Arc::new(rows);
+    }
+    Ok(())
+}
+
+/// The state of a replay through the logs.
+struct Replay {
+    live: LiveSet,
+    sealed: Lsn,
+    /// The highest durable LSN stated so far.
+    durable: Lsn,
+    /// Where the last listed log ends if it ends at `durable`.
+    end: LogEnd,
+    /// Batches above `durable`.
+    tail: Vec<FrameRead>,
+}
+
+impl Replay {
+    fn new(manifest: &Manifest, live: LiveSet) -> Self {
+        let durable = manifest.durable();
+        let end = LogEnd { lsn: manifest.sealed, offset: 0 };
+        Self { live, sealed: manifest.sealed, durable, end, tail: Vec::new() }
+    }
+
+    fn read_log(&mut self, tools: &Tools<'_>, manifest: &Manifest, log: &LogEntry) -> Result<()> {
+        let file = open_named(tools.disk, &FileName::Log(log.file).text())?;
+        let expected =
+            Expected { store: manifest.store, file: log.file, salt: log.salt, base: log.base };
+        let mut reader = LogReader::start(file, &expected, tools.codec)?;
+        self.end = LogEnd { lsn: log.base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
+        match log.end {
+            Some(end) => {
+                reader.read_closed(end.lsn, end.offset, |frame| self.apply(&frame))?;
+                self.end = end;
+            }
+            None => {
+                let last = reader.read_last(|frame| {
+                    self.apply(&frame)?;
+                    let stated = frame.durable;
+                    self.tail.push(frame);
+                    self.prove(stated);
+                    Ok(())
+                })?;
+                self.prove(last.durable);
+                if last.torn {
+                    tracing::warn!(lsn = last.last.0, "a torn tail was dropped");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, frame: &FrameRead) -> Result<()> {
+        if frame.last <= self.sealed {
+            return Ok(());
+        }
+        if frame.first <= self.sealed {
+            let sealed = self.sealed;
+            return Err(Error::corrupt(format!("LSN {sealed} was sealed within its batch")));
+        }
+        self.live.apply(frame.first, &frame.batch).map(drop)
+    }
+
+    /// Takes a statement into account: the batches up to it need not be written again.
+    fn prove(&mut self, stated: Lsn) {
+        self.durable = self.durable.max(stated);
+        let proved = self.tail.partition_point(|frame| frame.last <= self.durable);
+        if let Some(frame) = self.tail.drain(..proved).next_back() {
+            self.end = LogEnd { lsn: frame.last, offset: frame.end };
+        }
+    }
+
+    /// What is live, where the last log ends, and what is above it.
+    fn finish(self, disk: &Disk) -> Result<(LiveSet, LogEnd, Vec<Batch>)> {
+        let Self { live, durable, end, tail, .. } = self;
+        if durable > live.last {
+            let (dir, last) = (disk.root().display(), live.last);
+            return Err(Error::corrupt(format!(
+                "{dir}: LSN {durable} is proved durable, but the log ends at LSN {last}"
+            )));
+        }
+        if end.lsn != durable {
+            let (dir, last) = (disk.root().display(), end.lsn);
+            return Err(Error::corrupt(format!(
+                "{dir}: LSN {durable} is proved durable within the batch behind LSN {last}"
+            )));
+        }
+        Ok((live, end, tail.into_iter().map(|frame| frame.batch).collect()))
+    }
+}
+
+/// Opens a file that has to be there.
+fn open_named(disk: &Disk, name: &str) -> Result<DiskFile> {
+    disk.open(name, Access::Read).map_err(|error| match error.io_kind() {
+        Some(io::ErrorKind::NotFound) => {
+            let path = disk.path(name);
+            Error::corrupt(format!("{}: the file is missing", path.display()))
+        }
+        _ => error,
+    })
+}
+
+fn named(error: Error, file: &DiskFile) -> Error {
+    let kind = error.kind();
+    error.reported_as(kind, &file.path().display().to_string())
+}

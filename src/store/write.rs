@@ -1,0 +1,191 @@
+//! The calls that change something: each is a request to the commit queue, driven at once.
+
+use crate::commit_queue::Work;
+use crate::descriptor::Descriptor;
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, Lsn};
+use crate::limits::COLLECTION_NAME_BYTES_MAX;
+use crate::request::{Outcome, Request, Ticket};
+use crate::store::Store;
+use crate::sync::reading;
+use crate::write_batch::WriteBatch;
+
+impl Store {
+    /// Creates a collection.
+    ///
+    /// *Units and limits*: a name is 1 to 255 bytes of ASCII letters, digits, `-`, `_` and `.`,
+    /// but not `.` or `..`. *Durability*: as [`Store::write`].
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `InvalidArgument` for the name or the descriptor; `TooLarge` beyond 65,536
+    /// collections; those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// let store = Store::open_with(Env::memory(), Options::default())?;
+    /// let schema = Descriptor::new(128, Dtype::F32, DistanceMetric::Cosine);
+    /// let id = store.create_collection("articles", schema)?;
+    /// assert_eq!(store.collection_id("articles")?, Some(id));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn create_collection(&self, name: &str, descriptor: Descriptor) -> Result<CollectionId> {
+        let name = name.to_owned();
+        match self.commit(Request::CreateCollection { name, descriptor })? {
+            Outcome::Created { id, .. } => Ok(id),
+            other => unreachable!("a creation was answered with {other:?}"),
+        }
+    }
+
+    /// Drops a collection and all its rows; whether it was there.
+    ///
+    /// *Durability*: as [`Store::write`]. Its id is never given again.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn drop_collection(&self, name: &str) -> Result<bool> {
+        match self.commit(Request::DropCollection { name: name.to_owned() })? {
+            Outcome::Dropped { existed, .. } => Ok(existed),
+            other => unreachable!("a drop was answered with {other:?}"),
+        }
+    }
+
+    /// Inserts or replaces one row; its LSN.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(2, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "doc-1", &[0.25, 0.5], br#"{"lang":"en"}"#)?;
+    /// assert_eq!(store.get(id, "doc-1")?.expect("just written").vector, [0.25, 0.5]);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn upsert(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        vector: &[f32],
+        payload: &[u8],
+    ) -> Result<Lsn> {
+        let mut batch = WriteBatch::new();
+        batch.upsert(id, external_id, vector, payload);
+        self.write(batch)
+    }
+
+    /// Inserts or replaces rows of one collection, all or none; how many.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn upsert_batch(&self, id: CollectionId, rows: &[(&str, &[f32], &[u8])]) -> Result<u64> {
+        let mut batch = WriteBatch::new();
+        for (external_id, vector, payload) in rows {
+            batch.upsert(id, external_id, vector, payload);
+        }
+        if rows.is_empty() {
+            self.descriptor(id)?;
+            return Ok(0);
+        }
+        self.write(batch)?;
+        Ok(rows.len() as u64)
+    }
+
+    /// Removes one row; whether it was live.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn delete(&self, id: CollectionId, external_id: &str) -> Result<bool> {
+        let mut batch = WriteBatch::new();
+        batch.delete(id, external_id);
+        match self.commit(batch)? {
+            Outcome::Written { hits, .. } => Ok(hits > 0),
+            other => unreachable!("a delete was answered with {other:?}"),
+        }
+    }
+
+    /// Writes a batch, all or none; the LSN of its last operation.
+    ///
+    /// *Durability*: if it returned `Ok`, the batch survives power loss. If the crash came during
+    /// the call, the whole batch is there or nothing of it.
+    ///
+    /// # Errors
+    /// `NotFound` for a collection that is not there; `InvalidArgument` for an empty batch, an id
+    /// or a vector of the wrong length; `TooLarge` beyond a limit; `Full` and `Io`: not written,
+    /// try again; `Unknown`: it may or may not be there after a reopen; `Latched`: not written,
+    /// reopen first; `Closed`.
+    pub fn write(&self, batch: WriteBatch) -> Result<Lsn> {
+        match self.commit(batch)? {
+            Outcome::Written { last_lsn, .. } => Ok(last_lsn),
+            other => unreachable!("a write was answered with {other:?}"),
+        }
+    }
+
+    /// Enqueues a request without touching the disk: [`Store::drive`] commits it, in any thread,
+    /// in the order of submission.
+    ///
+    /// # Errors
+    /// What can be told without the disk: `NotFound`, `InvalidArgument`, `TooLarge`, `Closed`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store, WriteBatch};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// let tickets = ["x", "y", "z"].map(|row| {
+    ///     let mut batch = WriteBatch::new();
+    ///     batch.upsert(id, row, &[1.0], b"");
+    ///     store.submit(batch)
+    /// });
+    /// assert_eq!(store.drive()?, 3, "one group, one sync");
+    /// for ticket in tickets {
+    ///     assert!(matches!(ticket?.poll(), Some(Ok(_))));
+    /// }
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn submit(&self, request: impl Into<Request>) -> Result<Ticket> {
+        self.check_open()?;
+        let work = match request.into() {
+            Request::Write(batch) => {
+                let live = reading(&self.inner.live)?;
+                let bytes_max = self.inner.options.batch_bytes_max;
+                let descriptor = |id| live.collection(id).map(|found| &found.descriptor);
+                Work::Write(batch.finish(bytes_max, descriptor)?)
+            }
+            Request::CreateCollection { name, descriptor } => {
+                check_name(&name)?;
+                descriptor.validate()?;
+                Work::Create { name, descriptor }
+            }
+            Request::DropCollection { name } => Work::Drop { name },
+        };
+        self.inner.queue.push(work)
+    }
+
+    /// Submits a request and drives the queue until it is answered.
+    fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
+        let ticket = self.submit(request)?;
+        loop {
+            if let Some(answer) = ticket.poll() {
+                return answer;
+            }
+            // Whoever holds the lock may be committing this request; else this thread does.
+            self.drive()?;
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let sized = (1..=COLLECTION_NAME_BYTES_MAX).contains(&name.len());
+    if sized && name.bytes().all(allowed) && name != "." && name != ".." {
+        return Ok(());
+    }
+    let shown: String = name.chars().take(40).collect();
+    Err(Error::invalid(format!(
+        "collection name {shown:?}: expected 1 to {COLLECTION_NAME_BYTES_MAX} ASCII letters, \
+         digits, `-`, `_` or `.`, and not `.` or `..`"
+    )))
+}

@@ -1,0 +1,142 @@
+//! Appends groups to the last log file, into space allocated ahead.
+//!
+//! A group is encoded into one buffer, written with one call and synced with one call. Space for
+//! it is allocated before, in doubling steps, so that the sync writes no file metadata, and so
+//! that a full disk is noticed while no byte of the group exists.
+
+use crate::codec::PageCodec;
+use crate::cursor::len_u32;
+use crate::error::Result;
+use crate::ids::{FileId, Lsn};
+use crate::limits::SECTOR_SIZE_BYTES;
+use crate::options::Options;
+use crate::vfs::DiskFile;
+use crate::wal::frame::{self, Batch, FrameKind, FramePlan, LogFileIdentity};
+use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
+
+/// The log file that takes frames.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    file: DiskFile,
+    /// Where the next group starts: a multiple of the sector.
+    offset: u64,
+    /// How far the file is allocated.
+    allocated: u64,
+    step: u64,
+    step_max: u64,
+    pub(crate) header: LogHeader,
+    buffer: Vec<u8>,
+}
+
+/// Where a group ended up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    /// Offset behind the last frame, before its padding.
+    pub(crate) end: u64,
+}
+
+impl LogWriter {
+    /// Starts a file that was just created: space and header, not yet synced.
+    pub(crate) fn start(file: DiskFile, header: LogHeader, options: &Options) -> Result<Self> {
+        let mut writer = Self {
+            file,
+            offset: LOG_HEADER_SIZE_BYTES as u64,
+            allocated: 0,
+            step: options.log_step_bytes_min,
+            step_max: options.log_step_bytes_max,
+            header,
+            buffer: Vec::new(),
+        };
+        writer.reserve(0)?;
+        writer.file.write_all_at(&header.encode(), 0)?;
+        Ok(writer)
+    }
+
+    /// The number in the file's name.
+    pub(crate) fn file_id(&self) -> FileId {
+        self.header.file
+    }
+
+    /// Bytes written so far, the header included.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.offset
+    }
+
+    /// Encodes a group whose first record has LSN `first`, and makes room for it. After an error
+    /// the file is as it was, but for zeros at its end.
+    pub(crate) fn prepare<'b>(
+        &mut self,
+        batches: impl ExactSizeIterator<Item = &'b Batch>,
+        first: Lsn,
+        durable: Lsn,
+        codec: &dyn PageCodec,
+    ) -> Result<Appended> {
+        self.buffer.clear();
+        let identity = self.identity();
+        let (count, mut next) = (batches.len(), first);
+        for (i, batch) in batches.enumerate() {
+            let plan = FramePlan {
+                first: next,
+                durable,
+                kind: FrameKind::Batch,
+                ends_group: i + 1 == count,
+            };
+            let offset = self.offset + self.buffer.len() as u64;
+            frame::encode(&mut self.buffer, &identity, offset, &plan, batch, codec)?;
+            next = Lsn(next.0 + u64::from(batch.records()));
+        }
+        self.pad_and_reserve()
+    }
+
+    /// Writes the prepared group. After an error a part of it may be there: the file must take
+    /// no more (W3).
+    pub(crate) fn append(&mut self) -> Result<()> {
+        self.file.write_all_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Makes durable all that was appended. After an error the file must take no more (W3).
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Prepares a frame without records: a proof, or the closing frame.
+    pub(crate) fn prepare_statement(
+        &mut self,
+        kind: FrameKind,
+        durable: Lsn,
+        codec: &dyn PageCodec,
+    ) -> Result<Appended> {
+        let plan = FramePlan { first: durable.next(), durable, kind, ends_group: true };
+        self.buffer.clear();
+        let (identity, offset) = (self.identity(), self.offset);
+        frame::encode(&mut self.buffer, &identity, offset, &plan, &Batch::default(), codec)?;
+        self.pad_and_reserve()
+    }
+
+    fn pad_and_reserve(&mut self) -> Result<Appended> {
+        let end = self.offset + self.buffer.len() as u64;
+        self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR_SIZE_BYTES), 0);
+        self.reserve(self.buffer.len())?;
+        Ok(Appended { end })
+    }
+
+    /// Allocates ahead so that `len` more bytes fit.
+    fn reserve(&mut self, len: usize) -> Result<()> {
+        let needed = self.offset + u64::from(len_u32(len));
+        if needed <= self.allocated {
+            return Ok(());
+        }
+        let target =
+            needed.max(self.allocated + self.step).next_multiple_of(SECTOR_SIZE_BYTES as u64);
+        self.file.allocate(target)?;
+        self.allocated = target;
+        self.step = (self.step * 2).min(self.step_max);
+        Ok(())
+    }
+
+    fn identity(&self) -> LogFileIdentity {
+        LogFileIdentity { store: self.header.store, salt: self.header.salt }
+    }
+}
