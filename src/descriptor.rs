@@ -130,7 +130,7 @@ impl Descriptor {
         }
         let descriptor = Self { dim, dtype, metric };
         descriptor.validate().map_err(|error| {
-            error.reported_as(crate::ErrorKind::Corrupt, "descriptor as stored")
+            error.reported_as(crate::error::ErrorKind::Corrupt, "descriptor as stored")
         })?;
         Ok(descriptor)
     }
