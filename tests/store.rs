@@ -1,5 +1,10 @@
 //! Promises of the public calls, on the in-memory disk and on a real directory.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test looks at real directories and runs threads of its own"
+)]
+
 use std::sync::Arc;
 
 use quiver_store::vfs::memory::{CountingEntropy, MemoryVfs, StoppedClock};
