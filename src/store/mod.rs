@@ -2,8 +2,8 @@
 //!
 //! **Place.** Floor 5, on everything below. One file for each verb.
 //!
-//! **What is where.** [`OnDisk`] is what this process knows of the disk, behind one lock that is
-//! held across I/O by whoever commits or publishes. [`LiveSet`] is what readers see, behind a
+//! **What is where.** `OnDisk` is what this process knows of the disk, behind one lock that is
+//! held across I/O by whoever commits or publishes. `LiveSet` is what readers see, behind a
 //! lock that is never held across I/O. A commit goes through both in this order.
 //!
 //! **Invariants**

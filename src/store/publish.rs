@@ -1,7 +1,7 @@
 //! Publish: makes a manifest current. The only caller of `rename`.
 //!
 //! A publish changes no logical state, only which files hold it. It is an edit of the newest
-//! manifest, under the lock of [`OnDisk`]. The caller has written and synced every new file.
+//! manifest, under the lock of `OnDisk`. The caller has written and synced every new file.
 //!
 //! | step | call | a crash before the next step leaves |
 //! |---|---|---|
