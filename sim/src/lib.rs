@@ -1,1 +1,3 @@
 //! Deterministic simulator of disks and crashes.
+
+pub mod disk;

@@ -1,0 +1,212 @@
+//! One file: what is durable, what is visible, and what is pending between the two.
+//!
+//! - N1. A pending mutation remembers the whole volatile content after it, by reference. So a
+//!   version of a sector is the sector as the page cache held it after that mutation.
+//! - N2. While nothing was ever lost, a sync makes the volatile content the durable one. Once a
+//!   sync has failed, it makes durable only what was written since, and never brings back what
+//!   the failed one lost (the loss belongs to the inode).
+
+use super::content::{Content, SECTOR_LEN};
+use super::dice::Dice;
+use super::image::{FileImage, Finish};
+use super::tear::Fate;
+
+/// What a pending mutation did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileChange {
+    /// Bytes were written.
+    Write {
+        /// Where.
+        offset: u64,
+        /// How many; never zero.
+        count: u64,
+        /// Whether that made the file longer.
+        grew: bool,
+    },
+    /// The file was made longer, with zeros.
+    Grow {
+        /// The length before.
+        from: u64,
+    },
+}
+
+/// A change of a file that no sync has made durable yet.
+#[derive(Clone, Debug)]
+pub(crate) struct FileMutation {
+    /// Its place in time among all mutations of the disk.
+    pub(crate) order: u64,
+    /// What it did.
+    pub(crate) change: FileChange,
+    /// The volatile content after it (N1).
+    pub(crate) after: Content,
+}
+
+impl FileMutation {
+    /// The sectors it touched, first and one past the last; empty for a change of length.
+    pub(crate) fn sectors(&self) -> (u64, u64) {
+        match self.change {
+            FileChange::Write { offset, count, .. } => {
+                (offset / SECTOR_LEN, (offset + count).div_ceil(SECTOR_LEN))
+            }
+            FileChange::Grow { .. } => (0, 0),
+        }
+    }
+
+    /// The length the file has at least if this mutation alone survives.
+    pub(crate) fn len(&self) -> u64 {
+        match self.change {
+            FileChange::Write { offset, count, grew: false } => offset + count,
+            FileChange::Write { grew: true, .. } | FileChange::Grow { .. } => self.after.len(),
+        }
+    }
+}
+
+/// A file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inode {
+    /// What survives a power loss for certain.
+    pub(crate) durable: Content,
+    /// What a read shows.
+    pub(crate) volatile: Content,
+    /// What happened since the last sync, in order.
+    pub(crate) pending: Vec<FileMutation>,
+    /// Whether a failed sync lost something that the volatile content still shows (N2).
+    pub(crate) lost: bool,
+}
+
+impl Inode {
+    /// A file whose whole content is durable.
+    pub(crate) fn quiet(content: Content) -> Self {
+        Self { volatile: content.clone(), durable: content, pending: Vec::new(), lost: false }
+    }
+
+    /// Whether a power loss changes nothing.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.pending.is_empty() && !self.lost
+    }
+
+    /// Writes bytes.
+    pub(crate) fn write(&mut self, order: u64, bytes: &[u8], offset: u64) {
+        if bytes.is_empty() {
+            return;
+        }
+        let before = self.volatile.len();
+        self.volatile.write(bytes, offset);
+        let grew = self.volatile.len() > before;
+        let change = FileChange::Write { offset, count: bytes.len() as u64, grew };
+        self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
+    }
+
+    /// Makes the file at least `len` bytes long.
+    pub(crate) fn grow(&mut self, order: u64, len: u64) {
+        let from = self.volatile.len();
+        if len > from {
+            self.volatile.grow(len);
+            let change = FileChange::Grow { from };
+            self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
+        }
+    }
+
+    /// A sync that succeeds.
+    pub(crate) fn sync(&mut self) {
+        if self.lost {
+            let fates = vec![Fate::Kept; self.pending.len()];
+            self.durable = self.content_of(&fates);
+        } else {
+            self.durable = self.volatile.clone();
+        }
+        self.pending.clear();
+    }
+
+    /// A sync that fails: each pending mutation is durable or lost for good.
+    pub(crate) fn lose(&mut self, dice: &mut Dice) {
+        let fates = self.drawn_fates(dice);
+        self.durable = self.content_of(&fates);
+        self.pending.clear();
+        self.lost = self.durable.key() != self.volatile.key();
+    }
+
+    /// A sync that is under way: some pending mutations are durable already, the others still
+    /// pending.
+    pub(crate) fn sync_partly(&mut self, dice: &mut Dice) {
+        let fates = self.drawn_fates(dice);
+        self.durable = self.content_of(&fates);
+        let mut fates = fates.into_iter();
+        self.pending.retain(|_| fates.next() != Some(Fate::Kept));
+    }
+
+    fn content_of(&self, fates: &[Fate]) -> Content {
+        let image = FileImage::of(self, fates, &Finish::PLAIN, &mut Dice::new(0));
+        image.content(self)
+    }
+
+    fn drawn_fates(&self, dice: &mut Dice) -> Vec<Fate> {
+        let draw = |_: &FileMutation| match dice.below(5) {
+            0 | 1 => Fate::Kept,
+            2 | 3 => Fate::Lost,
+            _ => Fate::Scattered { seed: dice.next(), eighths: 4 },
+        };
+        self.pending.iter().map(draw).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of(content: &Content) -> Vec<u8> {
+        let mut bytes = vec![0; usize::try_from(content.len()).expect("short")];
+        content.read(&mut bytes, 0);
+        bytes
+    }
+
+    #[test]
+    fn sync_makes_the_volatile_content_durable() {
+        let mut inode = Inode::default();
+        inode.write(1, b"hello", 0);
+        inode.grow(2, 4096);
+        assert_eq!(inode.durable.len(), 0);
+        assert!(!inode.is_quiet());
+        inode.sync();
+        assert!(inode.is_quiet() && inode.durable.is(&inode.volatile));
+    }
+
+    #[test]
+    fn failed_sync_then_ok_sync_leaves_the_lost_bytes_lost() {
+        let mut losses = 0;
+        for seed in 0..50 {
+            let mut inode = Inode::default();
+            inode.write(1, &[1; 512], 0);
+            inode.sync();
+            inode.write(2, &[2; 512], 0);
+            inode.write(3, &[3; 512], 512);
+            inode.lose(&mut Dice::new(seed));
+            let after_loss = inode.durable.key();
+            assert_eq!(bytes_of(&inode.volatile), [[2; 512], [3; 512]].concat());
+            inode.sync();
+            assert_eq!(inode.durable.key(), after_loss, "an Ok sync brought lost bytes back");
+            losses += u32::from(inode.lost);
+            inode.write(4, &[4; 512], 1024);
+            inode.sync();
+            assert_eq!(bytes_of(&inode.durable)[1024..], [4; 512]);
+            let lost = bytes_of(&inode.durable)[..1024] != bytes_of(&inode.volatile)[..1024];
+            assert_eq!(lost, inode.lost, "seed {seed}");
+        }
+        assert!(losses > 20, "only {losses} of 50 failed syncs lost anything");
+    }
+
+    #[test]
+    fn sync_under_way_leaves_the_rest_pending() {
+        let mut kinds = [false; 3];
+        for seed in 0..50 {
+            let mut inode = Inode::default();
+            inode.write(1, &[1; 512], 0);
+            inode.write(2, &[2; 512], 512);
+            inode.sync_partly(&mut Dice::new(seed));
+            kinds[inode.pending.len()] = true;
+            inode.sync();
+            assert_eq!(inode.durable.key(), inode.volatile.key());
+        }
+        assert_eq!(kinds, [true; 3]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Every legal image of a small crash point, not a sample.
+//!
+//! **Place.** Where what is pending allows few enough images, counted over whole mutations and the
+//! eight named tears of a write, the explorer checks them all.
+
+use super::inode::{FileChange, FileMutation, Inode};
+use super::plan::CrashPlan;
+use super::state::{DiskState, Node, NodeId};
+use super::tear::{Fate, WriteTear};
+
+/// The ways in which one node can survive, one element per combination.
+enum Ways {
+    File(Vec<Vec<Fate>>),
+    Directory(Vec<Vec<bool>>),
+}
+
+impl Ways {
+    fn count(&self) -> usize {
+        match self {
+            Self::File(ways) => ways.len(),
+            Self::Directory(ways) => ways.len(),
+        }
+    }
+}
+
+impl DiskState {
+    /// All legal images, counted over whole mutations and named tears, if they are at most `max`.
+    ///
+    /// Nodes that no name can reach after a power loss are left out of the count: nothing shows
+    /// what became of them.
+    pub fn legal_images(&self, max: usize) -> Option<Vec<CrashPlan>> {
+        let inner = self.inner();
+        let reachable = inner.reachable();
+        let mut nodes: Vec<(NodeId, Ways)> = Vec::new();
+        let mut total: usize = 1;
+        for id in inner.noisy.iter().filter(|id| reachable[id.0 as usize]) {
+            let room = max / total;
+            let ways = match inner.node(*id) {
+                Node::File(inode) => {
+                    let options: Vec<Vec<Fate>> =
+                        inode.pending.iter().map(|mutation| options(inode, mutation)).collect();
+                    Ways::File(combined(&options, room)?)
+                }
+                Node::Directory(directory) => {
+                    let options = vec![vec![false, true]; directory.pending.len()];
+                    Ways::Directory(combined(&options, room)?)
+                }
+            };
+            total = total.checked_mul(ways.count())?;
+            nodes.push((*id, ways));
+        }
+        if total > max {
+            return None;
+        }
+        let plan = |mut number: usize| {
+            let mut digits = Vec::with_capacity(nodes.len());
+            for (id, ways) in &nodes {
+                digits.push((*id, number % ways.count()));
+                number /= ways.count();
+            }
+            let ways = |id: NodeId| {
+                let at = digits.iter().position(|(node, _)| *node == id)?;
+                Some((&nodes[at].1, digits[at].1))
+            };
+            CrashPlan::of_fates(
+                self,
+                |id, inode| match ways(id) {
+                    Some((Ways::File(ways), digit)) => ways[digit].clone(),
+                    _ => vec![Fate::Lost; inode.pending.len()],
+                },
+                |id, directory| match ways(id) {
+                    Some((Ways::Directory(ways), digit)) => ways[digit].clone(),
+                    _ => vec![false; directory.pending.len()],
+                },
+            )
+        };
+        Some((0..total).map(plan).collect())
+    }
+}
+
+/// The fates of one mutation that differ from one another.
+fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
+    let mut options = vec![Fate::Lost, Fate::Kept];
+    let (from, to) = mutation.sectors();
+    let grows = mutation.len() > inode.durable.len();
+    if matches!(mutation.change, FileChange::Grow { .. }) {
+        if grows {
+            options.push(Fate::Torn(WriteTear::Garbage));
+        }
+        return options;
+    }
+    let shape = |fate: Fate| {
+        let kept: Vec<bool> = (0..to - from).map(|at| fate.keeps(at, to - from)).collect();
+        let none = !kept.contains(&true);
+        let short = matches!(fate, Fate::Torn(tear) if tear.ends_with_the_last_kept_sector());
+        let whole = kept.last() == Some(&true);
+        let filled = grows && fate == Fate::Torn(WriteTear::Garbage);
+        // Where the length was durable already, or ends with the last sector anyway, only the
+        // sectors matter.
+        let long = grows && !(short && !whole) && !(none && (short || fate == Fate::Lost));
+        (kept, long, filled)
+    };
+    let mut shapes = vec![shape(Fate::Lost), shape(Fate::Kept)];
+    for tear in WriteTear::ALL.map(Fate::Torn) {
+        let made = shape(tear);
+        if !shapes.contains(&made) {
+            shapes.push(made);
+            options.push(tear);
+        }
+    }
+    options
+}
+
+/// Every way to take one of each, if they are at most `max`.
+fn combined<T: Copy>(options: &[Vec<T>], max: usize) -> Option<Vec<Vec<T>>> {
+    let mut all: Vec<Vec<T>> = vec![Vec::new()];
+    for choices in options {
+        if all.len() * choices.len() > max {
+            return None;
+        }
+        let longer = |way: &Vec<T>, choice: &T| way.iter().chain([choice]).copied().collect();
+        all = all
+            .iter()
+            .flat_map(|way| choices.iter().map(|c| longer(way, c)).collect::<Vec<_>>())
+            .collect();
+    }
+    Some(all)
+}

@@ -1,0 +1,62 @@
+//! The simulated disk: a filesystem that can lose power at any point, fail at any call, and fork.
+//!
+//! **Place.** Behind the seam of `quiver_store::vfs`; the explorer stands on it. The contract is
+//! `docs/crash-model.md`, medium `posix`: durability is per file and per directory, everything
+//! pending may survive or not, down to single 512-byte sectors.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `key` | 128-bit content keys, sector by sector |
+//! | `content` | bytes of a file, copy on write |
+//! | `inode`, `directory` | durable, visible and pending state of one file or directory |
+//! | `tear`, `image` | what became of one mutation; what a file then holds |
+//! | `policy`, `plan`, `legal` | what survives a power loss: by a policy, or all ways there are |
+//! | `state` | the whole disk as a value |
+//! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
+//! | `clock`, `entropy`, `dice` | time and chance |
+//!
+//! How to use it:
+//!
+//! - `SimDisk` is one running process on one disk; `SimDisk::state()` forks the disk (one
+//!   reference count), `SimDisk::mount(&state)` starts another process on a fork. Handles and locks
+//!   stay with their machine.
+//! - Under `Recording::Forks` every call that may change what a crash leaves is a `Step` with the
+//!   disk `before` and `after` it. `step.before.kill()` and `step.after.kill()` are process kills,
+//!   `step.inside(rng)` is a kill inside the call, `plan_power_loss` works on any of them: before,
+//!   after and inside.
+//! - `CrashPlan::key()` is the key of what the image shows; it equals `build().key()`, and an image
+//!   is quiet, so that this key is all of it. For kills compare `DiskState::full_key()`.
+//! - `trace_hash` is always on. A path is absolute, or counted from `/`.
+//! - Besides the seam's calls: `set_free_bytes` bounds the space (a full disk that later has room
+//!   again), `DiskState::damaged` changes bytes at rest, `FaultPlan::seed` decides what a fault
+//!   leaves, `SimEntropy::with_faults_of` ties entropy to the disk's fault plan.
+
+mod clock;
+mod content;
+mod dice;
+mod directory;
+mod entropy;
+mod fault;
+mod image;
+mod inode;
+mod key;
+mod legal;
+mod machine;
+mod plan;
+mod policy;
+mod state;
+mod tear;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod vfs;
+
+pub use clock::{SimClock, Ticking};
+pub use entropy::SimEntropy;
+pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
+pub use machine::{SimDisk, site_name};
+pub use plan::CrashPlan;
+pub use policy::Policy;
+pub use state::{DiskState, FILE_BYTES_MAX};
+pub use tear::{Tear, WriteTear};
+pub use trace::{IoCall, IoKind, Recording, Step};
