@@ -56,8 +56,9 @@ impl FileName {
     pub fn parse(text: &str) -> Option<Self> {
         let number = |before: &str, after: &str| {
             let digits = text.strip_prefix(before)?.strip_suffix(after)?;
-            let number: u64 = digits.parse().ok()?;
-            (format!("{number:010}") == digits).then_some(number)
+            let padded = digits.len() == 10 || (digits.len() > 10 && !digits.starts_with('0'));
+            let plain = padded && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
         };
         match text {
             LOCK => return Some(Self::Lock),

@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Salt, StoreId};
 use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::SegmentEntry;
-use crate::page::{self, PagePlace, PageType, offsets};
+use crate::page::{self, PagePlace, PageType};
 use crate::vfs::DiskFile;
 
 /// Rows by id; a value is the vector's bytes, then the payload's.
@@ -78,7 +78,7 @@ pub(crate) fn build(
     footer.extend_from_slice(&(rows.len() as u64).to_le_bytes());
     footer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     footer.extend_from_slice(&pages.to_le_bytes());
-    footer.extend_from_slice(&checksum_of_pages(&file).to_le_bytes());
+    footer.extend_from_slice(&page::digest(&file).to_le_bytes());
     let place = identity.page(PageType::SegmentFooter, pages);
     let mut page = vec![0; PAGE_SIZE_BYTES];
     page[page::PAGE_HEADER_SIZE_BYTES..][..footer.len()].copy_from_slice(&footer);
@@ -134,7 +134,7 @@ fn parse(
     let (rows, row_bytes) = (cursor.u64()?, cursor.u64()?);
     let (row_pages, checksum) = (cursor.u32()?, cursor.u32()?);
     cursor.finish()?;
-    if rows != entry.rows || row_pages != page_count || checksum != checksum_of_pages(pages) {
+    if rows != entry.rows || row_pages != page_count || checksum != page::digest(pages) {
         return Err(Error::corrupt("footer is not that of these pages"));
     }
     let bytes = page::open_stream(&identity.page(PageType::SegmentRows, 0), codec, pages)?;
@@ -163,12 +163,6 @@ fn parse_rows(bytes: &[u8], count: u64) -> Result<Rows> {
     }
     cursor.finish()?;
     Ok(rows.into_iter().collect())
-}
-
-/// CRC32C of the checksum fields of pages, one after the other.
-fn checksum_of_pages(pages: &[u8]) -> u32 {
-    let checksums = pages.chunks(PAGE_SIZE_BYTES).map(|page| &page[offsets::CHECKSUM..][..4]);
-    checksums.fold(0, crc32c::crc32c_append)
 }
 
 #[cfg(test)]

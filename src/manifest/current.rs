@@ -9,7 +9,7 @@
 //! | 24 | 8 | manifest version | as in the manifest's name |
 //! | 32 | 8 | manifest length | bytes, a multiple of the page |
 //! | 40 | 16 | manifest salt | as in its pages |
-//! | 56 | 4 | manifest digest | CRC32C of the manifest file |
+//! | 56 | 4 | manifest digest | CRC32C of the checksums of its pages |
 //! | 60 | 4 | checksum | CRC32C of bytes 0 to 60 |
 
 use crate::cursor::Cursor;
@@ -38,7 +38,7 @@ pub struct Current {
     pub len: u64,
     /// The manifest file's salt.
     pub salt: Salt,
-    /// CRC32C of the manifest file.
+    /// CRC32C of the checksums of the manifest's pages.
     pub digest: u32,
 }
 

@@ -12,8 +12,8 @@ impl Store {
     /// Commits what waits, closes the log and gives the lock back. Every later call of any clone
     /// answers `Closed`.
     ///
-    /// *Durability*: all that was acknowledged is durable already. A close saves the next open
-    /// the work of proving the end of the log.
+    /// *Durability*: all that was acknowledged is durable already. The closing frame is not synced;
+    /// where it survives, the next open need not look for the end of the log.
     ///
     /// # Errors
     /// `Io` or `Full` if the closing frame could not be written: the store is closed all the
@@ -56,16 +56,13 @@ impl Store {
 }
 
 impl Inner {
-    /// Appends a frame that states the last durable LSN. Only the closing frame is synced: a proof
-    /// that is lost proves nothing and harms nothing.
+    /// Appends a frame that states the last durable LSN, without a sync: all that it speaks of is
+    /// durable, and a statement that is lost proves nothing and harms nothing.
     fn state(&self, on_disk: &mut OnDisk, kind: FrameKind) -> Result<()> {
         let durable = on_disk.log_end.lsn;
         let Some(log) = &mut on_disk.log else { return Ok(()) };
         log.prepare_statement(kind, durable, &self.codec)?;
-        let written = log.append().and_then(|()| match kind {
-            FrameKind::Closing => log.sync(),
-            FrameKind::Batch | FrameKind::Proof => Ok(()),
-        });
+        let written = log.append();
         match &written {
             Ok(()) => on_disk.unproved = false,
             // The file may hold a torn frame now and takes no more (W3).

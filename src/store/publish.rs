@@ -94,11 +94,12 @@ fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<
     };
     let pages = page::seal_stream(&first, tools.codec, &manifest.encode())?;
     write_synced(tools.disk, name, &pages)?;
-    let (len, digest) = (pages.len() as u64, crc32c::crc32c(&pages));
+    let (len, digest) = (pages.len() as u64, page::digest(&pages));
     Ok(Current { store: manifest.store, version: manifest.version, len, salt, digest })
 }
 
 /// Writes a new file and makes its bytes durable; its name is not.
+#[track_caller]
 fn write_synced(disk: &Disk, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let file = disk.create_new(name)?;
     file.write_all_at(bytes, 0)?;

@@ -51,7 +51,7 @@ pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
     let codec = PlainCodec;
     let tools = Tools { disk: &disk, entropy: &*env.entropy, options, codec: &codec };
     // Before the lock, which makes a file: a directory that is no store is left as it is.
-    if !list(&disk)?.is_some_and(|listing| listing.has_current) {
+    if !has_current(&disk)? {
         prepare_creation(&disk, options)?;
     }
     let lock = disk.lock(LOCK).map_err(|error| match error.io_kind() {
@@ -61,7 +61,7 @@ pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
         ),
         _ => error,
     })?;
-    let listing = list(&disk)?.unwrap_or_default();
+    let listing = Listing::of(disk.read_dir(disk.root())?);
     let (on_disk, live) = if listing.has_current {
         recover(&tools, listing, lock)?
     } else {
@@ -71,12 +71,12 @@ pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
     Ok(Opened { disk, on_disk, live })
 }
 
-/// The listing of the directory; none if it is not there.
-fn list(disk: &Disk) -> Result<Option<Listing>> {
-    match disk.read_dir(disk.root()) {
-        Ok(entries) => Ok(Some(Listing::of(entries))),
+/// Whether there is a store to open, told without changing or listing anything.
+fn has_current(disk: &Disk) -> Result<bool> {
+    match disk.open(CURRENT, Access::Read) {
+        Ok(_) => Ok(true),
         Err(error) => match error.io_kind() {
-            Some(io::ErrorKind::NotFound) => Ok(None),
+            Some(io::ErrorKind::NotFound) => Ok(false),
             Some(io::ErrorKind::NotADirectory) => Err(Error::invalid(format!(
                 "{} is a file; a store is a directory",
                 disk.root().display()
@@ -91,8 +91,10 @@ fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
         let dir = disk.root().display();
         return Err(Error::not_found(format!("{dir} holds no store, and `create` is off")));
     }
-    if let Some(listing) = list(disk)? {
-        listing.check_creatable(disk)?;
+    match disk.read_dir(disk.root()) {
+        Ok(entries) => Listing::of(entries).check_creatable(disk)?,
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {}
+        Err(error) => return Err(error),
     }
     create_dirs(disk)
 }
@@ -144,7 +146,7 @@ fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
     }
     let mut pages = vec![0; index(len)];
     file.read_exact_at(&mut pages, 0)?;
-    let found = crc32c::crc32c(&pages);
+    let found = page::digest(&pages);
     if found != current.digest {
         let (path, expected) = (file.path().display(), current.digest);
         return Err(Error::corrupt(format!(

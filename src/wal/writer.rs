@@ -97,6 +97,7 @@ impl LogWriter {
     }
 
     /// Makes durable all that was appended. After an error the file must take no more (W3).
+    #[track_caller]
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync_data()
     }
