@@ -1,3 +1,19 @@
 //! Deterministic simulator of disks and crashes.
 
+pub mod address;
+pub mod campaign;
+pub mod checker;
+pub mod digest;
 pub mod disk;
+pub mod engine;
+pub mod explore;
+pub mod forward;
+pub mod history;
+pub mod model;
+pub mod panic_trap;
+pub mod stream;
+pub mod system;
+pub mod tally;
+#[cfg(test)]
+mod toy;
+pub mod watch;

@@ -1,0 +1,194 @@
+//! The engine as a system under test: `quiver_store::Store` through its public calls.
+//!
+//! **Place.** The one implementation of [`System`] outside the tests.
+
+use std::cell::RefCell;
+
+use quiver_store::{CollectionId, Descriptor, Env, Options, Result, Store, WriteBatch};
+
+use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket};
+
+/// The engine of this workspace.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Engine;
+
+#[derive(Debug)]
+struct EngineSession {
+    store: Store,
+    tickets: RefCell<Vec<quiver_store::Ticket>>,
+}
+
+impl System for Engine {
+    fn name(&self) -> &'static str {
+        "quiver-store"
+    }
+
+    fn version(&self) -> &'static str {
+        // One version for the whole workspace.
+        env!("CARGO_PKG_VERSION")
+    }
+
+    fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
+        let store = Store::open_with(env, options.clone())?;
+        Ok(Box::new(EngineSession { store, tickets: RefCell::default() }))
+    }
+}
+
+fn batch_of(changes: &[RowChange]) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    for change in changes {
+        match &change.row {
+            Some((vector, payload)) => batch.upsert(change.collection, &change.id, vector, payload),
+            None => batch.delete(change.collection, &change.id),
+        };
+    }
+    batch
+}
+
+/// The collection and the rows, where all changes are upserts of one collection.
+fn upserts_of_one(changes: &[RowChange]) -> Option<(CollectionId, Vec<(&str, &[f32], &[u8])>)> {
+    let first = changes.first()?.collection;
+    let row = |change: &RowChange| change.collection == first && change.row.is_some();
+    if !changes.iter().all(row) {
+        return None;
+    }
+    let rows = changes.iter().filter_map(|change| {
+        let (vector, payload) = change.row.as_ref()?;
+        Some((&*change.id, &**vector, &**payload))
+    });
+    Some((first, rows.collect()))
+}
+
+fn outcome_of(outcome: quiver_store::Outcome) -> Outcome {
+    match outcome {
+        quiver_store::Outcome::Written { last_lsn, hits } => {
+            Outcome::Written { last_lsn: Some(last_lsn), hits: Some(hits) }
+        }
+        quiver_store::Outcome::Created { id, lsn } => Outcome::Created { id, lsn: Some(lsn) },
+        quiver_store::Outcome::Dropped { existed, lsn } => Outcome::Dropped { existed, lsn },
+        other => unreachable!("an outcome that the simulator does not know: {other:?}"),
+    }
+}
+
+impl EngineSession {
+    fn write(&self, changes: &[RowChange], call: Call) -> Result<Outcome> {
+        let written = |last_lsn, hits| Ok(Outcome::Written { last_lsn, hits });
+        match (call, changes) {
+            (Call::Single, [RowChange { collection, id, row: Some((vector, payload)) }]) => {
+                written(Some(self.store.upsert(*collection, id, vector, payload)?), Some(0))
+            }
+            (Call::Single, [RowChange { collection, id, row: None }]) => {
+                written(None, Some(u64::from(self.store.delete(*collection, id)?)))
+            }
+            (Call::Batch, changes) => match upserts_of_one(changes) {
+                Some((collection, rows)) => {
+                    let count = self.store.upsert_batch(collection, &rows)?;
+                    assert_eq!(count, rows.len() as u64, "upsert_batch answers another count");
+                    written(None, Some(0))
+                }
+                None => written(Some(self.store.write(batch_of(changes))?), None),
+            },
+            _ => written(Some(self.store.write(batch_of(changes))?), None),
+        }
+    }
+}
+
+impl Session for EngineSession {
+    fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
+        match request {
+            Request::Write(changes) => self.write(changes, call),
+            Request::Create { name, descriptor } => {
+                let id = self.store.create_collection(name, descriptor.clone())?;
+                Ok(Outcome::Created { id, lsn: None })
+            }
+            Request::Drop { name } => {
+                Ok(Outcome::Dropped { existed: self.store.drop_collection(name)?, lsn: None })
+            }
+        }
+    }
+
+    fn submit(&self, request: &Request) -> Result<Ticket> {
+        let ticket = match request {
+            Request::Write(changes) => self.store.submit(batch_of(changes))?,
+            Request::Create { name, descriptor } => {
+                let (name, descriptor) = (name.to_string(), descriptor.clone());
+                self.store.submit(quiver_store::Request::CreateCollection { name, descriptor })?
+            }
+            Request::Drop { name } => {
+                let name = name.to_string();
+                self.store.submit(quiver_store::Request::DropCollection { name })?
+            }
+        };
+        let mut tickets = self.tickets.borrow_mut();
+        tickets.push(ticket);
+        Ok(Ticket(tickets.len() - 1))
+    }
+
+    fn drive(&self) -> Result<usize> {
+        self.store.drive()
+    }
+
+    fn poll(&self, ticket: Ticket) -> Option<Result<Outcome>> {
+        self.tickets.borrow()[ticket.0].poll().map(|answer| answer.map(outcome_of))
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        self.store.collection_names()
+    }
+
+    fn id_of(&self, name: &str) -> Result<Option<CollectionId>> {
+        self.store.collection_id(name)
+    }
+
+    fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
+        self.store.descriptor(id)
+    }
+
+    fn len(&self, id: CollectionId) -> Result<u64> {
+        self.store.len(id)
+    }
+
+    fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
+        let found = self.store.get(id, row)?;
+        if let Some(record) = &found {
+            see(&record.vector, &record.payload);
+        }
+        Ok(found.is_some())
+    }
+
+    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()> {
+        for row in self.store.scan(id)? {
+            let (row, record) = row?;
+            see(&row, &record.vector, &record.payload);
+        }
+        Ok(())
+    }
+
+    fn last_lsn(&self) -> Result<u64> {
+        Ok(self.store.stats()?.last_lsn.value())
+    }
+
+    fn standing(&self) -> Result<Standing> {
+        let stats = self.store.stats()?;
+        Ok(Standing {
+            last_lsn: stats.last_lsn.value(),
+            rows: stats.rows,
+            log_files: stats.log_files,
+            segments: stats.segments,
+            manifest_version: stats.manifest_version.value(),
+            files: stats.files,
+        })
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        self.store.checkpoint()
+    }
+
+    fn maintain(&self) -> Result<bool> {
+        self.store.maintain()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.store.close()
+    }
+}

@@ -1,0 +1,217 @@
+//! One image: recovery by the real code, then every check.
+//!
+//! **Place.** The hot path of the simulator: it runs a million times in a campaign.
+
+use super::{Calls, Expect, Explorer, Image, Way, has_room};
+use crate::address::Address;
+use crate::checker::{self, Content, Finding, Invariant, Unreadable};
+use crate::disk::{DiskState, Recording, SimDisk, Step};
+use crate::forward::{CALLS_MAX, env_on};
+use crate::panic_trap;
+use crate::system::Session;
+
+/// One image in so many has the crashes of its recovery looked at.
+const NESTED_ONE_IN: u64 = 40;
+
+/// What a recovery came to.
+pub(super) struct Recovered {
+    /// The disk it ran on.
+    pub(super) disk: SimDisk,
+    /// The open store and what it holds.
+    pub(super) outcome: Result<(Box<dyn Session>, Content), Finding>,
+}
+
+/// Which of the further recoveries of an image are made (E4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares {
+    pub(super) nested: bool,
+    pub(super) again: bool,
+    pub(super) stays: bool,
+    pub(super) tidy: bool,
+    pub(super) probe: bool,
+}
+
+impl Shares {
+    fn of(kill: bool, address: &Address) -> Self {
+        let mut stream = address.stream(1);
+        let draw = stream.below(32);
+        // What a killed process leaves is where seen data is most easily lost.
+        let stays = if kill { draw < 8 } else { (4..6).contains(&draw) };
+        Self {
+            nested: stream.chance(1, NESTED_ONE_IN) && has_room(address),
+            again: draw < 4,
+            stays,
+            tidy: (8..10).contains(&draw),
+            probe: (10..13).contains(&draw),
+        }
+    }
+}
+
+/// An open store after a recovery whose content is right.
+pub(super) struct Left {
+    pub(super) disk: SimDisk,
+    pub(super) session: Box<dyn Session>,
+    pub(super) content: Content,
+    /// The highest collection id that anyone knows of.
+    pub(super) id_floor: u64,
+    pub(super) address: Address,
+}
+
+impl Explorer<'_> {
+    /// Checks an image, or holds what its equal recovered to against this window (E2).
+    pub(super) fn examine(
+        &mut self,
+        way: &Way<'_>,
+        image: &Image,
+        expect: Expect<'_>,
+        address: Address,
+    ) {
+        let key = image.key();
+        let way = Way { image: Some(image), ..*way };
+        if !self.alone && let Some(content) = self.seen.get(&key) {
+            self.tally.images_duplicate += 1;
+            if let Err(finding) = expect.judge(content) {
+                self.violated(address, finding, &way);
+            }
+            return;
+        }
+        self.watch.at(&address);
+        let shares = Shares::of(matches!(image, Image::Kill(_)), &address);
+        let recording = if self.alone || shares.nested { Recording::Forks } else { Recording::Off };
+        let recovered = self.recover(&image.build(), recording, &address, 2);
+        self.count(image, &expect, &address);
+        let steps = recovered.disk.take_steps();
+        if self.alone {
+            self.log.extend(way.words());
+            let trace = recovered.disk.take_trace();
+            self.log.extend(trace.iter().map(|call| format!("recovery: {call}")));
+        }
+        let (session, content) = match recovered.outcome {
+            Ok(opened) => opened,
+            Err(finding) => {
+                let calls = Calls::Recovery(&steps);
+                let way = Way { before: Some(&way), calls, image: None };
+                self.violated(address, finding, &way);
+                return;
+            }
+        };
+        self.mix_in(content.words());
+        match expect.judge(&content) {
+            Ok(()) => {}
+            Err(mut finding) => {
+                if let Expect::Window(window) = expect {
+                    let diff = panic_trap::catch(|| checker::diff(&*session, window));
+                    finding.found = format!("{}; {}", finding.found, diff.unwrap_or_default());
+                }
+                self.violated(address, finding, &way);
+                return;
+            }
+        }
+        let mut content = content;
+        if let Expect::Window(window) = expect {
+            let id_floor = window.id_floor;
+            let left = Left { disk: recovered.disk, session, content, id_floor, address };
+            if self.alone {
+                self.everything_further(&way, image, &left);
+            } else {
+                self.further(&way, &left, &shares);
+                if shares.nested {
+                    self.nested(&way, &steps, window, address);
+                }
+            }
+            content = left.content;
+        }
+        self.seen.insert(key, content);
+    }
+
+    /// Makes every further recovery, each from where it starts in a campaign.
+    fn everything_further(&mut self, way: &Way<'_>, image: &Image, left: &Left) {
+        let none = Shares { nested: false, again: false, stays: false, tidy: false, probe: false };
+        self.further(way, left, &Shares { again: true, stays: true, tidy: true, ..none });
+        let Recovered { disk, outcome } =
+            self.recover(&image.build(), Recording::Off, &left.address, 2);
+        if let Ok((session, content)) = outcome {
+            let left = Left { disk, session, content, ..*left };
+            self.further(way, &left, &Shares { probe: true, ..none });
+        }
+    }
+
+    /// Opens a disk with the real code and reads everything.
+    pub(super) fn recover(
+        &mut self,
+        state: &DiskState,
+        recording: Recording,
+        address: &Address,
+        of_use: u64,
+    ) -> Recovered {
+        let disk = SimDisk::mount(state);
+        if recording != Recording::Off {
+            disk.set_recording(recording);
+        }
+        disk.set_call_budget(CALLS_MAX);
+        let env = env_on(&disk, address.stream(of_use).next());
+        let (system, options) = (self.system, &self.history.options);
+        let opened = panic_trap::catch(|| {
+            let session = system.open(env, options).map_err(Unreadable::Failed)?;
+            let content = checker::read(&*session)?;
+            Ok((session, content))
+        });
+        self.tally.recovery_calls_max = self.tally.recovery_calls_max.max(disk.io_calls());
+        let outcome = match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(unreadable)) => Err(Unreadable::finding(unreadable)),
+            Err(panic) => Err(Finding::new(Invariant::I5, "no panic", panic)),
+        };
+        Recovered { disk, outcome }
+    }
+
+    /// The steps of an image's recovery, as [`Explorer::nested`] sees them.
+    pub(super) fn steps_of_recovery(&mut self, image: &Image, address: Address) -> Vec<Step> {
+        self.recover(&image.build(), Recording::Forks, &address, 2).disk.take_steps()
+    }
+
+    /// Counts an image that was recovered, and what is about to be evaluated on it.
+    fn count(&mut self, image: &Image, expect: &Expect<'_>, address: &Address) {
+        let tally = &mut self.tally;
+        tally.images_checked += 1;
+        let after_recovery = matches!(expect, Expect::Exactly(..));
+        tally.images_nested += u64::from(after_recovery || address.crashes().len() > 1);
+        *tally.tears.entry(image.finest_tear().name()).or_default() += 1;
+        *tally.policies.entry(image.policy()).or_default() += 1;
+        match expect {
+            Expect::Exactly(_, invariant) => tally.evaluated(*invariant),
+            Expect::Window(window) => {
+                if window.acked_lsn > 0 {
+                    tally.evaluated(Invariant::I1);
+                }
+                if window.batches {
+                    tally.evaluated(Invariant::I2);
+                }
+                tally.evaluated(Invariant::I3);
+                tally.evaluated(Invariant::I4);
+            }
+        }
+        tally.evaluated(Invariant::I5);
+    }
+}
+
+impl Expect<'_> {
+    /// Holds what was found against what must be.
+    pub(super) fn judge(&self, content: &Content) -> Result<(), Finding> {
+        match self {
+            Self::Window(window) => checker::judge(content, window).map(drop),
+            Self::Exactly(seen, _) if *seen == content => Ok(()),
+            Self::Exactly(seen, invariant) => {
+                let expected = format!("what was seen before: {}", words(seen));
+                Err(Finding::new(*invariant, expected, words(content)))
+            }
+        }
+    }
+}
+
+/// A content in words.
+pub(super) fn words(content: &Content) -> String {
+    let ids: Vec<u64> = content.ids.iter().map(|(_, id)| *id).collect();
+    format!("LSN {}, digest {:032x}, collections {ids:?}", content.lsn, content.digest)
+}
+

@@ -1,0 +1,156 @@
+//! One crash image: which disk a stopped machine leaves.
+//!
+//! **Place.** Drawn by the explorer for a point and a number; built only where its key is new.
+//!
+//! - D1. An image is a function of the disk at its point and of its address alone.
+//! - D2. Number 0 is the kill of the process. Where all legal losses of power are few, the next
+//!   numbers enumerate them; all further numbers draw a policy, one in ten `everything`.
+//! - D3. Where nothing is pending there is one image: whatever stops the machine leaves the same.
+
+use crate::address::Address;
+use crate::disk::{CrashPlan, DiskState, Policy, Step, Tear};
+use crate::stream::Stream;
+use crate::tally::{ENUMERATED, KILL};
+
+/// Points with no more legal losses of power than this have all of them checked.
+pub(super) const LEGAL_IMAGES_MAX: usize = 64;
+
+/// More pending mutations than this have more legal losses of power than [`LEGAL_IMAGES_MAX`].
+const PENDING_MAX: u64 = 6;
+
+/// Sets the keys of kill images apart: what is pending is part of those.
+const KILL_KEY: u128 = 0x6b69_6c6c_6b69_6c6c_6b69_6c6c_6b69_6c6c;
+
+/// A disk that a stopped machine leaves.
+#[derive(Debug)]
+pub(super) enum Image {
+    /// The process was killed.
+    Kill(DiskState),
+    /// Power was lost.
+    Loss(CrashPlan, &'static str),
+}
+
+/// The images of one point.
+#[derive(Debug)]
+pub(super) struct Images<'a> {
+    state: &'a DiskState,
+    step: Option<&'a Step>,
+    legal: Vec<CrashPlan>,
+    exhaustive: bool,
+}
+
+impl<'a> Images<'a> {
+    /// The images just before a call or after an operation; all legal ones if `enumerate` and they
+    /// are few.
+    pub(super) fn of(state: &'a DiskState, enumerate: bool) -> Self {
+        let few = enumerate && (1..=PENDING_MAX).contains(&state.pending_mutations());
+        let legal = if few { state.legal_images(LEGAL_IMAGES_MAX) } else { None };
+        let exhaustive = legal.is_some() || state.is_quiet();
+        Self { state, step: None, legal: legal.unwrap_or_default(), exhaustive }
+    }
+
+    /// The images inside a call.
+    pub(super) fn inside(step: &'a Step) -> Self {
+        Self { state: &step.before, step: Some(step), legal: Vec::new(), exhaustive: false }
+    }
+
+    /// Whether all legal losses of power are among the images.
+    pub(super) fn are_exhaustive(&self) -> bool {
+        self.exhaustive
+    }
+
+    /// How many images to look at, given how many are wanted where there is much to choose.
+    pub(super) fn count(&self, wanted: u64) -> u64 {
+        if self.step.is_some() {
+            return wanted.div_ceil(2);
+        }
+        if self.state.is_quiet() {
+            return 1;
+        }
+        let enumerated = 1 + self.legal.len() as u64;
+        if self.exhaustive { enumerated } else { wanted }
+    }
+
+    /// The image of an address; `None` where the call has no inside.
+    pub(super) fn get(&self, number: u64, address: Address) -> Option<Image> {
+        let mut stream = address.stream(0);
+        match self.step {
+            Some(step) => {
+                let state = step.inside(&mut stream)?;
+                let kill = stream.chance(1, 4);
+                Some(if kill { Image::Kill(state.kill()) } else { lost(&state, &mut stream) })
+            }
+            None if number == 0 && self.state.is_quiet() => {
+                let plan = self.state.plan_power_loss(Policy::Nothing, false, &mut stream);
+                Some(Image::Loss(plan, Policy::Nothing.name()))
+            }
+            None if number == 0 => Some(Image::Kill(self.state.kill())),
+            None => {
+                let enumerated = usize::try_from(number - 1).ok();
+                match enumerated.and_then(|place| self.legal.get(place)) {
+                    Some(plan) => Some(Image::Loss(plan.clone(), ENUMERATED)),
+                    None => Some(lost(self.state, &mut stream)),
+                }
+            }
+        }
+    }
+}
+
+impl Image {
+    /// A loss of power by a policy.
+    pub(super) fn loss(state: &DiskState, policy: Policy, stream: &mut Stream) -> Self {
+        Self::Loss(state.plan_power_loss(policy, false, stream), policy.name())
+    }
+
+    /// What the image is known by.
+    pub(super) fn key(&self) -> u128 {
+        match self {
+            Self::Kill(state) if state.is_quiet() => state.key(),
+            Self::Kill(state) => state.full_key() ^ KILL_KEY,
+            Self::Loss(plan, _) => plan.key(),
+        }
+    }
+
+    /// The disk.
+    pub(super) fn build(&self) -> DiskState {
+        match self {
+            Self::Kill(state) => state.clone(),
+            Self::Loss(plan, _) => plan.build(),
+        }
+    }
+
+    /// The word under which reports count it.
+    pub(super) fn policy(&self) -> &'static str {
+        match self {
+            Self::Kill(_) => KILL,
+            Self::Loss(_, policy) => policy,
+        }
+    }
+
+    /// How finely it divides what was pending.
+    pub(super) fn finest_tear(&self) -> Tear {
+        match self {
+            Self::Kill(_) => Tear::None,
+            Self::Loss(plan, _) => plan.finest_tear(),
+        }
+    }
+
+    /// What of everything pending survived, one line each.
+    pub(super) fn describe(&self) -> Vec<String> {
+        match self {
+            Self::Kill(_) => vec!["the process is killed: the page cache survives".to_string()],
+            Self::Loss(plan, policy) => {
+                let mut lines = vec![format!("power is lost, policy {policy}:")];
+                lines.extend(plan.describe().into_iter().map(|line| format!("  {line}")));
+                lines
+            }
+        }
+    }
+}
+
+fn lost(state: &DiskState, stream: &mut Stream) -> Image {
+    let easy = stream.chance(1, 10);
+    let policy = if easy { Policy::Everything } else { *stream.pick(&Policy::ALL) };
+    let torn_sectors = stream.chance(1, 4);
+    Image::Loss(state.plan_power_loss(policy, torn_sectors, stream), policy.name())
+}

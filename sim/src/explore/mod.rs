@@ -1,0 +1,346 @@
+//! The explorer: crash images of every point of a history, recovered by the real code and checked.
+//!
+//! **Place.** One call per seed, on any thread; the campaign adds up what they return. `replay`
+//! looks at one image alone.
+//!
+//! - E1. The result is a function of the seed. What an image looks like depends on its address only,
+//!   never on which images came before.
+//! - E2. A key that was seen before is a duplicate: what was recovered then is held against this
+//!   point's window.
+//! - E3. Recovery's own I/O calls are crash points too, on a share of the images, to a depth of two,
+//!   under the window of the first crash: until an open returns nobody has seen anything.
+//! - E4. Further recoveries of one image (again, after a loss of power, after a write) are made on a
+//!   share of the images, and in `replay` always.
+
+mod again;
+mod examine;
+mod image;
+
+use std::collections::BTreeMap;
+
+use crate::address::{Address, DEPTH_MAX};
+use crate::checker::{Content, Finding, Invariant};
+use crate::digest;
+use crate::disk::Step;
+use crate::forward::{Forward, Marked, Point};
+use crate::history::History;
+use crate::model::Window;
+use crate::system::System;
+use crate::tally::{Tally, Violation};
+use crate::watch::Watch;
+use image::{Image, Images};
+
+/// Images that one history's points are looked at with, before duplicates and nested ones.
+const IMAGES_WANTED: u64 = 3600;
+
+/// Images of a recovery's points, per point.
+const NESTED_PER_POINT: u64 = 2;
+
+/// Violations after which a history is given up.
+const VIOLATIONS_MAX: usize = 3;
+
+/// Calls of which a violation tells.
+const TRACE_CALLS: usize = 20;
+
+/// One forward run in so many is made twice and compared.
+const REPEATED_ONE_IN: u64 = 32;
+
+/// What an image must recover to.
+#[derive(Clone, Copy, Debug)]
+enum Expect<'a> {
+    /// One of the states that a crash there may leave.
+    Window(&'a Window),
+    /// What was seen before, and nothing else; the invariant is the one that says so.
+    Exactly(&'a Content, Invariant),
+}
+
+/// The crashes on the way to an image: for the words of a violation.
+#[derive(Clone, Copy, Debug)]
+struct Way<'a> {
+    before: Option<&'a Way<'a>>,
+    calls: Calls<'a>,
+    image: Option<&'a Image>,
+}
+
+/// Calls up to a crash.
+#[derive(Clone, Copy, Debug)]
+enum Calls<'a> {
+    Forward(&'a [Marked]),
+    Recovery(&'a [Step]),
+}
+
+/// Everything that one history's exploration keeps.
+#[derive(Debug)]
+pub struct Explorer<'a> {
+    system: &'a dyn System,
+    history: &'a History,
+    watch: &'a Watch,
+    seen: BTreeMap<u128, Content>,
+    tally: Tally,
+    /// One image alone, with every check (E4).
+    alone: bool,
+    /// The I/O calls of the image looked at alone.
+    log: Vec<String>,
+}
+
+/// Explores a seed; `None` if the watch was told to stop.
+pub fn explore(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
+    watch.at(&Address::run(seed));
+    let history = History::of(seed);
+    let forward = Forward::of(system, &history);
+    let mut explorer = Explorer::new(system, &history, watch, false);
+    explorer.take_run(&forward);
+    if seed % REPEATED_ONE_IN == 0 {
+        explorer.compare_with_second_run(&forward);
+    }
+    if explorer.tally.violations.is_empty() {
+        explorer.every_point(&forward);
+    }
+    (!watch.is_stopped()).then_some(explorer.tally)
+}
+
+/// What [`replay`] found.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The counters of this image alone, and its violations.
+    pub tally: Tally,
+    /// The way to the image and what its recovery did, one line each.
+    pub log: Vec<String>,
+    /// The disk that recovery started from; none for an address without a crash.
+    pub disk: Option<crate::disk::DiskState>,
+}
+
+/// Rebuilds one image from its address and checks it, with everything that is else checked on a
+/// share of the images.
+///
+/// # Errors
+/// What is wrong with the address: there is no such point or image.
+pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Replayed, String> {
+    let history = History::of(address.seed);
+    let forward = Forward::of(system, &history);
+    let mut explorer = Explorer::new(system, &history, watch, true);
+    explorer.take_run(&forward);
+    let Some(((point, number), nested)) = address.crashes().split_first() else {
+        let log = explorer.words_of_run(&forward);
+        return Ok(Replayed { tally: explorer.tally, log, disk: None });
+    };
+    let points = forward.points.len();
+    let place = usize::try_from(*point).ok().and_then(|place| forward.points.get(place));
+    let place = place.ok_or_else(|| {
+        format!("the history of seed {} has {points} points, there is no {point}", address.seed)
+    })?;
+    let images = forward_images(&forward, place);
+    let at = Address::run(address.seed).below(*point, *number);
+    let image = images.get(*number, at).ok_or_else(|| format!("there is no image {at}"))?;
+    let (_, window, calls) = forward.at(place);
+    let way = Way { before: None, calls: Calls::Forward(&forward.calls[..calls]), image: None };
+    let disk = explorer.descend(&way, image, window, at, nested)?;
+    Ok(Replayed { tally: explorer.tally, log: explorer.log, disk: Some(disk) })
+}
+
+impl<'a> Explorer<'a> {
+    fn new(
+        system: &'a dyn System,
+        history: &'a History,
+        watch: &'a Watch,
+        alone: bool,
+    ) -> Self {
+        let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
+        Self { system, history, watch, seen, tally, alone, log }
+    }
+
+    /// Counts what the forward run counted and found.
+    fn take_run(&mut self, forward: &Forward) {
+        let tally = &mut self.tally;
+        tally.seeds = 1;
+        tally.operations = forward.operations;
+        for (invariant, times) in &forward.evaluated {
+            *tally.invariants.entry(invariant.name()).or_default() += times;
+        }
+        for (name, times) in &forward.faults {
+            *tally.faults.entry(name).or_default() += times;
+        }
+        tally.operations_spread.count(forward.operations);
+        tally.log_files_spread.count(forward.log_files);
+        tally.segments_spread.count(forward.segments);
+        tally.trace_hash = forward.trace_hash;
+        let address = Address::run(self.history.seed);
+        for (operation, finding) in &forward.findings {
+            let mut finding = finding.clone();
+            let action = self.history.operations.get(*operation);
+            let action = action.map(|operation| shortened(&format!("{:?}", operation.action)));
+            let action = action.unwrap_or_else(|| "the end".to_string());
+            finding.found = format!("{} in operation {operation}, {action}", finding.found);
+            let calls = Calls::Forward(&forward.calls);
+            self.violated(address, finding, &Way { before: None, calls, image: None });
+        }
+    }
+
+    fn compare_with_second_run(&mut self, forward: &Forward) {
+        self.tally.runs_repeated += 1;
+        let again = Forward::of(self.system, self.history);
+        if again.trace_hash != forward.trace_hash {
+            let expected = format!("trace hash {:016x} of the first run", forward.trace_hash);
+            let found = format!("{:016x} of the second run of the same seed", again.trace_hash);
+            let finding = Finding::new(Invariant::Answers, expected, found);
+            let calls = Calls::Forward(&again.calls);
+            let way = Way { before: None, calls, image: None };
+            self.violated(Address::run(self.history.seed), finding, &way);
+        }
+    }
+
+    fn every_point(&mut self, forward: &Forward) {
+        let wanted = (IMAGES_WANTED / (forward.points.len() as u64).max(1)).clamp(6, 48);
+        for (place, point) in forward.points.iter().enumerate() {
+            let (_, window, calls) = forward.at(point);
+            let way =
+                Way { before: None, calls: Calls::Forward(&forward.calls[..calls]), image: None };
+            let images = forward_images(forward, point);
+            let address = Address::run(self.history.seed);
+            self.point(&way, &images, wanted, window, address, place as u64);
+            if self.gives_up() {
+                return;
+            }
+        }
+    }
+
+    fn gives_up(&self) -> bool {
+        self.tally.violations.len() >= VIOLATIONS_MAX || self.watch.is_stopped()
+    }
+
+    /// Looks at the images of one point.
+    fn point(
+        &mut self,
+        way: &Way<'_>,
+        images: &Images<'_>,
+        wanted: u64,
+        window: &Window,
+        above: Address,
+        point: u64,
+    ) {
+        let mut any = false;
+        for number in 0..images.count(wanted) {
+            let address = above.below(point, number);
+            // A call that has no inside has none for any number.
+            let Some(image) = images.get(number, address) else { break };
+            any = true;
+            self.examine(way, &image, Expect::Window(window), address);
+            if self.gives_up() {
+                break;
+            }
+        }
+        self.tally.crash_points += u64::from(any);
+        self.tally.exhaustive_points += u64::from(any && images.are_exhaustive());
+    }
+
+    /// Looks at the points of a recovery (E3).
+    fn nested(&mut self, way: &Way<'_>, steps: &[Step], window: &Window, above: Address) {
+        for (place, step) in steps.iter().enumerate() {
+            let way = Way { before: Some(way), calls: Calls::Recovery(&steps[..place]), image: None };
+            for inside in [false, true] {
+                let images = nested_images(step, inside);
+                let point = 2 * place as u64 + u64::from(inside);
+                self.point(&way, &images, NESTED_PER_POINT, window, above, point);
+                if self.gives_up() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Follows an address down to its image and checks that.
+    fn descend(
+        &mut self,
+        way: &Way<'_>,
+        image: Image,
+        window: &Window,
+        at: Address,
+        nested: &[(u64, u64)],
+    ) -> Result<crate::disk::DiskState, String> {
+        let Some(((point, number), rest)) = nested.split_first() else {
+            let state = image.build();
+            self.examine(way, &image, Expect::Window(window), at);
+            return Ok(state);
+        };
+        let steps = self.steps_of_recovery(&image, at);
+        let place = usize::try_from(point / 2).ok().and_then(|place| steps.get(place));
+        let step = place.ok_or_else(|| {
+            format!("the recovery of {at} has {} points, there is no {point}", 2 * steps.len())
+        })?;
+        let below = at.below(*point, *number);
+        let images = nested_images(step, point % 2 == 1);
+        let next = images.get(*number, below).ok_or_else(|| format!("there is no image {below}"))?;
+        let upto = usize::try_from(point / 2).expect("it is a place in the steps");
+        let crashed = Way { image: Some(&image), ..*way };
+        let calls = Calls::Recovery(&steps[..upto]);
+        let way = Way { before: Some(&crashed), calls, image: None };
+        self.descend(&way, next, window, below, rest)
+    }
+
+    fn violated(&mut self, address: Address, finding: Finding, way: &Way<'_>) {
+        let Finding { invariant, expected, found } = finding;
+        let trace = way.words();
+        self.tally.violations.push(Violation { address, invariant, expected, found, trace });
+    }
+
+    fn words_of_run(&self, forward: &Forward) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut calls = forward.calls.iter().peekable();
+        for (place, operation) in self.history.operations.iter().enumerate() {
+            lines.push(format!("operation {place}: {}", shortened(&format!("{operation:?}"))));
+            while let Some(marked) = calls.next_if(|marked| marked.operation <= place) {
+                lines.push(format!("  {}", marked.step.call));
+            }
+        }
+        lines
+    }
+
+    fn mix_in(&mut self, words: [u64; 3]) {
+        let [a, b, c] = words;
+        self.tally.trace_hash = digest::of_words(&[self.tally.trace_hash, a, b, c]);
+    }
+}
+
+impl Way<'_> {
+    /// The crashes one after another: the last calls before each, and what survived.
+    fn words(&self) -> Vec<String> {
+        let mut lines = self.before.map(Way::words).unwrap_or_default();
+        match self.calls {
+            Calls::Forward(calls) => {
+                let from = calls.len().saturating_sub(TRACE_CALLS);
+                let shown = calls[from..].iter();
+                lines.extend(shown.map(|call| format!("op {}: {}", call.operation, call.step.call)));
+            }
+            Calls::Recovery(steps) => {
+                let from = steps.len().saturating_sub(TRACE_CALLS);
+                lines.extend(steps[from..].iter().map(|step| format!("recovery: {}", step.call)));
+            }
+        }
+        if let Some(image) = self.image {
+            lines.extend(image.describe());
+        }
+        lines
+    }
+}
+
+fn forward_images<'a>(forward: &'a Forward, point: &'a Point) -> Images<'a> {
+    match point {
+        Point::Inside(call) => Images::inside(&forward.calls[*call].step),
+        Point::Before(_) | Point::End { .. } => Images::of(forward.at(point).0, true),
+    }
+}
+
+fn nested_images(step: &Step, inside: bool) -> Images<'_> {
+    if inside { Images::inside(step) } else { Images::of(&step.before, false) }
+}
+
+/// Whether one more crash fits into an address.
+fn has_room(address: &Address) -> bool {
+    address.crashes().len() < DEPTH_MAX
+}
+
+fn shortened(words: &str) -> String {
+    let mut chars = words.chars();
+    let head: String = chars.by_ref().take(300).collect();
+    if chars.next().is_some() { format!("{head}...") } else { head }
+}

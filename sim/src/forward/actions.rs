@@ -1,0 +1,340 @@
+//! The steps of a history, carried out on an open store.
+//!
+//! **Place.** The part of the forward run that turns plain data into calls of the store.
+
+use std::sync::Arc;
+
+use quiver_store::{CollectionId, Descriptor, Dtype, ErrorKind, limits};
+
+use super::{Invariant, Runner, stands_for_fault};
+use crate::checker::{self, Finding, Unreadable};
+use crate::history::{Action, Bad, Change, Member, Planned};
+use crate::model::{KnownId, Window};
+use crate::panic_trap;
+use crate::system::{Call, Outcome, Request, RowChange};
+
+/// An id that no history reaches.
+const NO_COLLECTION: CollectionId = CollectionId(1 << 40);
+
+impl Runner<'_> {
+    pub(super) fn perform(&mut self, action: &Action, faults: &[Planned]) {
+        match action {
+            Action::Single(member) => self.request(member, Call::Single),
+            Action::Batch(changes) => self.request(&Member::Write(changes.clone()), Call::Batch),
+            Action::Write(changes) => self.request(&Member::Write(changes.clone()), Call::Write),
+            Action::Group(members, drives) => self.group(members, *drives),
+            Action::Get(slot, id) => self.get(*slot, id),
+            Action::Scan(_) | Action::ReadAll => self.read_all(),
+            Action::Checkpoint => self.background(|session| session.checkpoint()),
+            Action::Maintain => self.background(|session| session.maintain().map(drop)),
+            Action::Close => self.close(faults),
+            Action::Kill => self.kill(faults),
+            Action::KillInside(number) => self.stop_inside(*number, false, faults),
+            Action::PowerLoss => self.power_loss(faults),
+            Action::PowerLossInside(number) => self.stop_inside(*number, true, faults),
+            Action::SecondOpen => self.second_open(),
+            Action::Bad(bad, slot) => self.refused(*bad, *slot),
+        }
+    }
+
+    fn request(&mut self, member: &Member, call: Call) {
+        let request = self.resolve(member, None);
+        let Some(answer) = self.inside(|session| session.perform(&request, call)) else { return };
+        self.after_call(Some((request, answer)));
+    }
+
+    fn group(&mut self, members: &[Member], drives: u32) {
+        // The id that a creation of this group will most likely get.
+        let first = members.iter().find_map(|member| match member {
+            Member::Create(slot, _) => Some(*slot),
+            _ => None,
+        });
+        let guess = first.filter(|_| self.waiting.is_empty());
+        for member in members {
+            let request = self.resolve(member, guess);
+            match self.inside(|session| session.submit(&request)) {
+                None => return,
+                Some(Ok(ticket)) => self.waiting.push_back((ticket, request)),
+                Some(Err(error)) => self.refused_on_submission(&request, &error),
+            }
+        }
+        for _ in 0..drives {
+            if !self.drive() || self.waiting.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn refused_on_submission(&mut self, request: &Request, error: &quiver_store::Error) {
+        let refusal = crate::model::Verdict::Refused(error.kind());
+        self.evaluated(Invariant::Answers);
+        if self.model.committed().verdict(request) != refusal {
+            self.check_error(error);
+        }
+    }
+
+    /// One group; false if there is no use in going on.
+    fn drive(&mut self) -> bool {
+        let before = self.waiting.len();
+        let Some(result) = self.inside(|session| session.drive()) else { return false };
+        self.after_call(None);
+        match result {
+            Ok(told) => {
+                self.evaluated(Invariant::Answers);
+                let answered = before - self.waiting.len();
+                if told != answered || (answered == 0 && before > 0) {
+                    let found = format!("drive answered {told}, {answered} tickets of {before}");
+                    let expected = "the number of tickets that a drive answers";
+                    self.found(Finding::new(Invariant::Answers, expected, found));
+                    self.stopped = true;
+                }
+                !self.stopped
+            }
+            Err(error) => {
+                self.check_error(&error);
+                false
+            }
+        }
+    }
+
+    pub(super) fn drive_all(&mut self) {
+        while !self.waiting.is_empty() && !self.stopped && self.drive() {}
+        self.waiting.clear();
+    }
+
+    fn background(
+        &mut self,
+        run: impl FnOnce(&dyn crate::system::Session) -> quiver_store::Result<()>,
+    ) {
+        let Some(result) = self.inside(run) else { return };
+        self.after_call(None);
+        if let Err(error) = result {
+            self.check_error(&error);
+        }
+    }
+
+    fn get(&mut self, slot: usize, id: &Arc<str>) {
+        let name = &self.history.slots[slot].name;
+        let collection = self.model.committed().collections.get(name).cloned();
+        let target = self.id_of(slot, None);
+        let mut found = None;
+        let Some(result) = self.inside(|session| {
+            session.get(target, id, &mut |vector, payload| {
+                found = Some(crate::digest::of_row(0, id, vector, payload));
+            })
+        }) else {
+            return;
+        };
+        self.notice_faults();
+        self.mark_calls(self.model.window());
+        self.evaluated(Invariant::Answers);
+        let expected = collection.map(|collection| {
+            let row = collection.rows.get(id);
+            row.map(|row| crate::digest::of_row(0, id, &row.vector, &row.payload))
+        });
+        let right = match (&result, expected) {
+            (Ok(there), Some(expected)) => *there == expected.is_some() && found == expected,
+            (Err(error), None) => error.kind() == ErrorKind::NotFound,
+            (Err(error), Some(_)) => self.excused && error.kind() == ErrorKind::Io,
+            (Ok(_), None) => false,
+        };
+        if !right {
+            let expected = format!("row {id:?} of slot {slot} as written last ({expected:?})");
+            let found = format!("{result:?} ({found:?})");
+            self.found(Finding::new(Invariant::Answers, expected, found));
+            self.stopped = true;
+        }
+    }
+
+    pub(super) fn read_all(&mut self) {
+        let Some(content) = self.inside(checker::read) else { return };
+        self.notice_faults();
+        self.mark_calls(self.model.window());
+        self.evaluated(Invariant::Answers);
+        let states = vec![self.model.committed().clone()];
+        let window = Window { states, ..self.model.window() };
+        let finding = match content {
+            Ok(content) => {
+                self.words.extend(content.words());
+                let Err(mut finding) = checker::judge(&content, &window) else { return };
+                finding.invariant = Invariant::Answers;
+                let diff = self.inside(|session| checker::diff(session, &window));
+                finding.found = format!("{}; {}", finding.found, diff.unwrap_or_default());
+                finding
+            }
+            Err(Unreadable::Failed(error)) if self.excused && stands_for_fault(error.kind()) => {
+                return;
+            }
+            Err(unreadable) => unreadable.finding(),
+        };
+        self.found(finding);
+        self.stopped = true;
+    }
+
+    fn second_open(&mut self) {
+        self.processes += 1;
+        let (env, system, options) = (self.env(), self.system, &self.history.options);
+        let before = self.disk.state().full_key();
+        let opened = panic_trap::catch(|| system.open(env, options).map(drop));
+        self.notice_faults();
+        let changed = self.disk.state().full_key() != before;
+        self.mark_calls(self.model.window());
+        self.evaluated(Invariant::Answers);
+        let kind = opened.map(|result| result.map_err(|error| error.kind()));
+        let right = match kind {
+            Ok(Err(kind)) => kind == ErrorKind::Locked || (self.excused && stands_for_fault(kind)),
+            _ => false,
+        };
+        if !right || changed {
+            let found = format!("{kind:?}, the disk changed: {changed}");
+            let expected = "Locked for a second opener, and nothing changed";
+            self.found(Finding::new(Invariant::Answers, expected, found));
+            self.stopped = true;
+        }
+    }
+
+    fn refused(&mut self, bad: Bad, slot: usize) {
+        let known = self.model.committed().collections.contains_key(&self.history.slots[slot].name);
+        let needs_collection = !matches!(
+            bad,
+            Bad::LongName | Bad::OddName | Bad::NoDimension | Bad::NoCollection | Bad::EmptyBatch
+        );
+        // A waiting request would be driven by this call.
+        if !self.waiting.is_empty() || (needs_collection && !known) {
+            return;
+        }
+        let (request, kinds) = self.bad_request(bad, slot);
+        let before = self.disk.state().full_key();
+        let Some(answer) = self.inside(|session| session.perform(&request, Call::Single)) else {
+            return;
+        };
+        self.notice_faults();
+        let changed = self.disk.state().full_key() != before;
+        self.mark_calls(self.model.window());
+        self.evaluated(Invariant::Answers);
+        let right = match &answer {
+            Ok(_) => false,
+            Err(error) => {
+                kinds.contains(&error.kind()) || (self.excused && stands_for_fault(error.kind()))
+            }
+        };
+        if !right || changed {
+            let found = format!("{answer:?}, the disk changed: {changed}");
+            let expected = format!("one of {kinds:?} for {bad:?}, and nothing changed");
+            self.found(Finding::new(Invariant::Answers, expected, found));
+            self.stopped = true;
+        }
+    }
+
+    fn bad_request(&self, bad: Bad, slot: usize) -> (Request, &'static [ErrorKind]) {
+        use ErrorKind::{InvalidArgument, NotFound, TooLarge};
+        let dim = self.history.slots[slot].dim as usize;
+        let collection = self.id_of(slot, None);
+        let upsert = |id: &str, dim: usize, payload: usize| {
+            let row = Some((vec![1.0; dim].into(), vec![7; payload].into()));
+            Request::Write(vec![RowChange { collection, id: id.into(), row }])
+        };
+        let create = |name: &str, dim: u32| Request::Create {
+            name: name.into(),
+            descriptor: Descriptor::new(dim, Dtype::F32, quiver_store::DistanceMetric::L2),
+        };
+        let long_id = "x".repeat(limits::EXTERNAL_ID_BYTES_MAX + 1);
+        let long_name = "x".repeat(limits::COLLECTION_NAME_BYTES_MAX + 1);
+        match bad {
+            Bad::Dimension => (upsert("k0", dim + 1, 1), &[InvalidArgument]),
+            Bad::LongId => (upsert(&long_id, dim, 1), &[InvalidArgument, TooLarge]),
+            Bad::EmptyId => (upsert("", dim, 1), &[InvalidArgument]),
+            Bad::LongName => (create(&long_name, 3), &[InvalidArgument, TooLarge]),
+            Bad::OddName => (create("a/b", 3), &[InvalidArgument]),
+            Bad::NoDimension => (create("flat", 0), &[InvalidArgument]),
+            Bad::NoCollection => {
+                let row = Some((vec![1.0; dim].into(), Arc::from([])));
+                let change = RowChange { collection: NO_COLLECTION, id: "k0".into(), row };
+                (Request::Write(vec![change]), &[NotFound])
+            }
+            Bad::LargeBatch => {
+                (upsert("k0", dim, self.history.options.batch_bytes_max), &[TooLarge])
+            }
+            Bad::EmptyBatch => (Request::Write(Vec::new()), &[InvalidArgument]),
+        }
+    }
+
+    fn resolve(&self, member: &Member, guess: Option<usize>) -> Request {
+        match member {
+            Member::Write(changes) => {
+                let changes = changes.iter().map(|change| self.resolve_change(change, guess));
+                Request::Write(changes.collect())
+            }
+            Member::Create(slot, descriptor) => Request::Create {
+                name: self.history.slots[*slot].name.clone(),
+                descriptor: descriptor.clone(),
+            },
+            Member::Drop(slot) => Request::Drop { name: self.history.slots[*slot].name.clone() },
+        }
+    }
+
+    fn resolve_change(&self, change: &Change, guess: Option<usize>) -> RowChange {
+        let collection = self.id_of(change.slot, guess);
+        RowChange { collection, id: change.id.clone(), row: change.row.clone() }
+    }
+
+    /// The id of the collection that has a slot's name now.
+    fn id_of(&self, slot: usize, guess: Option<usize>) -> CollectionId {
+        let name = &self.history.slots[slot].name;
+        match self.model.committed().collections.get(name).map(|collection| collection.id) {
+            Some(KnownId::Is(id)) => CollectionId(id),
+            _ if guess == Some(slot) => CollectionId(self.model.id_floor() + 1),
+            _ => NO_COLLECTION,
+        }
+    }
+
+    /// The store writes again once faults are over, after a reopen where it must (I11).
+    pub(super) fn come_back(&mut self) {
+        self.arm(&[]);
+        self.drive_all();
+        let mut last = String::new();
+        for attempt in 0..3 {
+            if self.stopped {
+                return;
+            }
+            if attempt == 2 {
+                self.kill(&[]);
+            }
+            self.evaluated(Invariant::I11);
+            let request = self.write_anything();
+            let answer = self.inside(|session| session.perform(&request, Call::Write));
+            let Some(answer) = answer else { return };
+            last = format!("{answer:?}");
+            let done = matches!(answer, Ok(Outcome::Written { .. } | Outcome::Created { .. }));
+            self.after_call(Some((request, answer)));
+            if done {
+                self.read_all();
+                self.mark_end();
+                return;
+            }
+        }
+        let expected = "a write that succeeds once no fault is armed";
+        self.found(Finding::new(Invariant::I11, expected, last));
+        self.stopped = true;
+    }
+
+    /// A request that cannot be refused.
+    fn write_anything(&self) -> Request {
+        let slot = &self.history.slots[0];
+        match self.model.committed().collections.get(&slot.name) {
+            None => Request::Create {
+                name: slot.name.clone(),
+                descriptor: Descriptor::new(
+                    slot.dim,
+                    Dtype::F32,
+                    quiver_store::DistanceMetric::L2,
+                ),
+            },
+            Some(_) => {
+                let row = Some((vec![0.5; slot.dim as usize].into(), Arc::from(*b"back")));
+                let collection = self.id_of(0, None);
+                Request::Write(vec![RowChange { collection, id: "back".into(), row }])
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The forward run: one history on one simulated disk, forked at each I/O call.
+//!
+//! **Place.** Carries out a [`History`] and returns the crash points that the explorer looks at,
+//! each with the window of states that a crash there may leave. Kills and losses of power that are
+//! part of the history happen here too, and are checked on the way.
+//!
+//! - F1. Every mutating I/O call is a point before and a point inside it, under the window of the
+//!   call of the store in which it happened. The end of each operation is a point under the window
+//!   after its answers: that is where what was acknowledged must be there.
+//! - F2. Without a fault every call of the store succeeds or is refused as the model says. After one
+//!   fired, the kinds of error that stand for it are excused until the process ends.
+//! - F3. An open that fails after a fault is tried again; once the faults are spent it succeeds.
+//! - F4. Nothing here depends on time or on threads: equal seeds, equal traces.
+
+mod actions;
+mod reopening;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use quiver_store::{Env, ErrorKind};
+
+use crate::address::Address;
+use crate::checker::{Finding, Invariant};
+use crate::digest;
+use crate::disk::{DiskState, FaultPlan, IoCall, IoKind, PlannedFault, Recording, SimClock};
+use crate::disk::{SimDisk, SimEntropy, Step};
+use crate::history::{History, Operation, Planned};
+use crate::model::{Answered, Model, Window, is_refusal};
+use crate::panic_trap;
+use crate::system::{Outcome, Request, Session, System, Ticket};
+
+/// Where every store of the simulator lives.
+pub const STORE_DIR: &str = "/store";
+
+/// I/O calls after which one call of a store counts as hanging.
+pub const CALLS_MAX: u64 = 200_000;
+
+/// Faults that a store carries on after: they excuse no error (F2).
+const BENIGN: [&str; 4] = ["read-short", "read-interrupted", "write-short", "write-interrupted"];
+
+/// A mutating I/O call of the forward run.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// The call, and the disk before it.
+    pub step: Step,
+    /// What a crash before or inside it may leave.
+    pub window: Arc<Window>,
+    /// The operation of the history, by its place.
+    pub operation: usize,
+}
+
+/// A crash point.
+#[derive(Clone, Debug)]
+pub enum Point {
+    /// Just before a call, which is also just after the one before it.
+    Before(usize),
+    /// Inside a call.
+    Inside(usize),
+    /// After an operation, its answers known.
+    End {
+        /// The disk.
+        state: DiskState,
+        /// What a crash may leave.
+        window: Arc<Window>,
+        /// How many mutating calls came before.
+        calls: usize,
+    },
+}
+
+/// What a forward run leaves for the explorer.
+#[derive(Debug, Default)]
+pub struct Forward {
+    /// The mutating calls, in order.
+    pub calls: Vec<Marked>,
+    /// The crash points, in order.
+    pub points: Vec<Point>,
+    /// Violations seen on the way, with the operation.
+    pub findings: Vec<(usize, Finding)>,
+    /// How often each invariant was evaluated on the way.
+    pub evaluated: BTreeMap<Invariant, u64>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Operations carried out.
+    pub operations: u64,
+    /// The most live log files at the end of an operation.
+    pub log_files: u64,
+    /// The most live segments at the end of an operation.
+    pub segments: u64,
+    /// A hash of all I/O calls and all answers.
+    pub trace_hash: u64,
+}
+
+impl Forward {
+    /// Carries out the history of a seed.
+    pub fn of(system: &dyn System, history: &History) -> Self {
+        let mut runner = Runner::new(system, history);
+        runner.reopen(SimDisk::new(), &[]);
+        for (place, operation) in history.operations.iter().enumerate() {
+            if runner.stopped {
+                break;
+            }
+            runner.operation = place;
+            runner.carry_out(operation);
+        }
+        runner.finish();
+        runner.out
+    }
+
+    /// The disk, the window and the number of calls before of a point. The disk of a point inside a
+    /// call is the one before it.
+    pub fn at<'a>(&'a self, point: &'a Point) -> (&'a DiskState, &'a Arc<Window>, usize) {
+        match point {
+            Point::Before(call) | Point::Inside(call) => {
+                let marked = &self.calls[*call];
+                (&marked.step.before, &marked.window, *call)
+            }
+            Point::End { state, window, calls } => (state, window, *calls),
+        }
+    }
+}
+
+struct Runner<'a> {
+    system: &'a dyn System,
+    history: &'a History,
+    address: Address,
+    disk: SimDisk,
+    session: Option<Box<dyn Session>>,
+    model: Model,
+    waiting: VecDeque<(Ticket, Request)>,
+    out: Forward,
+    operation: usize,
+    /// How many processes have opened the store.
+    processes: u64,
+    /// Whether a fault fired in this process (F2).
+    excused: bool,
+    /// Faults fired on this disk so far.
+    fired: u64,
+    /// The first mutating call of the last operation, and the manifest version before it.
+    last_operation: (usize, u64),
+    /// The version of the manifest that is known to be durable.
+    manifest: u64,
+    words: Vec<u64>,
+    stopped: bool,
+}
+
+impl<'a> Runner<'a> {
+    fn new(system: &'a dyn System, history: &'a History) -> Self {
+        Self {
+            system,
+            history,
+            address: Address::run(history.seed),
+            disk: SimDisk::new(),
+            session: None,
+            model: Model::default(),
+            waiting: VecDeque::new(),
+            out: Forward::default(),
+            operation: 0,
+            processes: 0,
+            excused: false,
+            fired: 0,
+            last_operation: (0, 0),
+            manifest: 0,
+            words: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    fn carry_out(&mut self, operation: &Operation) {
+        let calls_before = self.out.calls.len();
+        let manifest_before = self.manifest;
+        let lsn_before = self.model.committed().lsn;
+        let limbo_before = self.model.in_limbo();
+        if !operation.faults.is_empty() {
+            self.arm(&operation.faults);
+        }
+        self.perform(&operation.action, &operation.faults);
+        self.out.operations += 1;
+        self.check_standing();
+        self.last_operation = (calls_before, manifest_before);
+        let moved = self.out.calls.len() > calls_before
+            || self.model.committed().lsn != lsn_before
+            || self.model.in_limbo() != limbo_before;
+        if moved && !self.stopped {
+            self.mark_end();
+        }
+    }
+
+    fn mark_end(&mut self) {
+        let window = Arc::new(self.model.window());
+        let calls = self.out.calls.len();
+        self.out.points.push(Point::End { state: self.disk.state(), window, calls });
+    }
+
+    fn arm(&mut self, faults: &[Planned]) {
+        self.count_faults();
+        let faults = faults
+            .iter()
+            .map(|planned| PlannedFault { call_index: planned.after_calls, fault: planned.fault })
+            .collect();
+        let seed = self.address.stream(0x6661_756c + self.operation as u64).next();
+        self.disk.set_faults(FaultPlan { faults, seed });
+    }
+
+    /// Adds the faults of a plan that ends to the run's totals.
+    fn count_faults(&mut self) {
+        self.notice_faults();
+        for (name, times) in self.disk.faults_fired() {
+            *self.out.faults.entry(name).or_default() += times;
+        }
+        self.fired = 0;
+    }
+
+    /// Runs something in the store; `None` if it panicked, which ends the history.
+    fn inside<T>(&mut self, run: impl FnOnce(&dyn Session) -> T) -> Option<T> {
+        let session = self.session.as_deref()?;
+        self.disk.set_call_budget(CALLS_MAX);
+        match panic_trap::catch(|| run(session)) {
+            Ok(value) => Some(value),
+            Err(panic) => {
+                self.found(Finding::new(Invariant::I5, "no panic", panic));
+                self.stopped = true;
+                None
+            }
+        }
+    }
+
+    /// After a call that may have committed: who was answered, what it means, which calls it made.
+    fn after_call(&mut self, own: Option<(Request, quiver_store::Result<Outcome>)>) {
+        let mut answered = Vec::new();
+        while let Some((ticket, _)) = self.waiting.front() {
+            let ticket = *ticket;
+            let Some(Some(answer)) = self.inside(|session| session.poll(ticket)) else { break };
+            let (_, request) = self.waiting.pop_front().expect("it was at the front");
+            answered.push((request, answer));
+        }
+        answered.extend(own);
+        self.notice_faults();
+        let mut list = Vec::with_capacity(answered.len());
+        for (request, answer) in answered {
+            self.evaluated(Invariant::Answers);
+            self.words.push(word_of(&answer));
+            let answer = answer.map_err(|error| {
+                self.check_error(&error);
+                error.kind()
+            });
+            list.push(Answered { request, answer });
+        }
+        let (window, complaints) = self.model.settle(&list);
+        for complaint in complaints {
+            self.found(Finding::new(Invariant::Answers, "the model's answer", complaint));
+            self.stopped = true;
+        }
+        self.mark_calls(window);
+    }
+
+    /// Whether an error of a call is one that may be answered (F2).
+    fn check_error(&mut self, error: &quiver_store::Error) {
+        self.evaluated(Invariant::I10);
+        if is_refusal(error.kind()) || (self.excused && stands_for_fault(error.kind())) {
+            return;
+        }
+        let expected = if self.excused {
+            "an error kind that stands for the injected fault"
+        } else {
+            "no error without a fault"
+        };
+        self.found(Finding::new(Invariant::I10, expected, format!("{error:?}")));
+        self.stopped = true;
+    }
+
+    /// Looks whether a fault fired that a call may fail for; whether one is new.
+    fn notice_faults(&mut self) -> bool {
+        let fired = self.disk.faults_fired();
+        let fired = fired.iter().filter(|(name, _)| !BENIGN.contains(name));
+        let fired = fired.map(|(_, times)| times).sum();
+        let new = fired > self.fired;
+        self.fired = fired;
+        self.excused |= new;
+        new
+    }
+
+    /// Turns the calls made since the last time into crash points (F1).
+    fn mark_calls(&mut self, window: Window) {
+        drop(self.disk.take_trace());
+        let steps = self.disk.take_steps();
+        let window = Arc::new(window);
+        for step in steps {
+            let call = self.out.calls.len();
+            let marked = Marked { step, window: window.clone(), operation: self.operation };
+            self.out.calls.push(marked);
+            self.out.points.push(Point::Before(call));
+            self.out.points.push(Point::Inside(call));
+        }
+    }
+
+    fn check_standing(&mut self) {
+        if self.stopped || self.session.is_none() {
+            return;
+        }
+        let Some(standing) = self.inside(|session| session.standing()) else { return };
+        let Ok(standing) = standing else { return };
+        self.out.log_files = self.out.log_files.max(standing.log_files);
+        self.out.segments = self.out.segments.max(standing.segments);
+        self.evaluated(Invariant::I14);
+        let lsn = self.model.committed().lsn;
+        if standing.last_lsn != lsn {
+            let found = format!("visible LSN {}", standing.last_lsn);
+            self.found(Finding::new(Invariant::I14, format!("visible LSN {lsn}"), found));
+        }
+        let published = self.published();
+        let lowest = self.manifest + u64::from(published && !self.excused);
+        if standing.manifest_version < lowest {
+            let expected = format!("a manifest version from {lowest} on");
+            let found = format!("manifest version {}", standing.manifest_version);
+            self.found(Finding::new(Invariant::I14, expected, found));
+        }
+        self.manifest = standing.manifest_version;
+        let reused = self.disk.reused_names();
+        if !reused.is_empty() {
+            let expected = "no name of a removed file is used again";
+            self.found(Finding::new(Invariant::I14, expected, format!("{reused:?}")));
+            self.stopped = true;
+        }
+    }
+
+    /// Whether this operation made a manifest current.
+    fn published(&self) -> bool {
+        let calls = self.out.calls.iter().rev();
+        let own = calls.take_while(|marked| marked.operation == self.operation);
+        own.map(|marked| &marked.step.call).any(is_publish)
+    }
+
+    fn found(&mut self, finding: Finding) {
+        self.out.findings.push((self.operation, finding));
+    }
+
+    fn evaluated(&mut self, invariant: Invariant) {
+        *self.out.evaluated.entry(invariant).or_default() += 1;
+    }
+
+    fn env(&self) -> Env {
+        let mut stream = self.address.stream(0x656e_7472 + self.processes);
+        env_on(&self.disk, stream.next())
+    }
+
+    /// Faults are over: the store must write again (I11). Then the books are closed.
+    fn finish(&mut self) {
+        if self.history.faulty && !self.stopped {
+            self.operation = self.history.operations.len();
+            self.come_back();
+        }
+        self.session = None;
+        self.close_books();
+        let hashes = std::mem::take(&mut self.words);
+        self.out.trace_hash = digest::of_words(&hashes);
+    }
+
+    /// Adds what this disk counted to the run's totals.
+    fn close_books(&mut self) {
+        self.count_faults();
+        self.words.push(self.disk.trace_hash());
+    }
+}
+
+/// What a store on a simulated disk stands on.
+pub fn env_on(disk: &SimDisk, entropy_seed: u64) -> Env {
+    Env {
+        dir: PathBuf::from(STORE_DIR),
+        vfs: Arc::new(disk.clone()),
+        clock: Arc::new(SimClock::new(entropy_seed)),
+        entropy: Arc::new(SimEntropy::with_faults_of(entropy_seed, disk)),
+    }
+}
+
+fn is_publish(call: &IoCall) -> bool {
+    call.kind == IoKind::Rename && call.result.is_ok()
+}
+
+/// Whether an error kind says that the disk failed, or what became of a write when it did.
+fn stands_for_fault(kind: ErrorKind) -> bool {
+    use ErrorKind::{Full, Io, Latched, Unknown};
+    matches!(kind, Full | Io | Latched | Unknown)
+}
+
+fn word_of(answer: &quiver_store::Result<Outcome>) -> u64 {
+    let shown = match answer {
+        Ok(outcome) => format!("{outcome:?}"),
+        Err(error) => format!("{error:?}"),
+    };
+    crate::digest::name_key(&shown)
+}

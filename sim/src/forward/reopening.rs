@@ -1,0 +1,170 @@
+//! Stops and reopens within a history: closes, kills, losses of power.
+//!
+//! **Place.** The part of the forward run that ends one process and starts the next.
+
+use std::sync::Arc;
+
+use quiver_store::ErrorKind;
+
+use super::{CALLS_MAX, Invariant, Recording, Runner, SimDisk, stands_for_fault};
+use crate::checker::{self, Finding, Unreadable};
+use crate::disk::{DiskState, Policy};
+use crate::history::Planned;
+use crate::panic_trap;
+use crate::system::Session;
+
+/// How often an open is tried while faults fire (F3).
+const ATTEMPTS: u32 = 8;
+
+impl Runner<'_> {
+    pub(super) fn close(&mut self, faults: &[Planned]) {
+        self.drive_all();
+        if self.stopped {
+            return;
+        }
+        let Some(result) = self.inside(|session| session.close()) else { return };
+        self.notice_faults();
+        self.mark_calls(self.model.window());
+        if let Err(error) = result {
+            self.check_error(&error);
+        } else {
+            self.check_closed();
+        }
+        let disk = self.disk.state();
+        self.restart(&disk.kill(), faults);
+    }
+
+    fn check_closed(&mut self) {
+        self.evaluated(Invariant::Answers);
+        let Some(result) = self.inside(|session| session.names()) else { return };
+        let kind = result.map_err(|error| error.kind());
+        if kind != Err(ErrorKind::Closed) {
+            let found = format!("{kind:?}");
+            self.found(Finding::new(Invariant::Answers, "Closed after a close", found));
+        }
+    }
+
+    pub(super) fn kill(&mut self, faults: &[Planned]) {
+        let state = self.disk.state().kill();
+        self.restart(&state, faults);
+    }
+
+    pub(super) fn power_loss(&mut self, faults: &[Planned]) {
+        let state = self.disk.state();
+        let state = self.without_power(&state);
+        self.restart(&state, faults);
+    }
+
+    /// Goes back to a moment of the last operation and stops there.
+    pub(super) fn stop_inside(&mut self, number: u64, power: bool, faults: &[Planned]) {
+        let (first, manifest) = self.last_operation;
+        let calls = self.out.calls.len() - first;
+        if calls == 0 {
+            return if power { self.power_loss(faults) } else { self.kill(faults) };
+        }
+        let place = usize::try_from(number).expect("drawn below 1000");
+        let marked = self.out.calls[first + place / 2 % calls].clone();
+        let mut stream = self.address.stream(0x696e_7369 + self.operation as u64);
+        let inside = marked.step.inside(&mut stream).filter(|_| place % 2 == 1);
+        let state = inside.unwrap_or(marked.step.before).kill();
+        let state = if power { self.without_power(&state) } else { state };
+        self.model.rewind(&marked.window);
+        self.manifest = manifest;
+        self.restart(&state, faults);
+    }
+
+    fn without_power(&self, state: &DiskState) -> DiskState {
+        let mut stream = self.address.stream(0x706f_7765 + self.operation as u64);
+        let policy = *stream.pick(&Policy::ALL);
+        let torn = stream.chance(1, 4);
+        state.plan_power_loss(policy, torn, &mut stream).build()
+    }
+
+    fn restart(&mut self, state: &DiskState, faults: &[Planned]) {
+        if self.stopped {
+            return;
+        }
+        let disk = SimDisk::mount(state);
+        // Y2: the end of a session without a close writes nothing.
+        self.session = None;
+        self.evaluated(Invariant::Answers);
+        if !self.disk.take_steps().is_empty() {
+            let expected = "no write by a session that is dropped";
+            self.found(Finding::new(Invariant::Answers, expected, "writes"));
+        }
+        self.close_books();
+        self.reopen(disk, faults);
+    }
+
+    /// Starts a process on a disk and reads everything there is (F3).
+    pub(super) fn reopen(&mut self, disk: SimDisk, faults: &[Planned]) {
+        self.session = None;
+        self.waiting.clear();
+        self.disk = disk;
+        self.disk.set_recording(Recording::Forks);
+        self.fired = 0;
+        if !faults.is_empty() {
+            self.arm(faults);
+        }
+        self.excused = false;
+        for attempt in 0..=ATTEMPTS {
+            if attempt == ATTEMPTS {
+                self.arm(&[]);
+                self.excused = false;
+            }
+            if self.try_open() || self.stopped {
+                return;
+            }
+        }
+    }
+
+    /// One attempt; false if it failed for a fault that fired in this process.
+    fn try_open(&mut self) -> bool {
+        self.processes += 1;
+        self.disk.set_call_budget(CALLS_MAX);
+        let (env, options) = (self.env(), &self.history.options);
+        let system = self.system;
+        let opened = panic_trap::catch(|| {
+            let session = system.open(env, options).map_err(Unreadable::Failed)?;
+            let content = checker::read(&*session)?;
+            Ok((session, content))
+        });
+        self.notice_faults();
+        self.mark_calls(self.model.window());
+        self.evaluated(Invariant::I5);
+        let finding = match opened {
+            Ok(Ok((session, content))) => {
+                self.adopt(session, &content);
+                return true;
+            }
+            Ok(Err(Unreadable::Failed(error))) if self.excused && stands_for_fault(error.kind()) => {
+                return false;
+            }
+            Ok(Err(unreadable)) => unreadable.finding(),
+            Err(panic) => Finding::new(Invariant::I5, "no panic", panic),
+        };
+        self.found(finding);
+        self.stopped = true;
+        true
+    }
+
+    fn adopt(&mut self, session: Box<dyn Session>, content: &checker::Content) {
+        let window = self.model.window();
+        for invariant in [Invariant::I1, Invariant::I3, Invariant::I4] {
+            self.evaluated(invariant);
+        }
+        match checker::judge(content, &window) {
+            Ok(place) => {
+                let seen = Arc::clone(&window.states[place]);
+                self.model.adopt(&seen, &content.ids_by_key());
+                self.words.extend(content.words());
+                self.session = Some(session);
+            }
+            Err(mut finding) => {
+                finding.found = format!("{}; {}", finding.found, checker::diff(&*session, &window));
+                self.found(finding);
+                self.stopped = true;
+            }
+        }
+    }
+}

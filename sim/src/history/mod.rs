@@ -1,0 +1,162 @@
+//! A history: what one seed does to one store.
+//!
+//! **Place.** Made by [`workload`], carried out by [`crate::forward`]. A history is plain data and
+//! a pure function of its seed; what the store answers changes nothing of it.
+//!
+//! - H1. A name keeps its dimension for the whole history, so that a vector made for it fits
+//!   whether or not a drop or a creation before it succeeded.
+//! - H2. Row ids come from small key spaces, so overwrites and deletes hit.
+
+pub mod workload;
+
+use std::sync::Arc;
+
+use quiver_store::{Descriptor, Options};
+
+use crate::disk::Fault;
+
+/// A vector and a payload.
+pub type Row = (Arc<[f32]>, Arc<[u8]>);
+
+/// A name that a collection may have.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The name.
+    pub name: Arc<str>,
+    /// The dimension of its vectors, always (H1).
+    pub dim: u32,
+    /// The ids of its rows.
+    pub ids: Vec<Arc<str>>,
+}
+
+/// A change of a row, before it is known which collection has the name now.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which slot.
+    pub slot: usize,
+    /// Which id.
+    pub id: Arc<str>,
+    /// The new row; `None` deletes.
+    pub row: Option<Row>,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug)]
+pub enum Member {
+    /// A batch.
+    Write(Vec<Change>),
+    /// A creation.
+    Create(usize, Descriptor),
+    /// A drop.
+    Drop(usize),
+}
+
+/// Arguments that must be refused, with nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// A vector of another dimension.
+    Dimension,
+    /// An id beyond its limit.
+    LongId,
+    /// An id of no bytes.
+    EmptyId,
+    /// A collection name beyond its limit.
+    LongName,
+    /// A collection name with a character that it may not have.
+    OddName,
+    /// A schema of dimension zero.
+    NoDimension,
+    /// A collection that was never there.
+    NoCollection,
+    /// A batch beyond the limit of the settings.
+    LargeBatch,
+    /// A batch of nothing.
+    EmptyBatch,
+}
+
+impl Bad {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Dimension,
+        Self::LongId,
+        Self::EmptyId,
+        Self::LongName,
+        Self::OddName,
+        Self::NoDimension,
+        Self::NoCollection,
+        Self::LargeBatch,
+        Self::EmptyBatch,
+    ];
+}
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// A request through the shortest call that can carry it.
+    Single(Member),
+    /// `upsert_batch`.
+    Batch(Vec<Change>),
+    /// `write`.
+    Write(Vec<Change>),
+    /// Several requests submitted, then driven this often; what then still waits is driven by the
+    /// next call, or lost with the process.
+    Group(Vec<Member>, u32),
+    /// A row is read.
+    Get(usize, Arc<str>),
+    /// A collection is read from end to end.
+    Scan(usize),
+    /// Everything is read.
+    ReadAll,
+    /// `checkpoint`.
+    Checkpoint,
+    /// `maintain`.
+    Maintain,
+    /// A clean end, and a reopen.
+    Close,
+    /// A kill of the process between two calls, and a reopen.
+    Kill,
+    /// A kill of the process before or inside the last call's I/O call of this number (counted
+    /// round its number of calls), and a reopen.
+    KillInside(u64),
+    /// A loss of power between two calls, and a reopen.
+    PowerLoss,
+    /// A loss of power before or inside an I/O call, as in `KillInside`, and a reopen.
+    PowerLossInside(u64),
+    /// A second opener.
+    SecondOpen,
+    /// A wrong argument.
+    Bad(Bad, usize),
+}
+
+/// A fault to come, counted in calls of its kind from here.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// How many calls of its kind go well first.
+    pub after_calls: u64,
+    /// What happens then.
+    pub fault: Fault,
+}
+
+/// One step of a history and the faults that are armed just before it.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// What is done.
+    pub action: Action,
+    /// What goes wrong.
+    pub faults: Vec<Planned>,
+}
+
+/// What one seed does.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The seed.
+    pub seed: u64,
+    /// The settings that the store is opened with, each time.
+    pub options: Options,
+    /// The names in use.
+    pub slots: Vec<Slot>,
+    /// The steps.
+    pub operations: Vec<Operation>,
+    /// Whether any fault is planned.
+    pub faulty: bool,
+}

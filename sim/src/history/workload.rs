@@ -1,0 +1,333 @@
+//! The swarm generator: a seed draws its own kind of workload, then the workload.
+//!
+//! **Place.** The only source of histories. Swarm testing (Groce et al., ISSTA 2012): leaving kinds
+//! of operation out altogether reaches states that an even mix hardly ever does.
+//!
+//! - G1. Each seed draws which kinds of operation are on and how often, sizes, key spaces, the
+//!   store's limits and whether faults are injected.
+//! - G2. Limits are drawn small, so that a short history crosses sector, step, group and checkpoint
+//!   bounds.
+
+use std::sync::Arc;
+
+use quiver_store::limits::EXTERNAL_ID_BYTES_MAX;
+use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
+
+use super::{Action, Bad, Change, History, Member, Operation, Planned, Row, Slot};
+use crate::disk::Fault;
+use crate::stream::Stream;
+
+/// Payload sizes at which a frame, a sector or a page may turn over.
+const PAYLOAD_BOUNDS: [usize; 14] =
+    [0, 1, 7, 8, 255, 256, 400, 440, 511, 512, 513, 1024, 4096, 6000];
+
+/// How often each kind of operation is drawn; the order is that of `draw_action`.
+const KINDS: [(u64, &str); 16] = [
+    (10, "upsert"),
+    (4, "delete"),
+    (5, "batch"),
+    (5, "write"),
+    (6, "group"),
+    (2, "create"),
+    (2, "drop"),
+    (2, "get"),
+    (2, "scan"),
+    (1, "read all"),
+    (3, "checkpoint"),
+    (2, "maintain"),
+    (2, "close"),
+    (3, "kill"),
+    (3, "power loss"),
+    (1, "bad"),
+];
+
+struct Profile {
+    weights: [u64; KINDS.len()],
+    payload_bytes_max: usize,
+    bounds: bool,
+    batch_rows_max: usize,
+    group_members_max: usize,
+}
+
+struct Generator {
+    stream: Stream,
+    profile: Profile,
+    slots: Vec<Slot>,
+}
+
+impl History {
+    /// The history of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut stream = Stream::at(seed, &[0x6869_7374]);
+        let options = draw_options(&mut stream);
+        let profile = draw_profile(&mut stream);
+        let slots = draw_slots(&mut stream);
+        let count = if stream.chance(1, 4) { stream.size(1, 8) } else { stream.size(6, 40) };
+        let faulty = stream.chance(1, 3);
+        let mut generator = Generator { stream, profile, slots };
+        let mut operations = generator.first_operations();
+        while operations.len() < count {
+            let action = generator.draw_action();
+            operations.push(Operation { action, faults: Vec::new() });
+        }
+        if faulty {
+            generator.plan_faults(&mut operations);
+        }
+        Self { seed, options, slots: generator.slots, operations, faulty }
+    }
+}
+
+fn draw_options(stream: &mut Stream) -> Options {
+    let step_min = 512 << stream.below(8);
+    let step_max = step_min << stream.below(4);
+    Options {
+        batch_bytes_max: (128 * 1024) << stream.below(3),
+        group_bytes_max: 4096 << stream.below(5),
+        log_step_bytes_min: step_min,
+        log_step_bytes_max: step_max,
+        log_size_bytes_max: if stream.chance(1, 2) { 1 << 20 } else { 4096 << stream.below(5) },
+        create: true,
+    }
+}
+
+fn draw_profile(stream: &mut Stream) -> Profile {
+    let mut weights = [0; KINDS.len()];
+    for (weight, (usual, _)) in weights.iter_mut().zip(KINDS) {
+        if stream.chance(7, 10) {
+            *weight = usual * stream.between(1, 4);
+        }
+    }
+    if weights[..5].iter().all(|weight| *weight == 0) {
+        weights[0] = 10;
+    }
+    Profile {
+        weights,
+        payload_bytes_max: *stream.pick(&[8, 32, 64, 64, 200, 600, 2000]),
+        bounds: stream.chance(1, 3),
+        batch_rows_max: stream.size(1, 9),
+        group_members_max: stream.size(2, 6),
+    }
+}
+
+fn draw_slots(stream: &mut Stream) -> Vec<Slot> {
+    let count = stream.size(1, 4);
+    let dim_max = *stream.pick(&[2, 4, 8, 8, 16, 64]);
+    (0..count)
+        .map(|index| {
+            let name = match stream.below(4) {
+                0 => format!("Items.v{index}"),
+                1 => format!("{index}{}", "n".repeat(stream.size(1, 254))),
+                _ => format!("c{index}"),
+            };
+            let dim = u32::try_from(stream.between(1, dim_max)).expect("at most 64");
+            let ids = draw_ids(stream);
+            Slot { name: name.into(), dim, ids }
+        })
+        .collect()
+}
+
+fn draw_ids(stream: &mut Stream) -> Vec<Arc<str>> {
+    let count = stream.size(1, 12);
+    let style = stream.below(8);
+    (0..count)
+        .map(|index| -> Arc<str> {
+            match style {
+                0 => format!("ключ-{index}-⚙"),
+                1 => format!("\u{1f980}{index}\0\n"),
+                2 => {
+                    let tail = stream.size(1, EXTERNAL_ID_BYTES_MAX - 2);
+                    format!("{index:02}{}", "x".repeat(tail))
+                }
+                3 => format!("{:02}{}", index, "y".repeat(EXTERNAL_ID_BYTES_MAX - 2)),
+                _ => format!("k{index}"),
+            }
+            .into()
+        })
+        .collect()
+}
+
+impl Generator {
+    fn first_operations(&mut self) -> Vec<Operation> {
+        let mut operations = Vec::new();
+        let first = if self.stream.chance(9, 10) { self.slots.len() } else { 0 };
+        for slot in 0..first {
+            if slot == 0 || self.stream.chance(3, 4) {
+                let action = Action::Single(self.creation(slot));
+                operations.push(Operation { action, faults: Vec::new() });
+            }
+        }
+        operations
+    }
+
+    fn draw_action(&mut self) -> Action {
+        let weights = self.profile.weights;
+        match KINDS[self.stream.weighted(&weights)].1 {
+            "upsert" => {
+                let slot = self.slot();
+                Action::Single(Member::Write(vec![self.upsert(slot)]))
+            }
+            "delete" => {
+                let slot = self.slot();
+                Action::Single(Member::Write(vec![self.deletion(slot)]))
+            }
+            "batch" => {
+                let slot = self.slot();
+                let rows = self.stream.size(1, self.profile.batch_rows_max);
+                Action::Batch((0..rows).map(|_| self.upsert(slot)).collect())
+            }
+            "write" => Action::Write(self.changes()),
+            "group" => self.group(),
+            "create" => {
+                let slot = self.slot();
+                Action::Single(self.creation(slot))
+            }
+            "drop" => Action::Single(Member::Drop(self.slot())),
+            "get" => {
+                let slot = self.slot();
+                Action::Get(slot, self.id(slot))
+            }
+            "scan" => Action::Scan(self.slot()),
+            "read all" => Action::ReadAll,
+            "checkpoint" => Action::Checkpoint,
+            "maintain" => Action::Maintain,
+            "close" => Action::Close,
+            "kill" if self.stream.chance(1, 3) => Action::KillInside(self.stream.below(1000)),
+            "kill" => Action::Kill,
+            "power loss" if self.stream.chance(1, 3) => {
+                Action::PowerLossInside(self.stream.below(1000))
+            }
+            "power loss" => Action::PowerLoss,
+            _ if self.stream.chance(1, 8) => Action::SecondOpen,
+            _ => Action::Bad(*self.stream.pick(&Bad::ALL), self.slot()),
+        }
+    }
+
+    fn group(&mut self) -> Action {
+        let count = self.stream.size(2, self.profile.group_members_max);
+        let members = (0..count).map(|_| self.member()).collect();
+        let drives = u32::try_from(self.stream.below(4)).expect("below 4");
+        Action::Group(members, if drives == 3 { 100 } else { drives })
+    }
+
+    fn member(&mut self) -> Member {
+        match self.stream.below(8) {
+            0 => {
+                let slot = self.slot();
+                self.creation(slot)
+            }
+            1 => Member::Drop(self.slot()),
+            _ => Member::Write(self.changes()),
+        }
+    }
+
+    fn creation(&mut self, slot: usize) -> Member {
+        let metrics = [DistanceMetric::Dot, DistanceMetric::Cosine, DistanceMetric::L2];
+        let metric = *self.stream.pick(&metrics);
+        Member::Create(slot, Descriptor::new(self.slots[slot].dim, Dtype::F32, metric))
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        let count = self.stream.size(1, self.profile.batch_rows_max);
+        (0..count)
+            .map(|_| {
+                let slot = self.slot();
+                if self.stream.chance(1, 4) { self.deletion(slot) } else { self.upsert(slot) }
+            })
+            .collect()
+    }
+
+    fn upsert(&mut self, slot: usize) -> Change {
+        let row = self.row(slot);
+        Change { slot, id: self.id(slot), row: Some(row) }
+    }
+
+    fn deletion(&mut self, slot: usize) -> Change {
+        Change { slot, id: self.id(slot), row: None }
+    }
+
+    /// The first slot most often: the others may not exist.
+    fn slot(&mut self) -> usize {
+        if self.stream.chance(1, 3) { 0 } else { self.stream.index(self.slots.len()) }
+    }
+
+    fn id(&mut self, slot: usize) -> Arc<str> {
+        self.stream.pick(&self.slots[slot].ids).clone()
+    }
+
+    fn row(&mut self, slot: usize) -> Row {
+        let odd = [f32::NAN, f32::INFINITY, -0.0, 0.0, f32::MIN_POSITIVE];
+        let dim = self.slots[slot].dim;
+        let vector = (0..dim)
+            .map(|_| {
+                if self.stream.chance(1, 32) {
+                    return *self.stream.pick(&odd);
+                }
+                let bits = u16::try_from(self.stream.below(1 << 16)).expect("below 65,536");
+                f32::from(bits) / 256.0 - 128.0
+            })
+            .collect();
+        let len = if self.profile.bounds && self.stream.chance(1, 4) {
+            *self.stream.pick(&PAYLOAD_BOUNDS)
+        } else {
+            self.stream.size(0, self.profile.payload_bytes_max)
+        };
+        (vector, self.payload(len))
+    }
+
+    fn payload(&mut self, len: usize) -> Arc<[u8]> {
+        // Runs of zeros and of one byte look like holes and garbage.
+        if self.stream.chance(1, 6) {
+            return vec![*self.stream.pick(&[0, 0xff, b' ']); len].into();
+        }
+        let mut bytes = vec![0; len];
+        for piece in bytes.chunks_mut(8) {
+            piece.copy_from_slice(&self.stream.next().to_le_bytes()[..piece.len()]);
+        }
+        bytes.into()
+    }
+
+    fn plan_faults(&mut self, operations: &mut [Operation]) {
+        let bursts = self.stream.size(1, 3);
+        for _ in 0..bursts {
+            let at = self.stream.index(operations.len());
+            let count = self.stream.size(1, 2);
+            for _ in 0..count {
+                let fault = *self.stream.pick(&Fault::ALL);
+                let after_calls = self.stream.below(*self.stream.clone().pick(&[1, 2, 4, 10]));
+                operations[at].faults.push(Planned { after_calls, fault });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_every_seed_are_valid() {
+        for seed in 0..2000 {
+            History::of(seed).options.validate().expect("the generator knows the bounds");
+        }
+    }
+
+    #[test]
+    fn histories_of_a_seed_are_equal_and_of_two_seeds_are_not() {
+        let shown = |seed| format!("{:?}", History::of(seed));
+        assert_eq!(shown(5), shown(5));
+        assert_ne!(shown(5), shown(6));
+    }
+
+    #[test]
+    fn every_kind_of_operation_is_drawn_soon() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            for operation in History::of(seed).operations {
+                let shown = format!("{:?}", operation.action);
+                let end = shown.find(['(', ' ']).unwrap_or(shown.len());
+                seen.insert(shown[..end].to_string());
+            }
+        }
+        assert_eq!(seen.len(), 16, "{seen:?}");
+    }
+}

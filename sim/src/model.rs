@@ -1,0 +1,412 @@
+//! What a store must hold: the plainest store there is, in memory, without files.
+//!
+//! **Place.** Shares no code with the engine, only words for arguments. The forward run tells it
+//! every request and what was answered; it says whether the answer is right, and which states a
+//! crash at any moment may leave.
+//!
+//! - M1. A state is known by its last LSN and its digest. States are kept whole, for the diff that
+//!   a violation prints; what did not change is shared between them.
+//! - M2. Requests commit in the order of submission. A refused one leaves no trace.
+//! - M3. *Limbo* is what an `Unknown` answer leaves: the committed state, plus some first part of
+//!   that group's requests. The next acknowledged operation voids it, and so does a reopen, after
+//!   which the state that was seen is the only one.
+//! - M4. The id of a collection is known once a creation was acknowledged or the collection was
+//!   seen. Until then it is only known to be above every id known before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use quiver_store::{CollectionId, Descriptor, ErrorKind, Lsn};
+
+use crate::digest;
+use crate::system::{Outcome, Request, RowChange};
+
+/// What is known of a collection's id (M4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownId {
+    /// It is this.
+    Is(u64),
+    /// It is above this.
+    Above(u64),
+}
+
+impl KnownId {
+    /// Whether an id that was found may be the one.
+    pub fn admits(self, found: u64) -> bool {
+        match self {
+            Self::Is(id) => found == id,
+            Self::Above(floor) => found > floor,
+        }
+    }
+}
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// Its vector.
+    pub vector: Arc<[f32]>,
+    /// Its payload.
+    pub payload: Arc<[u8]>,
+    term: u128,
+}
+
+/// One collection.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// Its id.
+    pub id: KnownId,
+    /// Its schema.
+    pub descriptor: Descriptor,
+    /// Its rows, by external id.
+    pub rows: BTreeMap<Arc<str>, Arc<Row>>,
+    key: u64,
+}
+
+/// Everything that a store holds at one LSN.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// The last operation's LSN.
+    pub lsn: u64,
+    /// The sum of the digests of all collections and rows.
+    pub digest: u128,
+    /// The collections, by name.
+    pub collections: BTreeMap<Arc<str>, Arc<Collection>>,
+}
+
+/// Which states a crash at one moment may leave.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// The LSN of the last acknowledged operation.
+    pub acked_lsn: u64,
+    /// The highest collection id that anyone knows of.
+    pub id_floor: u64,
+    /// The states; the committed one is first.
+    pub states: Vec<Arc<State>>,
+    /// Whether any request on the way here held more than one operation.
+    pub batches: bool,
+}
+
+/// What the model says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It commits.
+    Written {
+        /// Deletes that find a live row.
+        hits: u64,
+    },
+    /// It commits.
+    Created,
+    /// It commits, or finds nothing to drop.
+    Dropped {
+        /// Whether there is such a collection.
+        existed: bool,
+    },
+    /// It is refused.
+    Refused(ErrorKind),
+}
+
+impl State {
+    /// The collection of an id.
+    pub fn collection(&self, id: CollectionId) -> Option<(&Arc<str>, &Arc<Collection>)> {
+        let exact = |known: KnownId| known == KnownId::Is(id.value());
+        self.collections.iter().find(|(_, collection)| exact(collection.id))
+    }
+
+    /// The number of rows in all collections.
+    pub fn rows(&self) -> u64 {
+        self.collections.values().map(|collection| collection.rows.len() as u64).sum()
+    }
+
+    /// What a request on this state comes to.
+    pub fn verdict(&self, request: &Request) -> Verdict {
+        match request {
+            Request::Create { name, .. } if self.collections.contains_key(name) => {
+                Verdict::Refused(ErrorKind::AlreadyExists)
+            }
+            Request::Create { .. } => Verdict::Created,
+            Request::Drop { name } => {
+                Verdict::Dropped { existed: self.collections.contains_key(name) }
+            }
+            Request::Write(changes) => {
+                if changes.iter().any(|change| self.target(change.collection).is_none()) {
+                    return Verdict::Refused(ErrorKind::NotFound);
+                }
+                Verdict::Written { hits: self.hits(changes) }
+            }
+        }
+    }
+
+    /// Applies a request that the verdict does not refuse; `id` is a creation's.
+    pub fn apply(&mut self, request: &Request, id: KnownId) {
+        match request {
+            Request::Create { name, descriptor } => {
+                let key = digest::name_key(name);
+                let collection =
+                    Collection { id, descriptor: descriptor.clone(), rows: BTreeMap::new(), key };
+                self.digest = self.digest.wrapping_add(digest::of_collection(key, descriptor));
+                self.collections.insert(name.clone(), Arc::new(collection));
+                self.lsn += 1;
+            }
+            Request::Drop { name } => {
+                let Some(gone) = self.collections.remove(name) else { return };
+                self.digest =
+                    self.digest.wrapping_sub(digest::of_collection(gone.key, &gone.descriptor));
+                for row in gone.rows.values() {
+                    self.digest = self.digest.wrapping_sub(row.term);
+                }
+                self.lsn += 1;
+            }
+            Request::Write(changes) => {
+                for change in changes {
+                    self.change(change);
+                }
+                self.lsn += changes.len() as u64;
+            }
+        }
+    }
+
+    /// The same state with the ids that were seen.
+    pub fn with_ids(&self, ids: &BTreeMap<u64, u64>) -> Self {
+        let mut state = self.clone();
+        for collection in state.collections.values_mut() {
+            if let Some(id) = ids.get(&collection.key) {
+                Arc::make_mut(collection).id = KnownId::Is(*id);
+            }
+        }
+        state
+    }
+
+    fn target(&self, id: CollectionId) -> Option<Arc<str>> {
+        if let Some((name, _)) = self.collection(id) {
+            return Some(name.clone());
+        }
+        // M4: a creation in the same group, whose answer is not known.
+        let admits = |known| matches!(known, KnownId::Above(floor) if id.value() > floor);
+        let mut open = self.collections.iter().filter(|(_, collection)| admits(collection.id));
+        open.next().map(|(name, _)| name.clone())
+    }
+
+    fn hits(&self, changes: &[RowChange]) -> u64 {
+        let mut lives: BTreeMap<(CollectionId, &str), bool> = BTreeMap::new();
+        let mut hits = 0;
+        for change in changes {
+            let key = (change.collection, &*change.id);
+            let live = lives.get(&key).copied().unwrap_or_else(|| {
+                let name = self.target(change.collection);
+                let collection = name.and_then(|name| self.collections.get(&name));
+                collection.is_some_and(|collection| collection.rows.contains_key(&change.id))
+            });
+            hits += u64::from(live && change.row.is_none());
+            lives.insert(key, change.row.is_some());
+        }
+        hits
+    }
+
+    fn change(&mut self, change: &RowChange) {
+        let name = self.target(change.collection).expect("the verdict found the collection");
+        let collection = self.collections.get_mut(&name).expect("found by its name");
+        let collection = Arc::make_mut(collection);
+        let old = match &change.row {
+            None => collection.rows.remove(&change.id),
+            Some((vector, payload)) => {
+                let term = digest::of_row(collection.key, &change.id, vector, payload);
+                self.digest = self.digest.wrapping_add(term);
+                let row = Row { vector: vector.clone(), payload: payload.clone(), term };
+                collection.rows.insert(change.id.clone(), Arc::new(row))
+            }
+        };
+        if let Some(old) = old {
+            self.digest = self.digest.wrapping_sub(old.term);
+        }
+    }
+}
+
+impl Collection {
+    /// What stands for the collection's name in digests.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+}
+
+/// The model of one store through one history.
+#[derive(Clone, Debug)]
+pub struct Model {
+    committed: Arc<State>,
+    limbo: Vec<Arc<State>>,
+    id_floor: u64,
+    batches: bool,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { committed: Arc::default(), limbo: Vec::new(), id_floor: 0, batches: false }
+    }
+}
+
+/// A request that a call answered.
+#[derive(Debug)]
+pub struct Answered {
+    /// What was asked.
+    pub request: Request,
+    /// What was answered.
+    pub answer: Result<Outcome, ErrorKind>,
+}
+
+impl Model {
+    /// The state that readers must see.
+    pub fn committed(&self) -> &Arc<State> {
+        &self.committed
+    }
+
+    /// The highest collection id that anyone knows of.
+    pub fn id_floor(&self) -> u64 {
+        self.id_floor
+    }
+
+    /// Whether an `Unknown` answer is unsettled.
+    pub fn in_limbo(&self) -> bool {
+        !self.limbo.is_empty()
+    }
+
+    /// What a crash now may leave.
+    pub fn window(&self) -> Window {
+        let mut states = vec![self.committed.clone()];
+        states.extend(self.limbo.iter().cloned());
+        Window {
+            acked_lsn: self.committed.lsn,
+            id_floor: self.id_floor,
+            states,
+            batches: self.batches,
+        }
+    }
+
+    /// Takes in what a call answered, in the order of submission. Returns what a crash *during*
+    /// the call may leave, and a complaint for each answer that is wrong.
+    pub fn settle(&mut self, answered: &[Answered]) -> (Window, Vec<String>) {
+        let mut window = self.window();
+        window.batches |= answered.iter().any(|member| {
+            matches!(&member.request, Request::Write(changes) if changes.len() > 1)
+        });
+        let mut complaints = Vec::new();
+        // What was tried, whatever came of it; apart from `committed` only after a failure.
+        let mut tried = self.committed.clone();
+        let mut unknown = self.committed.clone();
+        let mut failed = false;
+        for (place, Answered { request, answer }) in answered.iter().enumerate() {
+            let open_id = KnownId::Above(self.id_floor);
+            match answer {
+                Ok(outcome) => {
+                    let before = self.committed.lsn;
+                    if let Err(complaint) = self.acknowledge(request, *outcome) {
+                        complaints.push(format!("request {place} of {}: {complaint}", answered.len()));
+                        continue;
+                    }
+                    if self.committed.lsn > before {
+                        self.limbo.clear();
+                        unknown = self.committed.clone();
+                    }
+                    if failed {
+                        window.states.extend(advanced(&mut tried, request, open_id));
+                    } else {
+                        tried = self.committed.clone();
+                    }
+                    window.states.push(self.committed.clone());
+                }
+                Err(kind) if is_refusal(*kind) => {
+                    let expected = Verdict::Refused(*kind);
+                    if !failed && self.committed.verdict(request) != expected {
+                        let verdict = self.committed.verdict(request);
+                        complaints.push(format!(
+                            "request {place} of {}: answered {kind:?}, expected {verdict:?}",
+                            answered.len()
+                        ));
+                    }
+                }
+                Err(kind) => {
+                    failed = true;
+                    window.states.extend(advanced(&mut tried, request, open_id));
+                    if *kind == ErrorKind::Unknown {
+                        self.limbo.extend(advanced(&mut unknown, request, open_id));
+                    }
+                }
+            }
+        }
+        (window, complaints)
+    }
+
+    /// Makes a state that was seen after a reopen the only one (M3).
+    pub fn adopt(&mut self, seen: &State, ids: &BTreeMap<u64, u64>) {
+        self.committed = Arc::new(seen.with_ids(ids));
+        self.limbo.clear();
+        self.id_floor = ids.values().copied().fold(self.id_floor, u64::max);
+    }
+
+    /// Goes back to a moment: what was answered after it never was.
+    pub fn rewind(&mut self, window: &Window) {
+        let (committed, limbo) = window.states.split_first().expect("a window is never empty");
+        self.committed = committed.clone();
+        self.limbo = limbo.to_vec();
+        self.id_floor = window.id_floor;
+    }
+
+    fn acknowledge(&mut self, request: &Request, outcome: Outcome) -> Result<(), String> {
+        let verdict = self.committed.verdict(request);
+        let mut next = State::clone(&self.committed);
+        let mut id = KnownId::Above(self.id_floor);
+        let right = match (verdict, outcome) {
+            (Verdict::Written { hits }, Outcome::Written { hits: told, .. }) => {
+                told.is_none_or(|told| told == hits)
+            }
+            (Verdict::Created, Outcome::Created { id: given, .. }) => {
+                if given.value() <= self.id_floor {
+                    return Err(format!(
+                        "collection id {given} was given, expected one above {}",
+                        self.id_floor
+                    ));
+                }
+                id = KnownId::Is(given.value());
+                self.id_floor = given.value();
+                true
+            }
+            (Verdict::Dropped { existed }, Outcome::Dropped { existed: told, lsn }) => {
+                told == existed && (existed || lsn.is_none())
+            }
+            _ => false,
+        };
+        if !right {
+            return Err(format!("answered {outcome:?}, expected {verdict:?}"));
+        }
+        next.apply(request, id);
+        let told = match outcome {
+            Outcome::Written { last_lsn, .. } => last_lsn,
+            Outcome::Created { lsn, .. } | Outcome::Dropped { lsn, .. } => lsn,
+        };
+        if let Some(Lsn(told)) = told
+            && told != next.lsn
+        {
+            return Err(format!("answered LSN {told}, expected {}", next.lsn));
+        }
+        self.batches |= matches!(request, Request::Write(changes) if changes.len() > 1);
+        self.committed = Arc::new(next);
+        Ok(())
+    }
+}
+
+/// Whether an error says that the request itself was wrong.
+pub fn is_refusal(kind: ErrorKind) -> bool {
+    use ErrorKind::{AlreadyExists, InvalidArgument, NotFound, TooLarge};
+    matches!(kind, AlreadyExists | InvalidArgument | NotFound | TooLarge)
+}
+
+/// Applies a request where it is not refused, and returns the state it leads to.
+fn advanced(tip: &mut Arc<State>, request: &Request, id: KnownId) -> Option<Arc<State>> {
+    match tip.verdict(request) {
+        Verdict::Refused(_) | Verdict::Dropped { existed: false } => None,
+        Verdict::Written { .. } | Verdict::Created | Verdict::Dropped { .. } => {
+            let mut next = State::clone(tip);
+            next.apply(request, id);
+            *tip = Arc::new(next);
+            Some(tip.clone())
+        }
+    }
+}

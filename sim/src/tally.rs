@@ -1,0 +1,222 @@
+//! What a campaign counted.
+//!
+//! **Place.** The explorer fills one per seed; the campaign adds them up in the order of seeds, so
+//! that totals are a function of the seeds alone. Reports print it.
+//!
+//! - T1. *Checked* is an image that the real recovery opened and whose invariants were evaluated. A
+//!   duplicate is an image equal to one of the same history that was checked; it is never counted
+//!   as checked.
+//! - T2. Adding is associative, and shards are joined by the same addition.
+
+use std::collections::BTreeMap;
+
+use crate::address::Address;
+use crate::checker::Invariant;
+use crate::digest;
+use crate::disk::{Fault, Policy, Tear};
+
+/// A violation, with all that is needed to look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which image of which run.
+    pub address: Address,
+    /// Which invariant.
+    pub invariant: Invariant,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub found: String,
+    /// The last writing I/O calls before the crash, and what of everything pending survived.
+    pub trace: Vec<String>,
+}
+
+impl Violation {
+    /// The command that shows it again.
+    pub fn replay(&self) -> String {
+        format!("quiver-sim replay {}", self.address)
+    }
+}
+
+/// Sums.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Histories.
+    pub seeds: u64,
+    /// Operations carried out in them.
+    pub operations: u64,
+    /// Crash points looked at, nested ones included.
+    pub crash_points: u64,
+    /// Points at which all legal images were checked.
+    pub exhaustive_points: u64,
+    /// Images checked (T1).
+    pub images_checked: u64,
+    /// Of them, how many came after a crash of a recovery, or after a recovery that was seen.
+    pub images_nested: u64,
+    /// Images equal to one checked before.
+    pub images_duplicate: u64,
+    /// Forward runs that were made twice and compared.
+    pub runs_repeated: u64,
+    /// Images checked, by the finest tear among what was lost.
+    pub tears: BTreeMap<&'static str, u64>,
+    /// Images checked, by the way the machine stopped: a policy of losing power, or a kill.
+    pub policies: BTreeMap<&'static str, u64>,
+    /// How often each invariant was evaluated.
+    pub invariants: BTreeMap<&'static str, u64>,
+    /// How often each fault fired.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Histories by their number of operations.
+    pub operations_spread: Spread,
+    /// Histories by their most live log files.
+    pub log_files_spread: Spread,
+    /// Histories by their most live segments.
+    pub segments_spread: Spread,
+    /// The most I/O calls that one recovery made.
+    pub recovery_calls_max: u64,
+    /// A hash of all traces and all recovered states, in order.
+    pub trace_hash: u64,
+    /// What does not hold, by address.
+    pub violations: Vec<Violation>,
+}
+
+/// How often each small number occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spread(pub BTreeMap<u64, u64>);
+
+impl Spread {
+    /// Counts one occurrence.
+    pub fn count(&mut self, number: u64) {
+        *self.0.entry(number).or_default() += 1;
+    }
+
+    /// The median; zero of nothing.
+    pub fn median(&self) -> u64 {
+        let all: u64 = self.0.values().sum();
+        let mut seen = 0;
+        for (number, times) in &self.0 {
+            seen += times;
+            if seen * 2 >= all {
+                return *number;
+            }
+        }
+        0
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (number, times) in &other.0 {
+            *self.0.entry(*number).or_default() += times;
+        }
+    }
+}
+
+/// The word for images of a killed process in [`Tally::policies`].
+pub const KILL: &str = "kill";
+
+/// The word for images that were enumerated in [`Tally::policies`].
+pub const ENUMERATED: &str = "enumerated";
+
+impl Tally {
+    /// A tally in which every counter stands at zero, so that one that stays there shows.
+    pub fn zero() -> Self {
+        let mut tally = Self::default();
+        for invariant in Invariant::ALL {
+            tally.invariants.insert(invariant.name(), 0);
+        }
+        for policy in Policy::ALL {
+            tally.policies.insert(policy.name(), 0);
+        }
+        tally.policies.insert(KILL, 0);
+        tally.policies.insert(ENUMERATED, 0);
+        for fault in Fault::ALL {
+            tally.faults.insert(fault.name(), 0);
+        }
+        for tear in [Tear::None, Tear::Mutation, Tear::Sector, Tear::TornSector] {
+            tally.tears.insert(tear.name(), 0);
+        }
+        tally
+    }
+
+    /// Counts an evaluation.
+    pub fn evaluated(&mut self, invariant: Invariant) {
+        *self.invariants.entry(invariant.name()).or_default() += 1;
+    }
+
+    /// Adds another tally (T2). Seeds are to be added in ascending order.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.operations += other.operations;
+        self.crash_points += other.crash_points;
+        self.exhaustive_points += other.exhaustive_points;
+        self.images_checked += other.images_checked;
+        self.images_nested += other.images_nested;
+        self.images_duplicate += other.images_duplicate;
+        self.runs_repeated += other.runs_repeated;
+        let pairs = [
+            (&mut self.tears, &other.tears),
+            (&mut self.policies, &other.policies),
+            (&mut self.invariants, &other.invariants),
+            (&mut self.faults, &other.faults),
+        ];
+        for (own, others) in pairs {
+            for (name, times) in others {
+                *own.entry(name).or_default() += times;
+            }
+        }
+        self.operations_spread.add(&other.operations_spread);
+        self.log_files_spread.add(&other.log_files_spread);
+        self.segments_spread.add(&other.segments_spread);
+        self.recovery_calls_max = self.recovery_calls_max.max(other.recovery_calls_max);
+        self.trace_hash = digest::of_words(&[self.trace_hash, other.trace_hash]);
+        self.violations.extend(other.violations.iter().cloned());
+    }
+
+    /// The counters that a campaign of some size must not leave at zero, but did.
+    pub fn idle(&self) -> Vec<String> {
+        let mut idle = Vec::new();
+        let plain = [
+            ("images checked", self.images_checked),
+            ("nested images", self.images_nested),
+            ("duplicate images", self.images_duplicate),
+            ("exhaustive points", self.exhaustive_points),
+            ("runs repeated", self.runs_repeated),
+        ];
+        idle.extend(plain.iter().filter(|(_, times)| *times == 0).map(|(name, _)| (*name).into()));
+        let tables = [
+            ("tear", &self.tears),
+            ("policy", &self.policies),
+            ("invariant", &self.invariants),
+            ("fault", &self.faults),
+        ];
+        for (kind, table) in tables {
+            let unused = table.iter().filter(|(_, times)| **times == 0);
+            idle.extend(unused.map(|(name, _)| format!("{kind} {name}")));
+        }
+        idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_is_of_the_counted_numbers() {
+        let mut spread = Spread::default();
+        assert_eq!(spread.median(), 0);
+        for number in [5, 1, 9, 9, 9] {
+            spread.count(number);
+        }
+        assert_eq!(spread.median(), 9);
+        spread.count(1);
+        spread.count(1);
+        assert_eq!(spread.median(), 5);
+    }
+
+    #[test]
+    fn counters_at_zero_are_named() {
+        let mut tally = Tally::zero();
+        let idle = tally.idle().len();
+        tally.evaluated(Invariant::I1);
+        assert_eq!(tally.idle().len(), idle - 1);
+        assert!(tally.idle().contains(&"fault sync-eio".to_string()));
+    }
+}

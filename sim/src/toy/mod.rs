@@ -1,0 +1,342 @@
+//! A small store of the simulator's own, right or wrong in a chosen way: what tests the checker.
+//!
+//! **Place.** Tests only. It shares nothing with the engine: one log file per generation, each begun
+//! with a snapshot of everything; `CURRENT` names the generation.
+//!
+//! - X1. An open never appends to what it found: it writes a new generation and makes it current.
+//! - X2. After any failed write or sync the store is latched until it is reopened.
+
+mod bytes;
+mod files;
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+
+use quiver_store::vfs::Lock;
+use quiver_store::{CollectionId, Descriptor, Env, Error, ErrorKind, Lsn, Options, Result, limits};
+
+use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket};
+use files::Files;
+
+/// What is wrong with a toy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Nothing.
+    None,
+    /// A write is acknowledged without a sync.
+    AcknowledgesBeforeSync,
+    /// Frames are believed without a look at their checksum.
+    BelievesTornFrames,
+    /// New frames land behind a torn tail, in the file that was found.
+    KeepsTornTail,
+    /// The rename of `CURRENT` is not made durable.
+    ForgetsDirectorySync,
+    /// What was found is synced, not written again.
+    OnlySyncs,
+    /// Each operation of a batch is a frame of its own.
+    SplitsBatches,
+    /// Old generations stay.
+    LeavesOrphans,
+    /// Collection ids start over after a drop.
+    ReusesIds,
+    /// A torn tail is a panic.
+    PanicsAtTornTail,
+    /// A torn tail is read for ever.
+    ReadsForEver,
+    /// Something is computed for ever.
+    SpinsForEver,
+    /// A failed sync is tried again.
+    RetriesSync,
+    /// A delete is not replayed.
+    ForgetsDeletes,
+}
+
+#[derive(Debug)]
+pub(crate) struct Toy(pub(crate) Bug);
+
+#[derive(Clone, Debug)]
+struct Collection {
+    id: u64,
+    descriptor: Descriptor,
+    rows: BTreeMap<String, (Vec<f32>, Vec<u8>)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    lsn: u64,
+    last_id: u64,
+    collections: BTreeMap<String, Collection>,
+}
+
+struct Open {
+    files: Files,
+    state: State,
+    waiting: VecDeque<(Ticket, Request)>,
+    answers: BTreeMap<Ticket, Result<Outcome>>,
+    tickets: usize,
+    latched: bool,
+    closed: bool,
+    options: Options,
+    _lock: Box<dyn Lock>,
+}
+
+struct ToySession(RefCell<Open>);
+
+impl System for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
+    fn version(&self) -> &'static str {
+        "0"
+    }
+
+    fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
+        if self.0 == Bug::SpinsForEver && env.vfs.read_dir(&env.dir, files::here()).is_ok() {
+            loop {
+                std::hint::black_box(0);
+            }
+        }
+        let (files, lock, state) = Files::open(env, self.0)?;
+        Ok(Box::new(ToySession(RefCell::new(Open {
+            files,
+            state,
+            waiting: VecDeque::new(),
+            answers: BTreeMap::new(),
+            tickets: 0,
+            latched: false,
+            closed: false,
+            options: options.clone(),
+            _lock: lock,
+        }))))
+    }
+}
+
+fn refused(kind: ErrorKind) -> Error {
+    Error::new(kind, format!("refused: {kind:?}"))
+}
+
+impl State {
+    fn named(&self, id: CollectionId) -> Result<(&String, &Collection)> {
+        let found = self.collections.iter().find(|(_, collection)| collection.id == id.value());
+        found.ok_or_else(|| refused(ErrorKind::NotFound))
+    }
+
+    fn check(&self, request: &Request, options: &Options) -> Result<()> {
+        let wrong = |wrong: bool, kind| if wrong { Err(refused(kind)) } else { Ok(()) };
+        match request {
+            Request::Create { name, descriptor } => {
+                wrong(name.len() > limits::COLLECTION_NAME_BYTES_MAX, ErrorKind::TooLarge)?;
+                wrong(name.contains('/'), ErrorKind::InvalidArgument)?;
+                descriptor.validate()
+            }
+            Request::Drop { .. } => Ok(()),
+            Request::Write(changes) => {
+                wrong(changes.is_empty(), ErrorKind::InvalidArgument)?;
+                for RowChange { collection, id, row } in changes {
+                    let (_, collection) = self.named(*collection)?;
+                    wrong(id.is_empty(), ErrorKind::InvalidArgument)?;
+                    wrong(id.len() > limits::EXTERNAL_ID_BYTES_MAX, ErrorKind::TooLarge)?;
+                    let Some((vector, payload)) = row else { continue };
+                    let dim = collection.descriptor.dim as usize;
+                    wrong(vector.len() != dim, ErrorKind::InvalidArgument)?;
+                    wrong(payload.len() >= options.batch_bytes_max, ErrorKind::TooLarge)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Applies a request; refuses it without a trace.
+    fn apply(&mut self, request: &Request, bug: Bug) -> Result<Outcome> {
+        match request {
+            Request::Create { name, .. } if self.collections.contains_key(&**name) => {
+                Err(refused(ErrorKind::AlreadyExists))
+            }
+            Request::Create { name, descriptor } => {
+                let highest = self.collections.values().map(|one| one.id).max().unwrap_or(0);
+                self.last_id = if bug == Bug::ReusesIds { highest } else { self.last_id } + 1;
+                self.lsn += 1;
+                let (id, descriptor) = (self.last_id, descriptor.clone());
+                let collection = Collection { id, descriptor, rows: BTreeMap::new() };
+                self.collections.insert(name.to_string(), collection);
+                Ok(Outcome::Created { id: CollectionId(id), lsn: Some(Lsn(self.lsn)) })
+            }
+            Request::Drop { name } => {
+                let existed = self.collections.remove(&**name).is_some();
+                self.lsn += u64::from(existed);
+                Ok(Outcome::Dropped { existed, lsn: existed.then_some(Lsn(self.lsn)) })
+            }
+            Request::Write(changes) => {
+                for change in changes {
+                    self.named(change.collection)?;
+                }
+                let mut hits = 0;
+                for change in changes {
+                    let name = self.named(change.collection)?.0.clone();
+                    let collection = self.collections.get_mut(&name).expect("just found");
+                    match &change.row {
+                        None => hits += u64::from(collection.rows.remove(&*change.id).is_some()),
+                        Some((vector, payload)) => {
+                            let row = (vector.to_vec(), payload.to_vec());
+                            collection.rows.insert(change.id.to_string(), row);
+                        }
+                    }
+                }
+                self.lsn += changes.len() as u64;
+                Ok(Outcome::Written { last_lsn: Some(Lsn(self.lsn)), hits: Some(hits) })
+            }
+        }
+    }
+}
+
+impl Open {
+    fn usable(&self) -> Result<()> {
+        if self.closed { Err(refused(ErrorKind::Closed)) } else { Ok(()) }
+    }
+
+    /// Commits all that waits with one write and one sync.
+    fn commit(&mut self) -> usize {
+        let waiting = std::mem::take(&mut self.waiting);
+        let count = waiting.len();
+        let mut next = self.state.clone();
+        let mut frames = Vec::new();
+        let mut done = Vec::new();
+        for (ticket, request) in waiting {
+            if self.latched {
+                self.answers.insert(ticket, Err(refused(ErrorKind::Latched)));
+                continue;
+            }
+            let lsn = next.lsn;
+            match next.apply(&request, self.files.bug) {
+                Err(error) => {
+                    self.answers.insert(ticket, Err(error));
+                }
+                Ok(outcome) => {
+                    if next.lsn > lsn {
+                        self.files.frame(&mut frames, &request, lsn + 1);
+                    }
+                    done.push((ticket, outcome));
+                }
+            }
+        }
+        let written = if frames.is_empty() { Ok(()) } else { self.files.append(&frames) };
+        self.latched |= written.is_err();
+        if written.is_ok() {
+            self.state = next;
+        }
+        for (ticket, outcome) in done {
+            let answer = if written.is_ok() { Ok(outcome) } else { Err(refused(ErrorKind::Unknown)) };
+            self.answers.insert(ticket, answer);
+        }
+        count
+    }
+
+    fn submit(&mut self, request: &Request) -> Result<Ticket> {
+        self.usable()?;
+        self.state.check(request, &self.options)?;
+        let ticket = Ticket(self.tickets);
+        self.tickets += 1;
+        self.waiting.push_back((ticket, request.clone()));
+        Ok(ticket)
+    }
+}
+
+impl Session for ToySession {
+    fn perform(&self, request: &Request, _call: Call) -> Result<Outcome> {
+        let mut open = self.0.borrow_mut();
+        let ticket = open.submit(request)?;
+        open.commit();
+        open.answers.remove(&ticket).expect("a commit answers all that waits")
+    }
+
+    fn submit(&self, request: &Request) -> Result<Ticket> {
+        self.0.borrow_mut().submit(request)
+    }
+
+    fn drive(&self) -> Result<usize> {
+        let mut open = self.0.borrow_mut();
+        open.usable()?;
+        Ok(open.commit())
+    }
+
+    fn poll(&self, ticket: Ticket) -> Option<Result<Outcome>> {
+        self.0.borrow_mut().answers.remove(&ticket)
+    }
+
+    fn names(&self) -> Result<Vec<String>> {
+        let open = self.0.borrow();
+        open.usable()?;
+        Ok(open.state.collections.keys().cloned().collect())
+    }
+
+    fn id_of(&self, name: &str) -> Result<Option<CollectionId>> {
+        let open = self.0.borrow();
+        Ok(open.state.collections.get(name).map(|collection| CollectionId(collection.id)))
+    }
+
+    fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
+        Ok(self.0.borrow().state.named(id)?.1.descriptor.clone())
+    }
+
+    fn len(&self, id: CollectionId) -> Result<u64> {
+        Ok(self.0.borrow().state.named(id)?.1.rows.len() as u64)
+    }
+
+    fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
+        let open = self.0.borrow();
+        let found = open.state.named(id)?.1.rows.get(row);
+        if let Some((vector, payload)) = found {
+            see(vector, payload);
+        }
+        Ok(found.is_some())
+    }
+
+    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()> {
+        let open = self.0.borrow();
+        for (row, (vector, payload)) in &open.state.named(id)?.1.rows {
+            see(row, vector, payload);
+        }
+        Ok(())
+    }
+
+    fn last_lsn(&self) -> Result<u64> {
+        Ok(self.0.borrow().state.lsn)
+    }
+
+    fn standing(&self) -> Result<Standing> {
+        let open = self.0.borrow();
+        let rows = open.state.collections.values().map(|one| one.rows.len() as u64).sum();
+        Ok(Standing {
+            last_lsn: open.state.lsn,
+            rows,
+            log_files: 1,
+            segments: 0,
+            manifest_version: open.files.generation,
+            files: open.files.names(),
+        })
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        let open = &mut *self.0.borrow_mut();
+        open.usable()?;
+        if open.latched {
+            return Err(refused(ErrorKind::Latched));
+        }
+        let published = open.files.publish(&open.state);
+        open.latched |= published.is_err();
+        published.map_err(|_| refused(ErrorKind::Latched))
+    }
+
+    fn maintain(&self) -> Result<bool> {
+        self.0.borrow().usable().map(|()| false)
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut open = self.0.borrow_mut();
+        open.usable()?;
+        open.closed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The simulator passes a right toy and finds what is wrong with each of the others.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::{Bug, Toy};
+use crate::address::Address;
+use crate::campaign::{Campaign, End, Report};
+use crate::checker::Invariant;
+use crate::explore::replay;
+use crate::watch::Watch;
+
+fn run(bug: Bug, images: u64, jobs: usize) -> Report {
+    let campaign = Campaign {
+        seed: 1,
+        seeds: None,
+        images: Some(images),
+        limit: None,
+        jobs,
+        shard: (0, 1),
+        patience: Duration::from_secs(2),
+        system: Arc::new(Toy(bug)),
+    };
+    campaign.run(&mut |_| {}, &AtomicBool::new(false))
+}
+
+/// The bug is found, by the invariant that names it best, and the address shows it again.
+fn is_found(bug: Bug, images: u64, invariants: &[Invariant]) {
+    let report = run(bug, images, 2);
+    let found = &report.tally.violations;
+    assert_eq!(report.end, End::Violations, "{bug:?} passes {images} images");
+    let names: Vec<Invariant> = found.iter().map(|violation| violation.invariant).collect();
+    assert!(names.iter().any(|name| invariants.contains(name)), "{bug:?} is found as {names:?}");
+    let first = &found[0];
+    let address: Address = first.address.to_string().parse().expect("printed addresses parse");
+    let again = replay(&Toy(bug), address, &Watch::default()).expect("the address exists");
+    let same = again.tally.violations.iter().any(|violation| {
+        violation.invariant == first.invariant && violation.address == first.address
+    });
+    assert!(same, "{bug:?}: {first:?} is replayed as {:?}", again.tally.violations);
+}
+
+#[test]
+fn right_toy_passes_and_every_counter_moves() {
+    let report = run(Bug::None, 60_000, 2);
+    assert_eq!(report.tally.violations, [], "of {:?}", report.tally.images_checked);
+    assert_eq!(report.end, End::Target);
+    let idle = report.tally.idle();
+    // A toy never allocates.
+    assert_eq!(idle, ["fault allocate-no-space"]);
+}
+
+#[test]
+fn totals_are_a_function_of_the_seed() {
+    let (one, two) = (run(Bug::None, 8000, 1), run(Bug::None, 8000, 2));
+    assert_eq!(one.tally, two.tally);
+}
+
+#[test]
+fn acknowledging_before_the_sync_is_found() {
+    is_found(Bug::AcknowledgesBeforeSync, 50_000, &[Invariant::I1, Invariant::Probe]);
+}
+
+#[test]
+fn believing_torn_frames_is_found() {
+    is_found(Bug::BelievesTornFrames, 50_000, &[Invariant::I3, Invariant::I5]);
+}
+
+#[test]
+fn writing_behind_a_torn_tail_is_found() {
+    is_found(Bug::KeepsTornTail, 50_000, &[Invariant::Probe, Invariant::I1]);
+}
+
+#[test]
+fn a_rename_without_directory_sync_is_found() {
+    is_found(Bug::ForgetsDirectorySync, 50_000, &[Invariant::I1, Invariant::I5]);
+}
+
+#[test]
+fn recovery_that_only_syncs_is_found() {
+    is_found(Bug::OnlySyncs, 200_000, &[Invariant::I7, Invariant::I8]);
+}
+
+#[test]
+fn split_batches_are_found() {
+    is_found(Bug::SplitsBatches, 50_000, &[Invariant::I2]);
+}
+
+#[test]
+fn orphans_are_found() {
+    is_found(Bug::LeavesOrphans, 50_000, &[Invariant::I6, Invariant::I8]);
+}
+
+#[test]
+fn reused_collection_ids_are_found() {
+    is_found(Bug::ReusesIds, 200_000, &[Invariant::Answers, Invariant::I14]);
+}
+
+#[test]
+fn panics_are_found() {
+    is_found(Bug::PanicsAtTornTail, 50_000, &[Invariant::I5]);
+}
+
+#[test]
+fn endless_io_is_found() {
+    is_found(Bug::ReadsForEver, 50_000, &[Invariant::I5]);
+}
+
+#[test]
+fn a_retried_sync_is_found() {
+    is_found(Bug::RetriesSync, 400_000, &[Invariant::I1, Invariant::I5]);
+}
+
+#[test]
+fn forgotten_deletes_are_found() {
+    is_found(Bug::ForgetsDeletes, 50_000, &[Invariant::I3, Invariant::I5]);
+}
+
+#[test]
+fn endless_computing_is_found_with_its_address() {
+    let report = run(Bug::SpinsForEver, 50_000, 1);
+    assert_eq!(report.end, End::Hang);
+    assert_eq!(report.tally.violations[0].invariant, Invariant::I5);
+}
