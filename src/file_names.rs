@@ -7,20 +7,33 @@
 //! |---|---|
 //! | `LOCK` | locked while the store is open; never removed, never read |
 //! | `CURRENT` | names the newest manifest |
-//! | `CURRENT.<version>.tmp` | the next `CURRENT`, before its rename |
-//! | `manifest-<version>` | which files exist, and what for |
-//! | `log-<file id>.wal` | a log file |
-//! | `segment-<file id>.seg` | a segment |
+//! | `CURRENT.<version>-<tag>.tmp` | the next `CURRENT`, before its rename |
+//! | `manifest-<version>-<tag>` | which files exist, and what for |
+//! | `log-<file id>-<tag>.wal` | a log file |
+//! | `segment-<file id>-<tag>.seg` | a segment |
 //!
-//! Numbers have ten digits at least, so that names sort by age.
+//! Numbers have ten decimal digits at least, so that names sort by age. The tag is eight
+//! hexadecimal digits of the file's salt: a number that a crash took back may be given again, a
+//! name is not.
 
-use crate::ids::{FileId, ManifestVersion};
+use crate::ids::{FileId, ManifestVersion, Salt};
 
 /// The lock file.
 pub const LOCK: &str = "LOCK";
 
 /// The file that names the newest manifest.
 pub const CURRENT: &str = "CURRENT";
+
+/// The part of a salt that stands in its file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag(u32);
+
+impl From<Salt> for Tag {
+    fn from(salt: Salt) -> Self {
+        let [a, b, c, d, ..] = salt.0;
+        Self(u32::from_be_bytes([a, b, c, d]))
+    }
+}
 
 /// What the name of a file of the store says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +42,14 @@ pub enum FileName {
     Lock,
     /// `CURRENT`.
     Current,
-    /// `CURRENT.<version>.tmp`.
-    CurrentTemporary(ManifestVersion),
-    /// `manifest-<version>`.
-    Manifest(ManifestVersion),
-    /// `log-<file id>.wal`.
-    Log(FileId),
-    /// `segment-<file id>.seg`.
-    Segment(FileId),
+    /// `CURRENT.<version>-<tag>.tmp`; the tag is the manifest's.
+    CurrentTemporary(ManifestVersion, Tag),
+    /// `manifest-<version>-<tag>`.
+    Manifest(ManifestVersion, Tag),
+    /// `log-<file id>-<tag>.wal`.
+    Log(FileId, Tag),
+    /// `segment-<file id>-<tag>.seg`.
+    Segment(FileId, Tag),
 }
 
 impl FileName {
@@ -45,37 +58,46 @@ impl FileName {
         match self {
             Self::Lock => LOCK.to_owned(),
             Self::Current => CURRENT.to_owned(),
-            Self::CurrentTemporary(version) => format!("CURRENT.{:010}.tmp", version.0),
-            Self::Manifest(version) => format!("manifest-{:010}", version.0),
-            Self::Log(id) => format!("log-{:010}.wal", id.0),
-            Self::Segment(id) => format!("segment-{:010}.seg", id.0),
+            Self::CurrentTemporary(version, tag) => numbered("CURRENT.", version.0, tag, ".tmp"),
+            Self::Manifest(version, tag) => numbered("manifest-", version.0, tag, ""),
+            Self::Log(id, tag) => numbered("log-", id.0, tag, ".wal"),
+            Self::Segment(id, tag) => numbered("segment-", id.0, tag, ".seg"),
         }
     }
 
     /// Reads a name; `None` for one that the engine never gives.
     pub fn parse(text: &str) -> Option<Self> {
-        let number = |before: &str, after: &str| {
-            let digits = text.strip_prefix(before)?.strip_suffix(after)?;
-            let padded = digits.len() == 10 || (digits.len() > 10 && !digits.starts_with('0'));
-            let plain = padded && digits.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| digits.parse().ok()).flatten()
-        };
         match text {
             LOCK => return Some(Self::Lock),
             CURRENT => return Some(Self::Current),
             _ => {}
         }
-        if let Some(version) = number("CURRENT.", ".tmp") {
-            return Some(Self::CurrentTemporary(ManifestVersion(version)));
+        if let Some((number, tag)) = number(text, "CURRENT.", ".tmp") {
+            return Some(Self::CurrentTemporary(ManifestVersion(number), tag));
         }
-        if let Some(version) = number("manifest-", "") {
-            return Some(Self::Manifest(ManifestVersion(version)));
+        if let Some((number, tag)) = number(text, "manifest-", "") {
+            return Some(Self::Manifest(ManifestVersion(number), tag));
         }
-        if let Some(id) = number("log-", ".wal") {
-            return Some(Self::Log(FileId(id)));
+        if let Some((number, tag)) = number(text, "log-", ".wal") {
+            return Some(Self::Log(FileId(number), tag));
         }
-        number("segment-", ".seg").map(|id| Self::Segment(FileId(id)))
+        number(text, "segment-", ".seg").map(|(number, tag)| Self::Segment(FileId(number), tag))
     }
+}
+
+fn numbered(before: &str, number: u64, tag: Tag, after: &str) -> String {
+    format!("{before}{number:010}-{:08x}{after}", tag.0)
+}
+
+fn number(text: &str, before: &str, after: &str) -> Option<(u64, Tag)> {
+    let (digits, tag) = text.strip_prefix(before)?.strip_suffix(after)?.split_once('-')?;
+    let padded = digits.len() == 10 || (digits.len() > 10 && !digits.starts_with('0'));
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let hexadecimal = tag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !padded || !plain || tag.len() != 8 || !hexadecimal {
+        return None;
+    }
+    Some((digits.parse().ok()?, Tag(u32::from_str_radix(tag, 16).ok()?)))
 }
 
 #[cfg(test)]
@@ -84,21 +106,33 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
+        let tag = Tag::from(Salt([0x0a; 16]));
         for name in [
             FileName::Lock,
             FileName::Current,
-            FileName::CurrentTemporary(ManifestVersion(7)),
-            FileName::Manifest(ManifestVersion(12_345_678_901)),
-            FileName::Log(FileId(3)),
-            FileName::Segment(FileId(9)),
+            FileName::CurrentTemporary(ManifestVersion(7), tag),
+            FileName::Manifest(ManifestVersion(12_345_678_901), tag),
+            FileName::Log(FileId(3), tag),
+            FileName::Segment(FileId(9), tag),
         ] {
             assert_eq!(FileName::parse(&name.text()), Some(name));
         }
+        assert_eq!(FileName::Log(FileId(3), tag).text(), "log-0000000003-0a0a0a0a.wal");
     }
 
     #[test]
     fn foreign_names_are_not_ours() {
-        for text in ["", "notes.txt", "log-1.wal", "log-+000000001.wal", "CURRENT.tmp", "LOCKS"] {
+        for text in [
+            "",
+            "notes.txt",
+            "log-1-0a0a0a0a.wal",
+            "log-0000000001.wal",
+            "log-+000000001-0a0a0a0a.wal",
+            "log-0000000001-0A0A0A0A.wal",
+            "log-0000000001-0a0a0a0.wal",
+            "CURRENT.tmp",
+            "LOCKS",
+        ] {
             assert_eq!(FileName::parse(text), None, "{text}");
         }
     }

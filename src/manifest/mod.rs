@@ -4,7 +4,7 @@
 //!
 //! - M1. A manifest is written once, under a new version, and made current by a rename.
 //! - M2. Versions and file ids only grow: no name comes back.
-//! - M3. The logs follow one another without a gap; all but the last have an end.
+//! - M3. The logs follow one another without a gap; only the last may be without an end.
 //! - M4. The encoding is canonical: one manifest has one byte string.
 //!
 //! **A crash leaves** manifests that `CURRENT` does not name; the next process that publishes
@@ -16,6 +16,7 @@
 //! | field | type | meaning and check |
 //! |---|---|---|
 //! | version | u64 | as in the file's name and `CURRENT` |
+//! | salt | 16 bytes | as in `CURRENT` and this file's pages |
 //! | store id | 16 bytes | the store's |
 //! | required features | u64 | bits this version must know; none yet |
 //! | sealed LSN | u64 | every operation up to it is in the segments |
@@ -80,7 +81,7 @@ pub struct LogEntry {
     pub base: Lsn,
     /// Highest LSN known durable when the manifest was made.
     pub durable: Lsn,
-    /// Its end; none for the last.
+    /// Its end; none while it may take frames: only the last.
     pub end: Option<LogEnd>,
 }
 
@@ -117,6 +118,8 @@ pub struct CollectionEntry {
 pub struct Manifest {
     /// One more with each publish.
     pub version: ManifestVersion,
+    /// Salt of the manifest's own file.
+    pub salt: Salt,
     /// The store.
     pub store: StoreId,
     /// Every operation up to it is in the segments.
@@ -138,6 +141,7 @@ impl Manifest {
     pub fn empty(store: StoreId, version: ManifestVersion) -> Self {
         Self {
             version,
+            salt: Salt::default(),
             store,
             sealed: Lsn(0),
             next_file: FileId(1),
@@ -146,6 +150,11 @@ impl Manifest {
             segments: Vec::new(),
             collections: Vec::new(),
         }
+    }
+
+    /// Whether nothing was ever committed to the store.
+    pub fn is_of_an_empty_store(&self) -> bool {
+        self.sealed == Lsn(0) && self.logs.is_empty()
     }
 
     /// The highest LSN that this manifest states as durable.
@@ -160,6 +169,7 @@ impl Manifest {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(&self.version.0.to_le_bytes());
+        out.extend_from_slice(&self.salt.0);
         out.extend_from_slice(&self.store.0);
         out.extend_from_slice(&0u64.to_le_bytes());
         out.extend_from_slice(&self.sealed.0.to_le_bytes());
@@ -182,6 +192,7 @@ impl Manifest {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut cursor = Cursor::new(bytes, "manifest");
         let version = ManifestVersion(cursor.u64()?);
+        let salt = Salt(cursor.array()?);
         let store = StoreId(cursor.array()?);
         let features = cursor.u64()?;
         if features != 0 {
@@ -202,6 +213,7 @@ impl Manifest {
         cursor.finish()?;
         let manifest = Self {
             version,
+            salt,
             store,
             sealed,
             next_file,
@@ -218,8 +230,8 @@ impl Manifest {
     fn check(&self) -> Result<()> {
         let mut next = None;
         for (i, log) in self.logs.iter().enumerate() {
-            if log.end.is_none() != (i + 1 == self.logs.len()) {
-                return Err(Error::corrupt("manifest: only the last log has no end"));
+            if log.end.is_none() && i + 1 < self.logs.len() {
+                return Err(Error::corrupt("manifest: a log before the last has no end"));
             }
             let gap = match next {
                 None => log.base.0 == 0 || log.base > self.sealed.next(),

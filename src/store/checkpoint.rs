@@ -100,7 +100,7 @@ fn seal_collection(
     let identity = SegmentIdentity { store: on_disk.manifest.store, collection: id, salt };
     let codec: &dyn PageCodec = tools.codec;
     let (bytes, footer) = segment::build(&identity, &collection.rows, codec)?;
-    let name = FileName::Segment(file_id).text();
+    let name = FileName::Segment(file_id, salt.into()).text();
     made.push(name.clone());
     let file = tools.disk.create_new(&name)?;
     file.write_all_at(&bytes, 0)?;

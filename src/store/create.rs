@@ -48,11 +48,11 @@ impl Listing {
                     listing.has_current = true;
                     continue;
                 }
-                Some(FileName::CurrentTemporary(version) | FileName::Manifest(version)) => {
+                Some(FileName::CurrentTemporary(version, _) | FileName::Manifest(version, _)) => {
                     let next = ManifestVersion(version.0.saturating_add(1));
                     listing.next_version = listing.next_version.max(next);
                 }
-                Some(FileName::Log(id) | FileName::Segment(id)) => {
+                Some(FileName::Log(id, _) | FileName::Segment(id, _)) => {
                     listing.next_file = listing.next_file.max(FileId(id.0.saturating_add(1)));
                 }
                 None if name == "lost+found" => continue,
@@ -74,8 +74,8 @@ impl Listing {
         let dir = disk.root().display();
         for name in &self.files {
             let of_a_store = match FileName::parse(name) {
-                Some(FileName::Manifest(_)) => !manifest_is_of_creation(disk, name)?,
-                Some(FileName::CurrentTemporary(_)) => false,
+                Some(FileName::Manifest(..)) => !manifest_is_of_creation(disk, name)?,
+                Some(FileName::CurrentTemporary(..)) => false,
                 _ => true,
             };
             if of_a_store {
@@ -118,7 +118,7 @@ fn manifest_is_of_creation(disk: &Disk, name: &str) -> Result<bool> {
     let used = u32::from_le_bytes([0, 1, 2, 3].map(|i| page[offsets::PAYLOAD_LEN + i])) as usize;
     let body = &page[crate::page::PAGE_HEADER_SIZE_BYTES..];
     let manifest = Manifest::decode(body.get(..used).unwrap_or(body))?;
-    Ok(manifest == Manifest::empty(manifest.store, manifest.version))
+    Ok(manifest.is_of_an_empty_store())
 }
 
 /// Creates the directory and its missing parents, and makes their names durable.

@@ -96,7 +96,9 @@ impl OnDisk {
 
 /// The files that a manifest accounts for, itself included.
 pub(super) fn files_of(manifest: &Manifest) -> impl Iterator<Item = FileName> + '_ {
-    let logs = manifest.logs.iter().map(|log| FileName::Log(log.file));
-    let segments = manifest.segments.iter().map(|segment| FileName::Segment(segment.file));
-    std::iter::once(FileName::Manifest(manifest.version)).chain(logs).chain(segments)
+    let logs = manifest.logs.iter().map(|log| FileName::Log(log.file, log.salt.into()));
+    let segments = manifest.segments.iter();
+    let segments = segments.map(|segment| FileName::Segment(segment.file, segment.salt.into()));
+    let own = FileName::Manifest(manifest.version, manifest.salt.into());
+    std::iter::once(own).chain(logs).chain(segments)
 }

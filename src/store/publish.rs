@@ -37,10 +37,11 @@ pub(super) fn publish(
     let mut next = on_disk.manifest.clone();
     edit(&mut next);
     next.version = on_disk.take_version();
+    next.salt = tools.salt()?;
     next.next_file = on_disk.next_file;
     next.next_collection = on_disk.next_collection;
-    let manifest_name = FileName::Manifest(next.version).text();
-    let temporary = FileName::CurrentTemporary(next.version).text();
+    let manifest_name = FileName::Manifest(next.version, next.salt.into()).text();
+    let temporary = FileName::CurrentTemporary(next.version, next.salt.into()).text();
     let prepared = write_manifest(tools, &next, &manifest_name)
         .and_then(|current| write_synced(tools.disk, &temporary, &current.encode()))
         .and_then(|()| tools.disk.sync_dir(tools.disk.root()));
@@ -84,10 +85,9 @@ fn reclaim(disk: &Disk, on_disk: &mut OnDisk, previous: &Manifest) {
 }
 
 fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<Current> {
-    let salt = tools.salt()?;
     let first = PagePlace {
         store: manifest.store,
-        salt,
+        salt: manifest.salt,
         collection: CollectionId(0),
         page_type: PageType::Manifest,
         index: 0,
@@ -95,7 +95,8 @@ fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<
     let pages = page::seal_stream(&first, tools.codec, &manifest.encode())?;
     write_synced(tools.disk, name, &pages)?;
     let (len, digest) = (pages.len() as u64, page::digest(&pages));
-    Ok(Current { store: manifest.store, version: manifest.version, len, salt, digest })
+    let Manifest { store, version, salt, .. } = *manifest;
+    Ok(Current { store, version, len, salt, digest })
 }
 
 /// Writes a new file and makes its bytes durable; its name is not.

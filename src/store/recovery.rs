@@ -9,11 +9,17 @@
 //! | 5 the last log, to where it stops | `Corrupt` if what is missing was proved |
 //! | 6 settle | the error of the disk; nothing was changed |
 //!
-//! **Settling.** Let d be the highest durable LSN that anything states. Records above d were read,
-//! but that proves nothing: a sync that failed before a kill leaves pages that read well, count
-//! as clean and are lost with power. So they are written again, into a new log file, before
-//! anyone may read them. Syncing the old file would not help. Where nothing is above d, nothing is
-//! written at all, and the first write ends the old file at d.
+//! **Settling.** What recovery read is not durable because it was read. Records above d, the highest
+//! durable LSN that anything states, may stand on pages of a failed sync, which read well, count as
+//! clean and are lost with power. And `CURRENT` may be a rename that no sync of the directory ever
+//! covered. Syncing again helps with neither. So before anyone may read:
+//!
+//! | the last log | settled by |
+//! |---|---|
+//! | ends in a closing frame | nothing: its writer had published durably and synced all of it |
+//! | holds records above d | `move_tail`: they are written again into a new file, and published |
+//! | holds none above d | a publish that ends it at d: what is torn behind stays void |
+//! | there is none, nor ever was | nothing: the store is empty |
 
 use std::io;
 
@@ -31,7 +37,8 @@ use crate::page::{self, PagePlace, PageType};
 use crate::segment;
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
-use crate::store::tail::move_tail;
+use crate::store::publish::publish;
+use crate::store::tail::{end_last_log, move_tail};
 use crate::sync::Arc;
 use crate::vfs::{Access, Disk, DiskFile, Env, Lock};
 use crate::wal::frame::Batch;
@@ -108,6 +115,7 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
     for log in &manifest.logs {
         replay.read_log(tools, &manifest, log)?;
     }
+    let settled = replay.closed || manifest.is_of_an_empty_store();
     let (live, log_end, tail) = replay.finish(tools.disk)?;
     let named: Vec<String> = files_of(&manifest).map(FileName::text).collect();
     let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
@@ -124,12 +132,21 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
         latched: None,
         lock: Some(lock),
     };
-    if !tail.is_empty() {
-        tracing::debug!(lsn = log_end.lsn.0, batches = tail.len(), "settle");
-        let tail: Vec<&Batch> = tail.iter().collect();
-        move_tail(tools, &mut on_disk, &tail)?;
+    if !settled {
+        settle(tools, &mut on_disk, &tail)?;
     }
     Ok((on_disk, live))
+}
+
+/// Makes durable what was recovered; see the table at the top.
+fn settle(tools: &Tools<'_>, on_disk: &mut OnDisk, tail: &[Batch]) -> Result<()> {
+    let end = on_disk.log_end;
+    tracing::debug!(lsn = end.lsn.0, batches = tail.len(), "settle");
+    if tail.is_empty() {
+        return publish(tools, on_disk, |manifest| end_last_log(manifest, end));
+    }
+    let tail: Vec<&Batch> = tail.iter().collect();
+    move_tail(tools, on_disk, &tail)
 }
 
 /// Reads `CURRENT` and the manifest it names, and holds one against the other.
@@ -138,7 +155,8 @@ fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
     let mut bytes = [0; CURRENT_SIZE_BYTES + 1];
     let len = file.read_up_to(&mut bytes, 0)?;
     let current = Current::decode(&bytes[..len]).map_err(|error| named(error, &file))?;
-    let file = open_named(tools.disk, &FileName::Manifest(current.version).text())?;
+    let file =
+        open_named(tools.disk, &FileName::Manifest(current.version, current.salt.into()).text())?;
     let len = file.len_bytes()?;
     if len != current.len || len == 0 || !len.is_multiple_of(PAGE_SIZE_BYTES as u64) {
         let (path, expected) = (file.path().display(), current.len);
@@ -163,7 +181,8 @@ fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
     let manifest = page::open_stream(&first, tools.codec, &mut pages)
         .and_then(|bytes| Manifest::decode(&bytes))
         .map_err(|error| named(error, &file))?;
-    if manifest.version != current.version || manifest.store != current.store {
+    let named = (current.version, current.store, current.salt);
+    if (manifest.version, manifest.store, manifest.salt) != named {
         let path = file.path().display();
         return Err(Error::corrupt(format!("{path}: is another manifest than CURRENT names")));
     }
@@ -181,7 +200,8 @@ fn load_collections(tools: &Tools<'_>, manifest: &Manifest, live: &mut LiveSet) 
         live.insert(entry.id, collection)?;
     }
     for segment in &manifest.segments {
-        let file = open_named(tools.disk, &FileName::Segment(segment.file).text())?;
+        let file =
+            open_named(tools.disk, &FileName::Segment(segment.file, segment.salt.into()).text())?;
         let rows = segment::read(&file, manifest.store, segment, tools.codec)?;
         let collection =
             live.collections.get_mut(&segment.collection).expect("checked by the manifest");
@@ -210,17 +230,19 @@ struct Replay {
     end: LogEnd,
     /// Batches above `durable`.
     tail: Vec<FrameRead>,
+    /// Whether the last log ends in a closing frame.
+    closed: bool,
 }
 
 impl Replay {
     fn new(manifest: &Manifest, live: LiveSet) -> Self {
         let durable = manifest.durable();
         let end = LogEnd { lsn: manifest.sealed, offset: 0 };
-        Self { live, sealed: manifest.sealed, durable, end, tail: Vec::new() }
+        Self { live, sealed: manifest.sealed, durable, end, tail: Vec::new(), closed: false }
     }
 
     fn read_log(&mut self, tools: &Tools<'_>, manifest: &Manifest, log: &LogEntry) -> Result<()> {
-        let file = open_named(tools.disk, &FileName::Log(log.file).text())?;
+        let file = open_named(tools.disk, &FileName::Log(log.file, log.salt.into()).text())?;
         let expected =
             Expected { store: manifest.store, file: log.file, salt: log.salt, base: log.base };
         let mut reader = LogReader::start(file, &expected, tools.codec)?;
@@ -239,6 +261,7 @@ impl Replay {
                     Ok(())
                 })?;
                 self.prove(last.durable);
+                self.closed = last.closed;
                 if last.torn {
                     tracing::warn!(lsn = last.last.0, "a torn tail was dropped");
                 }

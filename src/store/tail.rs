@@ -46,7 +46,7 @@ pub(super) fn settle_log(
 ) -> Result<()> {
     if let Err(error) = published {
         if on_disk.latched.is_none() {
-            discard(tools.disk, on_disk, [FileName::Log(log.writer.file_id()).text()]);
+            discard(tools.disk, on_disk, [log.name()]);
         }
         return Err(error);
     }
@@ -70,7 +70,7 @@ pub(super) fn start_log(
         salt: tools.salt()?,
         base: on_disk.log_end.lsn.next(),
     };
-    let name = FileName::Log(file_id).text();
+    let name = FileName::Log(file_id, header.salt.into()).text();
     let made = write_log(tools, &name, header, tail);
     if made.is_err() {
         discard(tools.disk, on_disk, [name]);
@@ -94,6 +94,11 @@ fn write_log(tools: &Tools<'_>, name: &str, header: LogHeader, tail: &[&Batch]) 
 }
 
 impl NewLog {
+    fn name(&self) -> String {
+        let header = &self.writer.header;
+        FileName::Log(header.file, header.salt.into()).text()
+    }
+
     /// What a manifest says of it.
     pub(super) fn entry(&self) -> LogEntry {
         let header = &self.writer.header;
@@ -107,10 +112,11 @@ impl NewLog {
     }
 }
 
-/// Gives the open-ended log its end, or drops it where it holds no record.
+/// Gives the last log its end, or drops it where it holds no record.
 pub(super) fn end_last_log(manifest: &mut Manifest, end: LogEnd) {
     match manifest.logs.last_mut() {
         Some(log) if log.base > end.lsn => drop(manifest.logs.pop()),
+        // Recovery may have ended it already, at the same place.
         Some(log) => log.end = Some(end),
         None => {}
     }

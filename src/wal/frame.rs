@@ -321,8 +321,12 @@ fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64)
     Place { store: log.store, salt: log.salt, kind: FileKind::Log, collection, position }
 }
 
-/// CRC32C of salt, offset, length, and all behind the checksum field.
-fn checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
+/// CRC32C of salt, offset, length, and all behind the checksum field: what the frame's checksum
+/// field must hold in this place.
+///
+/// # Panics
+/// If the frame is shorter than its header.
+pub fn checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
     let mut place = [0; 28];
     place[..16].copy_from_slice(&salt.0);
     place[16..24].copy_from_slice(&offset.to_le_bytes());

@@ -7,7 +7,7 @@
 use crate::codec::PageCodec;
 use crate::cursor::len_u32;
 use crate::error::Result;
-use crate::ids::{FileId, Lsn};
+use crate::ids::Lsn;
 use crate::limits::SECTOR_SIZE_BYTES;
 use crate::options::Options;
 use crate::vfs::DiskFile;
@@ -50,11 +50,6 @@ impl LogWriter {
         writer.reserve(0)?;
         writer.file.write_all_at(&header.encode(), 0)?;
         Ok(writer)
-    }
-
-    /// The number in the file's name.
-    pub(crate) fn file_id(&self) -> FileId {
-        self.header.file
     }
 
     /// Bytes written so far, the header included.
