@@ -221,9 +221,9 @@ fn read_rows(session: &dyn Session, id: CollectionId, key: u64) -> Result<u128, 
 /// The invariant that does not hold, without the diff.
 pub fn judge(content: &Content, window: &Window) -> Result<usize, Finding> {
     let same = |state: &State| state.lsn == content.lsn && state.digest == content.digest;
-    let Some(place) = window.states.iter().position(|state| {
-        same(state) && ids_agree(content, state)
-    }) else {
+    let Some(place) =
+        window.states.iter().position(|state| same(state) && ids_agree(content, state))
+    else {
         return Err(mismatch(content, window));
     };
     Ok(place)

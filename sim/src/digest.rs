@@ -94,12 +94,7 @@ pub fn of_collection(name_key: u64, descriptor: &Descriptor) -> u128 {
 
 /// The term of a row (S1).
 pub fn of_row(name_key: u64, id: &str, vector: &[f32], payload: &[u8]) -> u128 {
-    Digest::new(3)
-        .pair(name_key, 0)
-        .bytes(id.as_bytes())
-        .vector(vector)
-        .bytes(payload)
-        .finish()
+    Digest::new(3).pair(name_key, 0).bytes(id.as_bytes()).vector(vector).bytes(payload).finish()
 }
 
 /// A word that sums up a list of words, for traces.

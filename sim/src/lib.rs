@@ -3,6 +3,7 @@
 pub mod address;
 pub mod campaign;
 pub mod checker;
+pub mod command;
 pub mod digest;
 pub mod disk;
 pub mod engine;
@@ -11,6 +12,8 @@ pub mod forward;
 pub mod history;
 pub mod model;
 pub mod panic_trap;
+pub mod planted;
+pub mod report;
 pub mod stream;
 pub mod system;
 pub mod tally;

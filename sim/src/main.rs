@@ -1,2 +1,7 @@
-//! The `quiver-sim` command.
-fn main() {}
+//! The `quiver-sim` command; see `quiver_sim::command`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quiver_sim::command::main()
+}

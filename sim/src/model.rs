@@ -284,9 +284,9 @@ impl Model {
     /// the call may leave, and a complaint for each answer that is wrong.
     pub fn settle(&mut self, answered: &[Answered]) -> (Window, Vec<String>) {
         let mut window = self.window();
-        window.batches |= answered.iter().any(|member| {
-            matches!(&member.request, Request::Write(changes) if changes.len() > 1)
-        });
+        window.batches |= answered
+            .iter()
+            .any(|member| matches!(&member.request, Request::Write(changes) if changes.len() > 1));
         let mut complaints = Vec::new();
         // What was tried, whatever came of it; apart from `committed` only after a failure.
         let mut tried = self.committed.clone();
@@ -298,7 +298,8 @@ impl Model {
                 Ok(outcome) => {
                     let before = self.committed.lsn;
                     if let Err(complaint) = self.acknowledge(request, *outcome) {
-                        complaints.push(format!("request {place} of {}: {complaint}", answered.len()));
+                        complaints
+                            .push(format!("request {place} of {}: {complaint}", answered.len()));
                         continue;
                     }
                     if self.committed.lsn > before {

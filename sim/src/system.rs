@@ -145,11 +145,7 @@ pub trait Session {
     fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool>;
 
     /// All rows, shown to `see` in the order of their ids.
-    fn scan(
-        &self,
-        id: CollectionId,
-        see: &mut dyn FnMut(&str, &[f32], &[u8]),
-    ) -> Result<()>;
+    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()>;
 
     /// The highest visible LSN, without the rest of what [`Session::standing`] tells.
     fn last_lsn(&self) -> Result<u64>;

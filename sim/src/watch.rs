@@ -40,9 +40,8 @@ impl Watch {
         let number = |place: usize| self.crashes[place].load(Ordering::Relaxed);
         let depth = usize::try_from(self.depth.load(Ordering::Relaxed)).expect("a small depth");
         let address = Address::run(self.seed.load(Ordering::Relaxed));
-        (0..depth).fold(address, |address, place| {
-            address.below(number(2 * place), number(2 * place + 1))
-        })
+        (0..depth)
+            .fold(address, |address, place| address.below(number(2 * place), number(2 * place + 1)))
     }
 
     /// Asks the worker to give up its seed.

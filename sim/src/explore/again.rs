@@ -67,12 +67,7 @@ impl Explorer<'_> {
     fn again(&mut self, way: &Way<'_>, left: &DiskState, content: &Content, address: Address) {
         let image = Image::Kill(left.kill());
         if !self.alone && self.seen.contains_key(&image.key()) {
-            return self.examine(
-                way,
-                &image,
-                Expect::Exactly(content, Invariant::I6),
-                address,
-            );
+            return self.examine(way, &image, Expect::Exactly(content, Invariant::I6), address);
         }
         let recovered = self.recover(left, Recording::Off, &address, 3);
         let tally = &mut self.tally;
@@ -147,8 +142,7 @@ impl Explorer<'_> {
         let mut after = content.clone();
         after.lsn += 1;
         let performed = in_session(disk, || {
-            let request =
-                if creates { creation() } else { first_row(session, &mut after.digest)? };
+            let request = if creates { creation() } else { first_row(session, &mut after.digest)? };
             session.perform(&request, Call::Single)
         })?;
         let lsn = match performed {

@@ -68,7 +68,9 @@ impl Explorer<'_> {
     ) {
         let key = image.key();
         let way = Way { image: Some(image), ..*way };
-        if !self.alone && let Some(content) = self.seen.get(&key) {
+        if !self.alone
+            && let Some(content) = self.seen.get(&key)
+        {
             self.tally.images_duplicate += 1;
             if let Err(finding) = expect.judge(content) {
                 self.violated(address, finding, &way);
@@ -214,4 +216,3 @@ pub(super) fn words(content: &Content) -> String {
     let ids: Vec<u64> = content.ids.iter().map(|(_, id)| *id).collect();
     format!("LSN {}, digest {:032x}, collections {ids:?}", content.lsn, content.digest)
 }
-

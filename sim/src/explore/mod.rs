@@ -139,12 +139,7 @@ pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Re
 }
 
 impl<'a> Explorer<'a> {
-    fn new(
-        system: &'a dyn System,
-        history: &'a History,
-        watch: &'a Watch,
-        alone: bool,
-    ) -> Self {
+    fn new(system: &'a dyn System, history: &'a History, watch: &'a Watch, alone: bool) -> Self {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
         Self { system, history, watch, seen, tally, alone, log }
     }
@@ -236,7 +231,8 @@ impl<'a> Explorer<'a> {
     /// Looks at the points of a recovery (E3).
     fn nested(&mut self, way: &Way<'_>, steps: &[Step], window: &Window, above: Address) {
         for (place, step) in steps.iter().enumerate() {
-            let way = Way { before: Some(way), calls: Calls::Recovery(&steps[..place]), image: None };
+            let way =
+                Way { before: Some(way), calls: Calls::Recovery(&steps[..place]), image: None };
             for inside in [false, true] {
                 let images = nested_images(step, inside);
                 let point = 2 * place as u64 + u64::from(inside);
@@ -269,7 +265,8 @@ impl<'a> Explorer<'a> {
         })?;
         let below = at.below(*point, *number);
         let images = nested_images(step, point % 2 == 1);
-        let next = images.get(*number, below).ok_or_else(|| format!("there is no image {below}"))?;
+        let next =
+            images.get(*number, below).ok_or_else(|| format!("there is no image {below}"))?;
         let upto = usize::try_from(point / 2).expect("it is a place in the steps");
         let crashed = Way { image: Some(&image), ..*way };
         let calls = Calls::Recovery(&steps[..upto]);
@@ -309,7 +306,8 @@ impl Way<'_> {
             Calls::Forward(calls) => {
                 let from = calls.len().saturating_sub(TRACE_CALLS);
                 let shown = calls[from..].iter();
-                lines.extend(shown.map(|call| format!("op {}: {}", call.operation, call.step.call)));
+                lines
+                    .extend(shown.map(|call| format!("op {}: {}", call.operation, call.step.call)));
             }
             Calls::Recovery(steps) => {
                 let from = steps.len().saturating_sub(TRACE_CALLS);

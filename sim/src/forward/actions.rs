@@ -324,11 +324,7 @@ impl Runner<'_> {
         match self.model.committed().collections.get(&slot.name) {
             None => Request::Create {
                 name: slot.name.clone(),
-                descriptor: Descriptor::new(
-                    slot.dim,
-                    Dtype::F32,
-                    quiver_store::DistanceMetric::L2,
-                ),
+                descriptor: Descriptor::new(slot.dim, Dtype::F32, quiver_store::DistanceMetric::L2),
             },
             Some(_) => {
                 let row = Some((vec![0.5; slot.dim as usize].into(), Arc::from(*b"back")));

@@ -137,7 +137,9 @@ impl Runner<'_> {
                 self.adopt(session, &content);
                 return true;
             }
-            Ok(Err(Unreadable::Failed(error))) if self.excused && stands_for_fault(error.kind()) => {
+            Ok(Err(Unreadable::Failed(error)))
+                if self.excused && stands_for_fault(error.kind()) =>
+            {
                 return false;
             }
             Ok(Err(unreadable)) => unreadable.finding(),

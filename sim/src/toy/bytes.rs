@@ -25,11 +25,14 @@ fn put_row(bytes: &mut Vec<u8>, vector: &[f32], payload: &[u8]) {
 
 fn put_descriptor(bytes: &mut Vec<u8>, descriptor: &Descriptor) {
     put(bytes, u64::from(descriptor.dim));
-    put(bytes, match descriptor.metric {
-        DistanceMetric::Dot => 0,
-        DistanceMetric::Cosine => 1,
-        _ => 2,
-    });
+    put(
+        bytes,
+        match descriptor.metric {
+            DistanceMetric::Dot => 0,
+            DistanceMetric::Cosine => 1,
+            _ => 2,
+        },
+    );
 }
 
 /// Magic, length, checksum, content.
@@ -172,8 +175,7 @@ impl<'a> Rest<'a> {
     }
 
     pub(super) fn state(&mut self) -> Option<State> {
-        let mut state =
-            State { lsn: self.number()?, last_id: self.number()?, ..State::default() };
+        let mut state = State { lsn: self.number()?, last_id: self.number()?, ..State::default() };
         for _ in 0..self.number()? {
             let name = self.text()?.to_string();
             let (id, descriptor) = (self.number()?, self.descriptor()?);

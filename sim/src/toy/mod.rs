@@ -227,7 +227,8 @@ impl Open {
             self.state = next;
         }
         for (ticket, outcome) in done {
-            let answer = if written.is_ok() { Ok(outcome) } else { Err(refused(ErrorKind::Unknown)) };
+            let answer =
+                if written.is_ok() { Ok(outcome) } else { Err(refused(ErrorKind::Unknown)) };
             self.answers.insert(ticket, answer);
         }
         count

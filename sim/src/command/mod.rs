@@ -1,0 +1,113 @@
+//! The command line: `run`, `replay`, `mutants`.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | no violation, and every counter moved |
+//! | 1 | a violation, or a planted bug that was not found |
+//! | 2 | wrong arguments |
+//! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead |
+//! | 130 | ended by Ctrl-C, with the table so far |
+
+mod mutants;
+mod replay;
+mod run;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+
+/// Crashes a store a million times and checks what it recovers.
+#[derive(Debug, Parser)]
+#[command(name = "quiver-sim", version, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks recovery at crash points of seeded histories (the default).
+    Run(run::Arguments),
+    /// Shows one image again, from the address that a violation printed.
+    Replay(replay::Arguments),
+    /// Plants wrong engines and elided syncs: each must be found.
+    Mutants(mutants::Arguments),
+}
+
+/// Why a command ended early: what to tell, and the exit code.
+struct Refusal(String, u8);
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self(format!("cannot print: {error}"), 1)
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let done = match line.command {
+        None => run::run(&line.run),
+        Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Mutants(arguments)) => mutants::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Refusal(message, code)) => {
+            // Nobody is left to tell where the error channel is gone.
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
+fn cancelled_by_ctrl_c() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    let handler = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        let _ = writeln!(io::stderr(), "Ctrl-C will end the run without a table: {error}");
+    }
+    flag
+}
+
+/// A report file, opened before the run so that a wrong path costs nothing.
+struct ReportFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl ReportFile {
+    fn open(path: &Path) -> Result<Self, Refusal> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(|error| {
+            Refusal(format!("cannot write the report {}: {error}", path.display()), 2)
+        })?;
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    fn write(mut self, report: &serde_json::Value) -> Result<(), Refusal> {
+        let text = format!("{report:#}\n");
+        self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes())).map_err(|error| {
+            Refusal(format!("cannot write the report {}: {error}", self.path.display()), 1)
+        })
+    }
+}
+
+/// As many threads as there are cores, if the caller does not say.
+fn jobs_or_cores(jobs: Option<usize>) -> usize {
+    jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}

@@ -1,0 +1,161 @@
+//! `quiver-sim run`: the main job.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores};
+use crate::campaign::{Campaign, End, PATIENCE, Progress};
+use crate::engine::Engine;
+use crate::report;
+use crate::system::System;
+
+/// How many images a run checks if nothing else bounds it.
+const IMAGES: u64 = 1_000_000;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds to run.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// How many images to check; a million if nothing else bounds the run.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seeds")]
+    images: Option<u64>,
+    /// How many minutes to run at most.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    minutes: Option<u64>,
+    /// How many threads; as many as there are cores by default.
+    #[arg(long, value_parser = jobs)]
+    jobs: Option<usize>,
+    /// Which part of the seeds, of how many: 1/4 to 4/4 for four machines.
+    #[arg(long, value_parser = shard, value_name = "I/N")]
+    shard: Option<(u64, u64)>,
+    /// Where to write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Prints neither progress nor table, only violations and counters at zero.
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=1024) => Ok(jobs),
+        _ => Err("expected 1 to 1024 threads".to_owned()),
+    }
+}
+
+/// Reads `I/N`, counted from one, as a part counted from zero.
+fn shard(text: &str) -> Result<(u64, u64), String> {
+    let parts = text
+        .split_once('/')
+        .and_then(|(part, parts)| Some((part.parse::<u64>().ok()?, parts.parse::<u64>().ok()?)));
+    match parts {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part - 1, parts)),
+        _ => Err("expected I/N with I from 1 to N, such as 2/4".to_owned()),
+    }
+}
+
+impl Arguments {
+    fn images(&self) -> Option<u64> {
+        let unbounded = self.seeds.is_none() && self.minutes.is_none();
+        self.images.or(unbounded.then_some(IMAGES))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
+    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let system: Arc<dyn System> = Arc::new(Engine);
+    let campaign = Campaign {
+        seed: arguments.seed,
+        seeds: arguments.seeds,
+        images: arguments.images(),
+        limit: arguments.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+        jobs: jobs_or_cores(arguments.jobs),
+        shard: arguments.shard.unwrap_or((0, 1)),
+        patience: PATIENCE,
+        system: system.clone(),
+    };
+    let cancel = cancelled_by_ctrl_c();
+    let bar = progress_bar(&campaign, arguments.quiet);
+    let done = campaign.run(&mut |progress| show(&bar, &campaign, progress), &cancel);
+    bar.finish_and_clear();
+    if let Some(file) = file {
+        file.write(&report::json(&done, system.version()))?;
+    }
+    let mut out = io::stdout().lock();
+    if !arguments.quiet {
+        write!(out, "{}", report::text(&done, system.version()))?;
+    }
+    for violation in &done.tally.violations {
+        write!(out, "\n{}", report::violation(violation))?;
+    }
+    if !done.tally.violations.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    if done.end == End::Cancelled {
+        return Ok(ExitCode::from(130));
+    }
+    let idle = done.tally.idle();
+    if !idle.is_empty() {
+        let idle = idle.join(", ");
+        let advice = "run more images, or find out why the check is dead";
+        return Err(Refusal(format!("counters stayed at zero: {idle}; {advice}"), 3));
+    }
+    let images = report::number(done.tally.images_checked);
+    let rate = report::number(report::rate(done.tally.images_checked, done.elapsed));
+    writeln!(out, "no violation in {images} images, {rate} per second")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (length, unit) = match (campaign.images, campaign.seeds, campaign.limit) {
+        (Some(images), _, _) => (images, "images"),
+        (_, Some(seeds), _) => (seeds, "seeds"),
+        (_, _, Some(limit)) => (limit.as_secs(), "seconds"),
+        (None, None, None) => unreachable!("a run without bounds gets one in images"),
+    };
+    let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{msg}}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template).expect("a constant template");
+    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(5))
+        .with_style(style)
+}
+
+fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {
+    let tally = progress.tally;
+    bar.set_position(match (campaign.images, campaign.seeds) {
+        (Some(_), _) => tally.images_checked,
+        (None, Some(_)) => tally.seeds,
+        (None, None) => progress.elapsed.as_secs(),
+    });
+    let rate = report::number(report::rate(tally.images_checked, progress.elapsed));
+    bar.set_message(match tally.violations.len() {
+        0 => format!("{rate} images/s"),
+        count => format!("{rate} images/s, {count} violations"),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_count_from_one() {
+        assert_eq!(shard("1/4"), Ok((0, 4)));
+        assert_eq!(shard("4/4"), Ok((3, 4)));
+        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/2"] {
+            assert!(shard(wrong).is_err(), "{wrong}");
+        }
+    }
+}

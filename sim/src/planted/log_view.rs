@@ -1,0 +1,115 @@
+//! A log file as a wrong reader would see it: what is on the disk, mended where it should not be.
+
+use std::io;
+use std::sync::Arc;
+
+use quiver_store::PlainCodec;
+use quiver_store::ids::Lsn;
+use quiver_store::limits::SECTOR_SIZE_BYTES;
+use quiver_store::vfs::{CallSite, File};
+use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan, LogFileIdentity};
+use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
+
+/// Bytes that stand in for a file. It is only read.
+#[derive(Debug)]
+pub(super) struct LogView(Vec<u8>);
+
+impl LogView {
+    /// Gives every frame whose header can be one the checksum of what is there.
+    pub(super) fn accepting_torn_frames(
+        file: &dyn File,
+        site: CallSite,
+    ) -> io::Result<Arc<dyn File>> {
+        let mut bytes = read(file, site)?;
+        if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
+            let mut at = LOG_HEADER_SIZE_BYTES;
+            while let Some((found, end)) = plausible(&bytes, at) {
+                let checksum = frame::checksum(&bytes[at..end], header.salt, at as u64);
+                bytes[at + 4..at + 8].copy_from_slice(&checksum.to_le_bytes());
+                at = next(&found, end);
+            }
+        }
+        Ok(Arc::new(Self(bytes)))
+    }
+
+    /// Syncs the file, and shows it with a closing frame behind its last intact one: whoever
+    /// reads it takes all of it as durable.
+    pub(super) fn synced_and_closed(file: &dyn File, site: CallSite) -> io::Result<Arc<dyn File>> {
+        let mut bytes = read(file, site)?;
+        file.sync_data(site)?;
+        if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
+            let mut at = LOG_HEADER_SIZE_BYTES;
+            let mut last = header.base.previous();
+            while let Some((found, end)) = plausible(&bytes, at)
+                && found.is_intact(&bytes[at..end], header.salt, at as u64)
+            {
+                last = found.last();
+                at = next(&found, end);
+            }
+            let closing = closing_frame(&header, at as u64, last);
+            bytes.resize(bytes.len().max(at + closing.len()), 0);
+            bytes[at..at + closing.len()].copy_from_slice(&closing);
+        }
+        Ok(Arc::new(Self(bytes)))
+    }
+}
+
+fn read(file: &dyn File, site: CallSite) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.len(site)?).expect("simulated files are small");
+    let mut bytes = vec![0; len];
+    let mut read = 0;
+    while read < len {
+        match file.read_at(&mut bytes[read..], read as u64, site) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+fn plausible(bytes: &[u8], at: usize) -> Option<(FrameHeader, usize)> {
+    let found = FrameHeader::plausible(bytes.get(at..)?)?;
+    let end = at.checked_add(found.len).filter(|end| *end <= bytes.len())?;
+    Some((found, end))
+}
+
+fn next(found: &FrameHeader, end: usize) -> usize {
+    if found.ends_group { end.next_multiple_of(SECTOR_SIZE_BYTES) } else { end }
+}
+
+fn closing_frame(header: &LogHeader, offset: u64, durable: Lsn) -> Vec<u8> {
+    let identity = LogFileIdentity { store: header.store, salt: header.salt };
+    let plan =
+        FramePlan { first: durable.next(), durable, kind: FrameKind::Closing, ends_group: true };
+    let mut bytes = Vec::new();
+    frame::encode(&mut bytes, &identity, offset, &plan, &Batch::default(), &PlainCodec)
+        .expect("the plain codec never fails");
+    bytes
+}
+
+impl File for LogView {
+    fn read_at(&self, buf: &mut [u8], offset: u64, _: CallSite) -> io::Result<usize> {
+        let from = usize::try_from(offset).map_or(self.0.len(), |at| at.min(self.0.len()));
+        let count = buf.len().min(self.0.len() - from);
+        buf[..count].copy_from_slice(&self.0[from..from + count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64, _: CallSite) -> io::Result<usize> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn allocate(&self, _: u64, _: CallSite) -> io::Result<()> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn len(&self, _: CallSite) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn sync_data(&self, _: CallSite) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! What a campaign found, as text for people and as JSON for machines.
+//!
+//! **Place.** The command line prints it. Everything but the times is a function of the seeds.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::campaign::{End, Report};
+use crate::tally::{Spread, Tally, Violation};
+
+/// The medium that campaigns run on.
+pub const MEDIUM: &str = "posix";
+
+/// The closing table.
+pub fn text(report: &Report, engine_version: &str) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_table(&mut out, report, engine_version);
+    out
+}
+
+fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::Result {
+    let tally = &report.tally;
+    writeln!(out, "quiver-store {engine_version} on a simulated disk, medium {MEDIUM}")?;
+    let rows = [
+        ("seeds", number(tally.seeds)),
+        ("operations", number(tally.operations)),
+        ("crash points", number(tally.crash_points)),
+        ("  of them exhaustive", number(tally.exhaustive_points)),
+        ("images checked", number(tally.images_checked)),
+        ("  of them nested", number(tally.images_nested)),
+        ("duplicate images", number(tally.images_duplicate)),
+        ("runs repeated and equal", number(tally.runs_repeated)),
+        ("trace hash", format!("{:016x}", tally.trace_hash)),
+    ];
+    for (name, value) in rows {
+        writeln!(out, "  {name:<26}{value:>18}")?;
+    }
+    table(out, "images by finest tear", &tally.tears)?;
+    table(out, "images by policy", &tally.policies)?;
+    table(out, "invariants evaluated", &tally.invariants)?;
+    table(out, "faults fired", &tally.faults)?;
+    writeln!(out, "  per history (median, most)")?;
+    spread(out, "operations", &tally.operations_spread)?;
+    spread(out, "log files", &tally.log_files_spread)?;
+    spread(out, "segments", &tally.segments_spread)?;
+    let idle = tally.idle();
+    if !idle.is_empty() {
+        writeln!(out, "  counters at zero: {}", idle.join(", "))?;
+    }
+    let rate = number(images_per_second(report));
+    let seconds = report.elapsed.as_secs_f64();
+    writeln!(out, "  {:<26}{:>18}", "violations", number(tally.violations.len() as u64))?;
+    writeln!(out, "  {} in {seconds:.1} s, {rate} images checked per second", ended(report.end))?;
+    if let Some(bytes) = peak_memory_bytes() {
+        writeln!(out, "  peak memory {} MiB", bytes >> 20)?;
+    }
+    Ok(())
+}
+
+fn table(out: &mut String, title: &str, rows: &BTreeMap<&'static str, u64>) -> fmt::Result {
+    writeln!(out, "  {title}")?;
+    rows.iter().try_for_each(|(name, times)| writeln!(out, "    {name:<24}{:>18}", number(*times)))
+}
+
+fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
+    let most = spread.0.keys().next_back().copied().unwrap_or_default();
+    writeln!(out, "    {name:<24}{:>12}{:>6}", number(spread.median()), number(most))
+}
+
+/// One violation: what was expected and found, the way there, and how to see it again.
+pub fn violation(violation: &Violation) -> String {
+    let Violation { address, invariant, expected, found, trace } = violation;
+    let mut out = format!("violation of {} at {address}\n", invariant.name());
+    for (word, text) in [("expected", expected), ("found", found)] {
+        let text = text.trim_end().replace('\n', "\n            ");
+        out.push_str(&format!("  {word:<9} {text}\n"));
+    }
+    out.push_str("  the last I/O calls before the crash, and what of each survived:\n");
+    trace.iter().for_each(|line| out.push_str(&format!("    {line}\n")));
+    out.push_str(&format!(
+        "  replay: cargo run --release -p {}\n",
+        violation.replay().replacen("quiver-sim ", "quiver-sim -- ", 1,)
+    ));
+    out
+}
+
+/// The whole report.
+pub fn json(report: &Report, engine_version: &str) -> Value {
+    let Tally {
+        seeds,
+        operations,
+        crash_points,
+        exhaustive_points,
+        images_checked,
+        images_nested,
+        images_duplicate,
+        runs_repeated,
+        tears,
+        policies,
+        invariants,
+        faults,
+        recovery_calls_max,
+        ..
+    } = &report.tally;
+    let tally = &report.tally;
+    let medians = json!({
+        "operations": tally.operations_spread.median(),
+        "log_files": tally.log_files_spread.median(),
+        "segments": tally.segments_spread.median(),
+    });
+    let violations: Vec<Value> = tally.violations.iter().map(violation_json).collect();
+    json!({
+        "engine_version": engine_version,
+        "medium": MEDIUM,
+        "ended": ended(report.end),
+        "seeds": seeds,
+        "operations": operations,
+        "crash_points": crash_points,
+        "exhaustive_points": exhaustive_points,
+        "images_checked": images_checked,
+        "images_nested": images_nested,
+        "images_duplicate": images_duplicate,
+        "runs_repeated": runs_repeated,
+        "tears": tears,
+        "policies": policies,
+        "invariants": invariants,
+        "faults": faults,
+        "medians": medians,
+        "recovery_calls_max": recovery_calls_max,
+        "trace_hash": format!("{:016x}", tally.trace_hash),
+        "counters_at_zero": tally.idle(),
+        "violations": violations,
+        "elapsed_s": report.elapsed.as_secs_f64(),
+        "images_per_second": images_per_second(report),
+    })
+}
+
+fn violation_json(violation: &Violation) -> Value {
+    json!({
+        "address": violation.address.to_string(),
+        "invariant": violation.invariant.name(),
+        "expected": violation.expected,
+        "found": violation.found,
+        "trace": violation.trace,
+        "replay": violation.replay(),
+    })
+}
+
+fn images_per_second(report: &Report) -> u64 {
+    rate(report.tally.images_checked, report.elapsed)
+}
+
+/// How many per second, rounded down.
+pub fn rate(count: u64, elapsed: Duration) -> u64 {
+    let micros = elapsed.as_micros().max(1);
+    u64::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u64::MAX)
+}
+
+fn ended(end: End) -> &'static str {
+    match end {
+        End::Target => "target reached",
+        End::Time => "time is up",
+        End::Cancelled => "cancelled",
+        End::Violations => "ended by violations",
+        End::Hang => "ended by a store that hangs",
+    }
+}
+
+/// A number with its thousands set apart.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The most memory that this process had at a time, where the system tells.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut tally = Tally::zero();
+        tally.images_checked = 1_234_567;
+        Report { tally, end: End::Target, elapsed: Duration::from_secs(10) }
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
+        cases.map(|(value, text)| assert_eq!(number(value), text));
+    }
+
+    #[test]
+    fn json_has_the_fields_that_others_rely_on() {
+        let json = json(&report(), "0.1.0");
+        for field in [
+            "seeds",
+            "operations",
+            "crash_points",
+            "images_checked",
+            "images_duplicate",
+            "images_nested",
+            "violations",
+            "elapsed_s",
+            "images_per_second",
+            "invariants",
+            "faults",
+            "medium",
+            "engine_version",
+        ] {
+            assert!(json.get(field).is_some(), "{field}");
+        }
+        assert_eq!(json["images_per_second"], 123_456);
+    }
+
+    #[test]
+    fn counters_at_zero_stand_in_the_table() {
+        assert!(text(&report(), "0.1.0").contains("counters at zero: nested images"));
+    }
+}
