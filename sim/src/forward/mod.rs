@@ -139,8 +139,10 @@ struct Runner<'a> {
     fired: u64,
     /// The first mutating call of the last operation, and the manifest version before it.
     last_operation: (usize, u64),
-    /// The version of the manifest that is known to be durable.
+    /// A version of the manifest that is known to be durable.
     manifest: u64,
+    /// What it was when this operation began, or where it went back to.
+    manifest_before: u64,
     words: Vec<u64>,
     stopped: bool,
 }
@@ -162,6 +164,7 @@ impl<'a> Runner<'a> {
             fired: 0,
             last_operation: (0, 0),
             manifest: 0,
+            manifest_before: 0,
             words: Vec::new(),
             stopped: false,
         }
@@ -169,7 +172,7 @@ impl<'a> Runner<'a> {
 
     fn carry_out(&mut self, operation: &Operation) {
         let calls_before = self.out.calls.len();
-        let manifest_before = self.manifest;
+        self.manifest_before = self.manifest;
         let lsn_before = self.model.committed().lsn;
         let limbo_before = self.model.in_limbo();
         if !operation.faults.is_empty() {
@@ -178,7 +181,7 @@ impl<'a> Runner<'a> {
         self.perform(&operation.action, &operation.faults);
         self.out.operations += 1;
         self.check_standing();
-        self.last_operation = (calls_before, manifest_before);
+        self.last_operation = (calls_before, self.manifest_before);
         let moved = self.out.calls.len() > calls_before
             || self.model.committed().lsn != lsn_before
             || self.model.in_limbo() != limbo_before;
@@ -316,7 +319,10 @@ impl<'a> Runner<'a> {
             let found = format!("manifest version {}", standing.manifest_version);
             self.found(Finding::new(Invariant::I14, expected, found));
         }
-        self.manifest = standing.manifest_version;
+        // A publish that failed may be visible without being durable.
+        if !self.excused {
+            self.manifest = standing.manifest_version;
+        }
         let reused = self.disk.reused_names();
         if !reused.is_empty() {
             let expected = "no name of a removed file is used again";

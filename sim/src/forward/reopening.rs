@@ -70,6 +70,7 @@ impl Runner<'_> {
         let state = if power { self.without_power(&state) } else { state };
         self.model.rewind(&marked.window);
         self.manifest = manifest;
+        self.manifest_before = manifest;
         self.restart(&state, faults);
     }
 
