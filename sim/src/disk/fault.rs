@@ -43,7 +43,8 @@ pub enum Fault {
     SyncEio,
     /// The same where the cause is a full disk (delayed allocation).
     SyncNoSpace,
-    /// Writeback fails at a write, which itself succeeds; the next sync reports it once, or never.
+    /// Writeback fails at a write, which itself succeeds; the next sync in this process reports it
+    /// once. After a kill nobody is told.
     WritebackEio,
     /// A sync of a directory fails; each pending change is durable or lost.
     SyncDirEio,
@@ -191,8 +192,6 @@ pub(crate) struct Faults {
     pub(crate) unreadable: Vec<NodeId>,
     /// Files of which the next write fails.
     pub(crate) next_write_fails: Vec<NodeId>,
-    /// Files of which the next sync reports a writeback that failed before.
-    pub(crate) next_sync_reports: Vec<NodeId>,
 }
 
 impl Default for Faults {
@@ -211,7 +210,6 @@ impl Faults {
             dice: Dice::new(plan.seed),
             unreadable: Vec::new(),
             next_write_fails: Vec::new(),
-            next_sync_reports: Vec::new(),
         }
     }
 

@@ -146,23 +146,12 @@ impl FileImage {
         let count = to - from;
         let version = u32::try_from(index).expect("far fewer pending mutations than 2^32");
         let mut kept = 0;
-        let mut last_kept = None;
         for at in (0..count).filter(|at| fate.keeps(*at, count)) {
             sectors.set(from + at, Pick::Version(version));
             kept += 1;
-            last_kept = Some(from + at);
         }
         let full = mutation.len();
-        let len = match fate {
-            Fate::Lost => 0,
-            Fate::Torn(tear) if count > 0 && tear.ends_with_the_last_kept_sector() => {
-                last_kept.map_or(0, |sector| full.min((sector + 1) * SECTOR_LEN))
-            }
-            Fate::Scattered { seed, .. } if count > 0 && scrambled(seed) & 1 == 0 => {
-                last_kept.map_or(0, |sector| full.min((sector + 1) * SECTOR_LEN))
-            }
-            _ => full,
-        };
+        let len = len_left(mutation, fate);
         sectors.len = sectors.len.max(len);
         // A change of length has no bytes to lose, so a length alone is all of it.
         let length_there = len >= full;
@@ -420,6 +409,23 @@ impl Sectors {
         }
         self.source(inode, chunk.end - 1)
     }
+}
+
+/// The length that a mutation leaves by its fate; zero where it leaves none.
+pub(crate) fn len_left(mutation: &FileMutation, fate: Fate) -> u64 {
+    let (from, to) = mutation.sectors();
+    let count = to - from;
+    let short = match fate {
+        Fate::Lost => return 0,
+        Fate::Torn(tear) => tear.ends_with_the_last_kept_sector(),
+        Fate::Scattered { seed, .. } => scrambled(seed) & 1 == 0,
+        Fate::Kept | Fate::LengthOnly => false,
+    };
+    if !short || count == 0 {
+        return mutation.len();
+    }
+    let last_kept = (0..count).rev().find(|at| fate.keeps(*at, count));
+    last_kept.map_or(0, |at| mutation.len().min((from + at + 1) * SECTOR_LEN))
 }
 
 /// Where a byte offset lies in a sector, held to its two ends.

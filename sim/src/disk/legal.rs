@@ -3,6 +3,7 @@
 //! **Place.** Where what is pending allows few enough images, counted over whole mutations and the
 //! eight named tears of a write, the explorer checks them all.
 
+use super::image::len_left;
 use super::inode::{FileChange, FileMutation, Inode};
 use super::plan::CrashPlan;
 use super::state::{DiskState, Node, NodeId};
@@ -91,14 +92,8 @@ fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
     }
     let shape = |fate: Fate| {
         let kept: Vec<bool> = (0..to - from).map(|at| fate.keeps(at, to - from)).collect();
-        let none = !kept.contains(&true);
-        let short = matches!(fate, Fate::Torn(tear) if tear.ends_with_the_last_kept_sector());
-        let whole = kept.last() == Some(&true);
-        let filled = grows && fate == Fate::Torn(WriteTear::Garbage);
-        // Where the length was durable already, or ends with the last sector anyway, only the
-        // sectors matter.
-        let long = grows && !(short && !whole) && !(none && (short || fate == Fate::Lost));
-        (kept, long, filled)
+        let len = len_left(mutation, fate).max(inode.durable.len());
+        (kept, len, grows && fate == Fate::Torn(WriteTear::Garbage))
     };
     let mut shapes = vec![shape(Fate::Lost), shape(Fate::Kept)];
     for tear in WriteTear::ALL.map(Fate::Torn) {

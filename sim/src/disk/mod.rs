@@ -27,6 +27,7 @@
 //! - `CrashPlan::key()` is the key of what the image shows; it equals `build().key()`, and an image
 //!   is quiet, so that this key is all of it. For kills compare `DiskState::full_key()`.
 //! - `trace_hash` is always on. A path is absolute, or counted from `/`.
+//! - A medium that lies: `set_lying_syncs`. A fault plan counts calls anew; `faults_fired` is its own.
 //! - Besides the seam's calls: `set_free_bytes` bounds the space (a full disk that later has room
 //!   again), `DiskState::damaged` changes bytes at rest, `FaultPlan::seed` decides what a fault
 //!   leaves, `SimEntropy::with_faults_of` ties entropy to the disk's fault plan.

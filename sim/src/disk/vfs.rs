@@ -82,6 +82,9 @@ impl Vfs for SimDisk {
     fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
         let head = Head { to: Some(path_text(to)?), ..Head::of_path(IoKind::Rename, from, site)? };
         self.run(head, |machine, notes| {
+            if from.parent() != to.parent() {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
             let source = machine.inner().lookup(from)?;
             let target = machine.inner().lookup(to)?;
             machine.rename(source, target, notes)
@@ -324,16 +327,11 @@ impl Machine {
         notes: &mut Notes,
     ) -> io::Result<()> {
         let node = source.node.ok_or(io::ErrorKind::NotFound)?;
-        let (Some(parent), Some(_)) = (source.parent, target.parent) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        if source.parent != target.parent {
-            return Err(io::ErrorKind::CrossesDevices.into());
-        }
         let is_directory = |id| matches!(self.inner().node(id), Node::Directory(_));
-        if is_directory(node) || target.node.is_some_and(is_directory) {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
+        let parent = match source.parent {
+            Some(parent) if !is_directory(node) && !target.node.is_some_and(is_directory) => parent,
+            _ => return Err(io::ErrorKind::IsADirectory.into()),
+        };
         notes.node = Some(parent);
         let happens = notes.due.is_none() || self.faults.dice.chance(1, 2);
         // Two names of one file, after a crash between two renames, stay two names (POSIX).
@@ -425,9 +423,7 @@ impl Machine {
             Some(Fault::WritebackEio) => {
                 self.apply_write(id, bytes, offset);
                 self.lose(id);
-                if self.faults.dice.chance(1, 2) {
-                    self.faults.next_sync_reports.push(id);
-                }
+                self.failed_writeback.push(id);
                 notes.struck = notes.due;
             }
             Some(Fault::WriteInterrupted) => return Err(notes.strike(Fault::WriteInterrupted)),
@@ -480,16 +476,16 @@ impl Machine {
         }
         if let Some(fault) = notes.due {
             self.lose(id);
+            self.failed_writeback.retain(|node| *node != id);
             return Err(notes.strike(fault));
         }
-        let reported = self.faults.next_sync_reports.iter().position(|node| *node == id);
         if !self.inner().file(id).is_quiet() {
             let inner = self.inner_mut();
             inner.file_mut(id).sync();
             inner.settle(id);
         }
-        if let Some(at) = reported {
-            self.faults.next_sync_reports.remove(at);
+        if self.failed_writeback.contains(&id) {
+            self.failed_writeback.retain(|node| *node != id);
             return Err(eio());
         }
         Ok(())
