@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use quiver_store::{CollectionId, Descriptor, Env, Options, Result, Store, WriteBatch};
 
-use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket};
+use crate::system::{Call, Outcome, Request, RowChange, SeeRow, Session, Standing, System, Ticket};
 
 /// The engine of this workspace.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,8 +45,11 @@ fn batch_of(changes: &[RowChange]) -> WriteBatch {
     batch
 }
 
+/// A row as `upsert_batch` takes it.
+type BatchRow<'a> = (&'a str, &'a [f32], &'a [u8]);
+
 /// The collection and the rows, where all changes are upserts of one collection.
-fn upserts_of_one(changes: &[RowChange]) -> Option<(CollectionId, Vec<(&str, &[f32], &[u8])>)> {
+fn upserts_of_one(changes: &[RowChange]) -> Option<(CollectionId, Vec<BatchRow<'_>>)> {
     let first = changes.first()?.collection;
     let row = |change: &RowChange| change.collection == first && change.row.is_some();
     if !changes.iter().all(row) {
@@ -156,7 +159,7 @@ impl Session for EngineSession {
         Ok(found.is_some())
     }
 
-    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()> {
+    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()> {
         for row in self.store.scan(id)? {
             let (row, record) = row?;
             see(&row, &record.vector, &record.payload);

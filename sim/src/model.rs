@@ -229,18 +229,12 @@ impl Collection {
 }
 
 /// The model of one store through one history.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     committed: Arc<State>,
     limbo: Vec<Arc<State>>,
     id_floor: u64,
     batches: bool,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self { committed: Arc::default(), limbo: Vec::new(), id_floor: 0, batches: false }
-    }
 }
 
 /// A request that a call answered.

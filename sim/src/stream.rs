@@ -31,14 +31,14 @@ impl Stream {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         scrambled(self.0)
     }
 
     /// A number below `bound`; zero where the bound is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let wide = u128::from(self.next()) * u128::from(bound);
+        let wide = u128::from(self.draw()) * u128::from(bound);
         u64::try_from(wide >> 64).expect("the high half of a product of two u64 is a u64")
     }
 
@@ -84,16 +84,16 @@ impl TryRng for Stream {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::try_from(self.next() >> 32).expect("the high half of a u64 is a u32"))
+        Ok(u32::try_from(self.draw() >> 32).expect("the high half of a u64 is a u32"))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.next())
+        Ok(self.draw())
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         for piece in bytes.chunks_mut(8) {
-            piece.copy_from_slice(&self.next().to_le_bytes()[..piece.len()]);
+            piece.copy_from_slice(&self.draw().to_le_bytes()[..piece.len()]);
         }
         Ok(())
     }
@@ -117,8 +117,8 @@ mod tests {
         let drawn: Vec<u64> = (0..3).map(|_| stream.below(1000)).collect();
         let mut again = Stream::at(7, &[3, 1]);
         assert_eq!(drawn, (0..3).map(|_| again.below(1000)).collect::<Vec<_>>());
-        assert_ne!(Stream::at(7, &[3, 1]).next(), Stream::at(7, &[1, 3]).next());
-        assert_ne!(Stream::at(7, &[]).next(), Stream::at(7, &[0]).next());
+        assert_ne!(Stream::at(7, &[3, 1]).draw(), Stream::at(7, &[1, 3]).draw());
+        assert_ne!(Stream::at(7, &[]).draw(), Stream::at(7, &[0]).draw());
     }
 
     #[test]

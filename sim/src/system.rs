@@ -28,6 +28,12 @@ pub trait System: Send + Sync + fmt::Debug {
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>>;
 }
 
+/// A vector and a payload.
+pub type Row = (Arc<[f32]>, Arc<[u8]>);
+
+/// Takes the id, vector and payload of each row of a scan.
+pub type SeeRow<'a> = dyn FnMut(&str, &[f32], &[u8]) + 'a;
+
 /// One change of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowChange {
@@ -36,7 +42,7 @@ pub struct RowChange {
     /// The external id.
     pub id: Arc<str>,
     /// The new vector and payload; `None` deletes.
-    pub row: Option<(Arc<[f32]>, Arc<[u8]>)>,
+    pub row: Option<Row>,
 }
 
 /// Something that commits as a whole.
@@ -145,7 +151,7 @@ pub trait Session {
     fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool>;
 
     /// All rows, shown to `see` in the order of their ids.
-    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()>;
+    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()>;
 
     /// The highest visible LSN, without the rest of what [`Session::standing`] tells.
     fn last_lsn(&self) -> Result<u64>;

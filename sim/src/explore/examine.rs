@@ -151,7 +151,7 @@ impl Explorer<'_> {
             disk.set_recording(recording);
         }
         disk.set_call_budget(CALLS_MAX);
-        let env = env_on(&disk, address.stream(of_use).next());
+        let env = env_on(&disk, address.stream(of_use).draw());
         let (system, options) = (self.system, &self.history.options);
         let opened = panic_trap::catch(|| {
             let session = system.open(env, options).map_err(Unreadable::Failed)?;

@@ -90,7 +90,7 @@ pub fn explore(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
     let forward = Forward::of(system, &history);
     let mut explorer = Explorer::new(system, &history, watch, false);
     explorer.take_run(&forward);
-    if seed % REPEATED_ONE_IN == 0 {
+    if seed.is_multiple_of(REPEATED_ONE_IN) {
         explorer.compare_with_second_run(&forward);
     }
     if explorer.tally.violations.is_empty() {

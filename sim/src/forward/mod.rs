@@ -202,7 +202,7 @@ impl<'a> Runner<'a> {
             .iter()
             .map(|planned| PlannedFault { call_index: planned.after_calls, fault: planned.fault })
             .collect();
-        let seed = self.address.stream(0x6661_756c + self.operation as u64).next();
+        let seed = self.address.stream(0x6661_756c + self.operation as u64).draw();
         self.disk.set_faults(FaultPlan { faults, seed });
     }
 
@@ -348,7 +348,7 @@ impl<'a> Runner<'a> {
 
     fn env(&self) -> Env {
         let mut stream = self.address.stream(0x656e_7472 + self.processes);
-        env_on(&self.disk, stream.next())
+        env_on(&self.disk, stream.draw())
     }
 
     /// Faults are over: the store must write again (I11). Then the books are closed.

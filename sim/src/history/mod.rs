@@ -14,9 +14,7 @@ use std::sync::Arc;
 use quiver_store::{Descriptor, Options};
 
 use crate::disk::Fault;
-
-/// A vector and a payload.
-pub type Row = (Arc<[f32]>, Arc<[u8]>);
+use crate::system::Row;
 
 /// A name that a collection may have.
 #[derive(Clone, Debug)]

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use quiver_store::limits::EXTERNAL_ID_BYTES_MAX;
 use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
 
-use super::{Action, Bad, Change, History, Member, Operation, Planned, Row, Slot};
-use crate::disk::Fault;
+use super::{Action, Bad, Change, History, Member, Operation, Planned, Slot};
+use crate::disk::{CallClass, Fault};
 use crate::stream::Stream;
+use crate::system::Row;
 
 /// Payload sizes at which a frame, a sector or a page may turn over.
 const PAYLOAD_BOUNDS: [usize; 14] =
@@ -63,7 +64,7 @@ impl History {
         let profile = draw_profile(&mut stream);
         let slots = draw_slots(&mut stream);
         let count = if stream.chance(1, 4) { stream.size(1, 8) } else { stream.size(6, 40) };
-        let faulty = stream.chance(1, 3);
+        let faulty = stream.chance(2, 5);
         let mut generator = Generator { stream, profile, slots };
         let mut operations = generator.first_operations();
         while operations.len() < count {
@@ -281,21 +282,34 @@ impl Generator {
         }
         let mut bytes = vec![0; len];
         for piece in bytes.chunks_mut(8) {
-            piece.copy_from_slice(&self.stream.next().to_le_bytes()[..piece.len()]);
+            piece.copy_from_slice(&self.stream.draw().to_le_bytes()[..piece.len()]);
         }
         bytes.into()
     }
 
-    fn plan_faults(&mut self, operations: &mut [Operation]) {
-        let bursts = self.stream.size(1, 3);
-        for _ in 0..bursts {
-            let at = self.stream.index(operations.len());
-            let count = self.stream.size(1, 2);
-            for _ in 0..count {
-                let fault = *self.stream.pick(&Fault::ALL);
-                let after_calls = self.stream.below(*self.stream.clone().pick(&[1, 2, 4, 10]));
-                operations[at].faults.push(Planned { after_calls, fault });
+    /// Puts faults where calls of their kind are made: most reads, names and random bytes belong
+    /// to opens and checkpoints.
+    fn plan_faults(&mut self, operations: &mut Vec<Operation>) {
+        for _ in 0..self.stream.size(1, 4) {
+            let fault = *self.stream.pick(&Fault::ALL);
+            let width = *self.stream.pick(&[1, 2, 4, 12]);
+            let after_calls = self.stream.below(width);
+            let planned = Planned { after_calls, fault };
+            let writes =
+                matches!(fault.class(), CallClass::Write | CallClass::Sync | CallClass::Allocate);
+            let at = self.stream.size(1, operations.len());
+            if writes && self.stream.chance(2, 3) {
+                operations[at - 1].faults.push(planned);
+                continue;
             }
+            let stops = [Action::Kill, Action::PowerLoss, Action::Close, Action::Checkpoint];
+            let action = stops[self.stream.weighted(&[3, 2, 1, 3])].clone();
+            let mut faults = vec![planned];
+            if self.stream.chance(1, 3) {
+                let fault = *self.stream.pick(&Fault::ALL);
+                faults.push(Planned { after_calls: self.stream.below(6), fault });
+            }
+            operations.insert(at, Operation { action, faults });
         }
     }
 }

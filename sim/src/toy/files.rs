@@ -2,7 +2,7 @@
 
 use std::io;
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quiver_store::vfs::{Access, CallSite, File, Lock};
@@ -81,7 +81,7 @@ impl Files {
         self.env.dir.join(name)
     }
 
-    fn read(&self, path: &PathBuf) -> Result<Vec<u8>> {
+    fn read(&self, path: &Path) -> Result<Vec<u8>> {
         let file = self.env.vfs.open(path, Access::Read, here()).map_err(failed)?;
         let len = file.len(here()).map_err(failed)?;
         let mut bytes = vec![0; usize::try_from(len).expect("toys are small")];

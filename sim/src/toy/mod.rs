@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use quiver_store::vfs::Lock;
 use quiver_store::{CollectionId, Descriptor, Env, Error, ErrorKind, Lsn, Options, Result, limits};
 
-use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket};
+use crate::system::{Call, Outcome, Request, RowChange, SeeRow, Session, Standing, System, Ticket};
 use files::Files;
 
 /// What is wrong with a toy.
@@ -294,7 +294,7 @@ impl Session for ToySession {
         Ok(found.is_some())
     }
 
-    fn scan(&self, id: CollectionId, see: &mut dyn FnMut(&str, &[f32], &[u8])) -> Result<()> {
+    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()> {
         let open = self.0.borrow();
         for (row, (vector, payload)) in &open.state.named(id)?.1.rows {
             see(row, vector, payload);

@@ -47,8 +47,8 @@ fn right_toy_passes_and_every_counter_moves() {
     assert_eq!(report.tally.violations, [], "of {:?}", report.tally.images_checked);
     assert_eq!(report.end, End::Target);
     let idle = report.tally.idle();
-    // A toy never allocates.
-    assert_eq!(idle, ["fault allocate-no-space"]);
+    // A toy allocates nothing ahead and draws nothing at random.
+    assert_eq!(idle, ["fault allocate-no-space", "fault entropy-fails"]);
 }
 
 #[test]
@@ -79,7 +79,8 @@ fn a_rename_without_directory_sync_is_found() {
 
 #[test]
 fn recovery_that_only_syncs_is_found() {
-    is_found(Bug::OnlySyncs, 200_000, &[Invariant::I7, Invariant::I8]);
+    // What was seen counts as acknowledged for every later point of the history.
+    is_found(Bug::OnlySyncs, 200_000, &[Invariant::I7, Invariant::I1]);
 }
 
 #[test]
