@@ -7,6 +7,10 @@
 //! | write or sync, and the move too | frames that recovery may find | `Unknown` |
 //! | the move, where no file took frames before | nothing that is named | its own error: not written |
 //! | a publish, from its rename on | one or the other | `Unknown`; later writes get `Latched` |
+//!
+//! While frames are in limbo, told `Unknown` and not yet void, nothing is answered before a move of
+//! the tail makes them void: else a drop could answer that there is no such collection, and a
+//! reopen bring it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,7 +79,7 @@ impl Inner {
     pub(super) fn drive(&self, on_disk: &mut OnDisk) -> Result<usize> {
         let group = self.queue.take_group(self.options.group_bytes_max)?;
         let answered = group.len();
-        if let Err(error) = on_disk.check_latch() {
+        if let Err(error) = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk)) {
             group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
             return Ok(answered);
         }
@@ -96,6 +100,15 @@ impl Inner {
         Ok(answered)
     }
 
+    /// Makes void what may be left of a group that was told `Unknown`, before anything else is
+    /// decided: no answer may rest on what a reopen could turn over.
+    fn leave_limbo(&self, on_disk: &mut OnDisk) -> Result<()> {
+        if on_disk.in_limbo {
+            return move_tail(&self.tools(), on_disk, &[]);
+        }
+        Ok(())
+    }
+
     /// Writes a group behind the last durable record; see the table at the top.
     fn make_durable(&self, on_disk: &mut OnDisk, batches: &[&Batch]) -> Result<()> {
         let (tools, durable) = (self.tools(), on_disk.log_end.lsn);
@@ -110,6 +123,7 @@ impl Inner {
         if let Err(error) = log.append().and_then(|()| log.sync()) {
             tracing::warn!(lsn = durable.0, %error, "a log file ends early");
             on_disk.log = None;
+            on_disk.in_limbo = true;
             return move_tail(&tools, on_disk, batches).map_err(unknown);
         }
         let lsn = Lsn(durable.0 + records(batches));

@@ -165,6 +165,7 @@ pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -
         manifest: Manifest::empty(store, ManifestVersion(0)),
         log: None,
         log_end: LogEnd { lsn: Lsn(0), offset: 0 },
+        in_limbo: false,
         unproved: false,
         orphans: listing.files,
         latched: None,

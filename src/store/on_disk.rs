@@ -21,6 +21,8 @@ pub(super) struct OnDisk {
     pub(super) log: Option<LogWriter>,
     /// Where the last listed log file ends if it takes no more: behind its last durable record.
     pub(super) log_end: LogEnd,
+    /// Whether the last listed log file may hold frames whose writers were told `Unknown`.
+    pub(super) in_limbo: bool,
     /// Whether records became durable that no frame states as durable yet.
     pub(super) unproved: bool,
     /// Files that nothing names, to be removed by the next publish.

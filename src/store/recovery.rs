@@ -127,6 +127,7 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
         manifest,
         log: None,
         log_end,
+        in_limbo: false,
         unproved: false,
         orphans,
         latched: None,

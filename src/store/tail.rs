@@ -52,6 +52,8 @@ pub(super) fn settle_log(
     }
     on_disk.log_end = log.end;
     on_disk.log = Some(log.writer);
+    // The manifest ends the old file below whatever was in limbo there.
+    on_disk.in_limbo = false;
     // The manifest states the tail as durable.
     on_disk.unproved = false;
     Ok(())
