@@ -114,11 +114,12 @@ impl NewLog {
     }
 }
 
-/// Gives the last log its end, or drops it where it holds no record.
+/// Gives the open-ended log its end, or drops it where it holds no record. A log that has its end
+/// keeps it: `end` speaks of the open-ended one.
 pub(super) fn end_last_log(manifest: &mut Manifest, end: LogEnd) {
     match manifest.logs.last_mut() {
+        Some(log) if log.end.is_some() => {}
         Some(log) if log.base > end.lsn => drop(manifest.logs.pop()),
-        // Recovery may have ended it already, at the same place.
         Some(log) => log.end = Some(end),
         None => {}
     }
