@@ -14,6 +14,7 @@ pub mod model;
 pub mod panic_trap;
 pub mod planted;
 pub mod report;
+pub mod scenario;
 pub mod stream;
 pub mod system;
 pub mod tally;
