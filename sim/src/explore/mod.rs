@@ -31,7 +31,7 @@ use crate::watch::Watch;
 use image::{Image, Images};
 
 /// Images that one history's points are looked at with, before duplicates and nested ones.
-const IMAGES_WANTED: u64 = 3600;
+const IMAGES_WANTED: u64 = 2400;
 
 /// Images of a recovery's points, per point.
 const NESTED_PER_POINT: u64 = 2;

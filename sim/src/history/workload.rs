@@ -64,7 +64,7 @@ impl History {
         let profile = draw_profile(&mut stream);
         let slots = draw_slots(&mut stream);
         let count = if stream.chance(1, 4) { stream.size(1, 8) } else { stream.size(6, 40) };
-        let faulty = stream.chance(2, 5);
+        let faulty = stream.chance(1, 2);
         let mut generator = Generator { stream, profile, slots };
         let mut operations = generator.first_operations();
         while operations.len() < count {
@@ -72,7 +72,7 @@ impl History {
             operations.push(Operation { action, faults: Vec::new() });
         }
         if faulty {
-            generator.plan_faults(&mut operations);
+            generator.plan_faults(seed, &mut operations);
         }
         Self { seed, options, slots: generator.slots, operations, faulty }
     }
@@ -289,10 +289,13 @@ impl Generator {
 
     /// Puts faults where calls of their kind are made: most reads, names and random bytes belong
     /// to opens and checkpoints.
-    fn plan_faults(&mut self, operations: &mut Vec<Operation>) {
-        for _ in 0..self.stream.size(1, 4) {
-            let fault = *self.stream.pick(&Fault::ALL);
-            let width = *self.stream.pick(&[1, 2, 4, 12]);
+    fn plan_faults(&mut self, turn: u64, operations: &mut Vec<Operation>) {
+        // Seeds take turns, so that a short campaign meets every kind.
+        let first = usize::try_from(turn % Fault::ALL.len() as u64).expect("a place in a table");
+        for place in 0..self.stream.size(2, 5) {
+            let drawn = *self.stream.pick(&Fault::ALL);
+            let fault = if place == 0 { Fault::ALL[first] } else { drawn };
+            let width = *self.stream.pick(&[1, 1, 3, 9]);
             let after_calls = self.stream.below(width);
             let planned = Planned { after_calls, fault };
             let writes =
