@@ -36,6 +36,14 @@ struct Member {
     outcome: Outcome,
 }
 
+/// A request that changes nothing.
+struct Refused {
+    ticket: Ticket,
+    answer: Result<Outcome>,
+    /// Whether the answer is true only if the group becomes durable.
+    rests_on_group: bool,
+}
+
 /// Names and collections as they will be after the members before.
 #[derive(Default)]
 struct Overlay {
@@ -83,15 +91,22 @@ impl Inner {
             group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
             return Ok(answered);
         }
-        let members = {
+        let (members, refused) = {
             let live = reading(&self.live)?;
             plan(on_disk, &live, group)
         };
-        if members.is_empty() {
-            return Ok(answered);
-        }
         let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
-        match self.make_durable(on_disk, &batches) {
+        let durable = match batches.as_slice() {
+            [] => Ok(()),
+            batches => self.make_durable(on_disk, batches),
+        };
+        for Refused { ticket, answer, rests_on_group } in refused {
+            ticket.answer(match &durable {
+                Err(error) if rests_on_group => Err(error.duplicate()),
+                _ => answer,
+            });
+        }
+        match durable {
             Ok(()) => self.make_visible(&members)?,
             Err(error) => {
                 members.iter().for_each(|member| member.ticket.answer(Err(error.duplicate())));
@@ -133,6 +148,9 @@ impl Inner {
     }
 
     fn make_visible(&self, members: &[Member]) -> Result<()> {
+        if members.is_empty() {
+            return Ok(());
+        }
         let mut live = writing(&self.live)?;
         for member in members {
             let hits = live.apply(member.first, &member.batch)?;
@@ -146,12 +164,13 @@ impl Inner {
     }
 }
 
-/// Gives LSNs to the requests of a group, in order, and answers those that cannot be.
-fn plan(on_disk: &mut OnDisk, live: &LiveSet, group: Vec<Waiting>) -> Vec<Member> {
+/// Gives LSNs to the requests of a group, in order.
+fn plan(on_disk: &mut OnDisk, live: &LiveSet, group: Vec<Waiting>) -> (Vec<Member>, Vec<Refused>) {
     let mut next = on_disk.log_end.lsn.next();
     let mut overlay = Overlay::default();
-    let mut members = Vec::with_capacity(group.len());
+    let (mut members, mut refused) = (Vec::with_capacity(group.len()), Vec::new());
     for Waiting { work, ticket } in group {
+        let rests_on_group = overlay.decides(&work);
         let planned = match work {
             Work::Write(batch) => plan_write(live, &overlay, next, batch),
             Work::Create { name, descriptor } => {
@@ -159,17 +178,31 @@ fn plan(on_disk: &mut OnDisk, live: &LiveSet, group: Vec<Waiting>) -> Vec<Member
             }
             Work::Drop { name } => plan_drop(live, &mut overlay, next, name),
         };
-        match planned {
+        let answer = match planned {
             Ok(Some((batch, outcome))) => {
                 let first = next;
                 next = Lsn(next.0 + u64::from(batch.records()));
                 members.push(Member { ticket, batch, first, outcome });
+                continue;
             }
-            Ok(None) => ticket.answer(Ok(Outcome::Dropped { existed: false, lsn: None })),
-            Err(error) => ticket.answer(Err(error)),
+            Ok(None) => Ok(Outcome::Dropped { existed: false, lsn: None }),
+            Err(error) => Err(error),
+        };
+        refused.push(Refused { ticket, answer, rests_on_group });
+    }
+    (members, refused)
+}
+
+impl Overlay {
+    /// Whether an earlier member of the group has a say in what becomes of this request.
+    fn decides(&self, work: &Work) -> bool {
+        match work {
+            Work::Write(batch) => {
+                batch.sections.iter().any(|section| self.gone.contains(&section.collection))
+            }
+            Work::Create { name, .. } | Work::Drop { name } => self.names.contains_key(name),
         }
     }
-    members
 }
 
 type Planned = Result<Option<(Batch, Outcome)>>;
@@ -179,7 +212,7 @@ fn plan_write(live: &LiveSet, overlay: &Overlay, next: Lsn, batch: Batch) -> Pla
         live.collection(section.collection)?;
         if overlay.gone.contains(&section.collection) {
             let id = section.collection;
-            return Err(Error::not_found(format!("collection {id} is being dropped")));
+            return Err(Error::not_found(format!("collection {id} was dropped")));
         }
     }
     let last_lsn = Lsn(next.0 + u64::from(batch.records()) - 1);
@@ -198,9 +231,8 @@ fn plan_create(
         return Err(Error::new(ErrorKind::AlreadyExists, format!("collection {name} exists")));
     }
     if live.collections.len() + overlay.created >= COLLECTIONS_MAX {
-        return Err(Error::too_large(format!(
-            "a store holds at most {COLLECTIONS_MAX} collections"
-        )));
+        let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
+        return Err(Error::too_large(what));
     }
     let id = on_disk.take_collection();
     let record = Record::CreateCollection { id, name: &name, descriptor };

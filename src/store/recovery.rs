@@ -19,7 +19,7 @@
 //! | ends in a closing frame | nothing: its writer had published durably and synced all of it |
 //! | holds records above d | `move_tail`: they are written again into a new file, and published |
 //! | holds none above d | a publish that ends it at d: what is torn behind stays void |
-//! | there is none, nor ever was | nothing: the store is empty |
+//! | there is none | a publish: a log file whose `CURRENT` is lost would look like a lost store |
 
 use std::io;
 
@@ -115,7 +115,7 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
     for log in &manifest.logs {
         replay.read_log(tools, &manifest, log)?;
     }
-    let settled = replay.closed || manifest.is_of_an_empty_store();
+    let settled = replay.closed;
     let (live, log_end, tail) = replay.finish(tools.disk)?;
     let named: Vec<String> = files_of(&manifest).map(FileName::text).collect();
     let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
