@@ -203,7 +203,9 @@ mod tests {
     #[test]
     fn thousands_are_set_apart() {
         let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
-        cases.map(|(value, text)| assert_eq!(number(value), text));
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
     }
 
     #[test]

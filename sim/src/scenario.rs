@@ -11,6 +11,7 @@
 //! | `open`, `close`, `checkpoint`, `maintain` | the call |
 //! | `create NAME`, `drop NAME`, `drop-missing NAME` | a collection of dimension 2; the last answers false |
 //! | `put NAME ID`, `delete NAME ID` | one row, with a new payload each time |
+//! | `together CALL, CALL... -> ANSWER ANSWER...` | `create`, `drop` and `put` as one group; an answer is `Ok`, `Missing` for a drop that found nothing, or a kind |
 //! | `fault NAME CALL` | a fault at a call of its class, counted from zero from here on |
 //! | `mend` | no faults any more |
 //! | `kill` | the process dies, the page cache stays |
@@ -25,7 +26,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store, WriteBatch};
+use quiver_store::{
+    Descriptor, DistanceMetric, Dtype, Env, Options, Outcome, Request, Store, WriteBatch,
+};
 
 use crate::disk::{
     DiskState, Fault, FaultPlan, PlannedFault, Policy, Recording, SimClock, SimDisk, SimEntropy,
@@ -71,6 +74,9 @@ impl Stage {
     fn play(&mut self, command: &str) -> Result<(), String> {
         if let Some((crash, command)) = command.split_once(": ") {
             return self.interrupt(crash, command);
+        }
+        if let Some(group) = command.strip_prefix("together ") {
+            return self.together(group);
         }
         let words: Vec<&str> = command.split_whitespace().collect();
         match words.as_slice() {
@@ -133,12 +139,11 @@ impl Stage {
             let found = store.collection_id(name).map_err(|error| error.to_string())?;
             found.ok_or_else(|| format!("no collection {name}"))
         };
-        let schema = Descriptor::new(2, Dtype::F32, DistanceMetric::L2);
         let done = match words {
             ["close"] => store.close(),
             ["checkpoint"] => store.checkpoint(),
             ["maintain"] => store.maintain().map(drop),
-            ["create", name] => store.create_collection(name, schema).map(drop),
+            ["create", name] => store.create_collection(name, schema()).map(drop),
             ["drop", name] => match store.drop_collection(name) {
                 Ok(false) => return Err("answered that it was not there".to_owned()),
                 other => other.map(drop),
@@ -160,6 +165,38 @@ impl Stage {
             _ => return Err("no such command".to_owned()),
         };
         Ok(done)
+    }
+
+    /// Submits several requests, drives once, and compares the answers.
+    fn together(&mut self, group: &str) -> Result<(), String> {
+        let store = self.store.as_ref().ok_or("the store is not open")?;
+        let (calls, expected) = group.split_once(" -> ").ok_or("expected `-> ANSWER...`")?;
+        let mut tickets = Vec::new();
+        for call in calls.split(", ") {
+            let request = match call.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["create", name] => {
+                    Request::CreateCollection { name: (*name).to_owned(), descriptor: schema() }
+                }
+                ["drop", name] => Request::DropCollection { name: (*name).to_owned() },
+                ["put", name, row] => {
+                    let id = store.collection_id(name).ok().flatten().ok_or("no collection")?;
+                    let mut batch = WriteBatch::new();
+                    batch.upsert(id, row, &[1.0, 2.0], b"");
+                    batch.into()
+                }
+                _ => return Err(format!("`{call}` cannot be part of a group")),
+            };
+            tickets.push(store.submit(request).map_err(|error| error.to_string())?);
+        }
+        store.drive().map_err(|error| error.to_string())?;
+        let answers = tickets.iter().map(|ticket| match ticket.poll() {
+            None => "Waiting".to_owned(),
+            Some(Ok(Outcome::Dropped { existed: false, .. })) => "Missing".to_owned(),
+            Some(Ok(_)) => "Ok".to_owned(),
+            Some(Err(error)) => format!("{:?}", error.kind()),
+        });
+        let found = answers.collect::<Vec<_>>().join(" ");
+        (found == expected).then_some(()).ok_or_else(|| format!("answered {found}"))
     }
 
     /// Carries out a command and goes back to just before one of its calls.
@@ -219,6 +256,10 @@ impl Stage {
         };
         read().map_err(|error: quiver_store::Error| error.to_string())
     }
+}
+
+fn schema() -> Descriptor {
+    Descriptor::new(2, Dtype::F32, DistanceMetric::L2)
 }
 
 fn lose(state: &DiskState, policy: &str) -> Result<DiskState, String> {

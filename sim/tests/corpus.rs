@@ -1,7 +1,5 @@
 //! Every scenario of `corpus/sim`, each under a test of its name.
 
-#![expect(clippy::disallowed_methods, reason = "the corpus is in files")]
-
 use std::path::PathBuf;
 
 fn corpus() -> PathBuf {
@@ -34,6 +32,8 @@ scenarios! {
     no_answer_rests_on_limbo = "answer-that-rests-on-limbo",
     tail_read_back_after_a_failed_sync_is_written_again = "tail-read-back-after-a-failed-sync",
     creation_cut_short_starts_again = "creation-cut-short",
+    no_answer_rests_on_a_member_that_failed = "answer-that-rests-on-its-group",
+    log_never_stands_without_its_store = "log-without-current",
     end_of_a_log_is_given_once = "end-of-a-log-given-twice",
 }
 
