@@ -43,7 +43,7 @@ fn is_found(bug: Bug, images: u64, invariants: &[Invariant]) {
 
 #[test]
 fn right_toy_passes_and_every_counter_moves() {
-    let report = run(Bug::None, 60_000, 2);
+    let report = run(Bug::None, 150_000, 2);
     assert_eq!(report.tally.violations, [], "of {:?}", report.tally.images_checked);
     assert_eq!(report.end, End::Target);
     let idle = report.tally.idle();
