@@ -1,0 +1,240 @@
+//! Holds `docs/format.md` against the engine, and the engine against the golden files.
+//!
+//! The files of a small store are walked by the tables of the document alone, and what is found
+//! there is compared with what the engine's own decoders say. `QUIVER_BLESS=1` writes the golden
+//! files and the document's examples anew, for a change of the format that is meant.
+
+#![expect(clippy::disallowed_methods, reason = "it reads the document and the golden files")]
+
+mod document;
+mod sample;
+mod walk;
+
+use std::fs;
+
+use document::Document;
+use quiver_store::codec::{FileKind, PlainCodec, TAG_SIZE_BYTES};
+use quiver_store::file_names::FileName;
+use quiver_store::manifest::{LOG_ENTRY_SIZE_BYTES, SEGMENT_ENTRY_SIZE_BYTES, current, tags};
+use quiver_store::page::{self, PageType, offsets};
+use quiver_store::wal::{frame, header};
+use quiver_store::{Descriptor, DistanceMetric, Dtype, ErrorKind, Lsn, limits};
+use sample::{Files, Sample};
+
+fn blessing() -> bool {
+    std::env::var_os("QUIVER_BLESS").is_some()
+}
+
+#[test]
+fn constants_are_those_of_the_engine() {
+    let expected = [
+        ("PAGE_SIZE_BYTES", limits::PAGE_SIZE_BYTES as u64),
+        ("PAGE_HEADER_SIZE_BYTES", page::PAGE_HEADER_SIZE_BYTES as u64),
+        ("PAGE_BODY_SIZE_BYTES", page::PAGE_BODY_SIZE_BYTES as u64),
+        ("SECTOR_SIZE_BYTES", limits::SECTOR_SIZE_BYTES as u64),
+        ("CURRENT_SIZE_BYTES", current::CURRENT_SIZE_BYTES as u64),
+        ("LOG_HEADER_SIZE_BYTES", header::LOG_HEADER_SIZE_BYTES as u64),
+        ("FRAME_HEADER_SIZE_BYTES", frame::FRAME_HEADER_SIZE_BYTES as u64),
+        ("SECTION_HEADER_SIZE_BYTES", frame::SECTION_HEADER_SIZE_BYTES as u64),
+        ("TAG_SIZE_BYTES", TAG_SIZE_BYTES as u64),
+        ("LOG_ENTRY_SIZE_BYTES", LOG_ENTRY_SIZE_BYTES as u64),
+        ("SEGMENT_ENTRY_SIZE_BYTES", SEGMENT_ENTRY_SIZE_BYTES as u64),
+        ("FRAME_BYTES_MAX", limits::FRAME_BYTES_MAX as u64),
+        ("EXTERNAL_ID_BYTES_MAX", limits::EXTERNAL_ID_BYTES_MAX as u64),
+        ("COLLECTION_NAME_BYTES_MAX", limits::COLLECTION_NAME_BYTES_MAX as u64),
+        ("PAYLOAD_BYTES_MAX", limits::PAYLOAD_BYTES_MAX as u64),
+        ("DIMENSION_MAX", u64::from(limits::DIMENSION_MAX)),
+        ("COLLECTIONS_MAX", limits::COLLECTIONS_MAX as u64),
+        ("PAGE_FORMAT_VERSION", u64::from(page::PAGE_FORMAT_VERSION)),
+        ("CURRENT_FORMAT_VERSION", u64::from(current::CURRENT_FORMAT_VERSION)),
+        ("LOG_FORMAT_VERSION", u64::from(header::LOG_FORMAT_VERSION)),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
+    assert_eq!(Document::read().numbers("constants"), expected);
+}
+
+#[test]
+fn stored_numbers_are_those_of_the_engine() {
+    let document = Document::read();
+    let check = |table: &str, expected: &[(&str, u64)]| {
+        let expected = expected.iter().map(|(name, number)| ((*name).to_owned(), *number));
+        assert_eq!(document.numbers(table), expected.collect(), "{table}");
+    };
+    check(
+        "page types",
+        &[
+            ("manifest", PageType::Manifest as u64),
+            ("segment rows", PageType::SegmentRows as u64),
+            ("segment footer", PageType::SegmentFooter as u64),
+        ],
+    );
+    check("codecs", &[("plain", PlainCodec::ID.into())]);
+    check(
+        "file kinds",
+        &[
+            ("manifest", FileKind::Manifest as u64),
+            ("log", FileKind::Log as u64),
+            ("segment", FileKind::Segment as u64),
+        ],
+    );
+    check(
+        "tables",
+        &[
+            ("logs", tags::LOGS.into()),
+            ("segments", tags::SEGMENTS.into()),
+            ("keys", tags::KEYS.into()),
+            ("collections", tags::COLLECTIONS.into()),
+        ],
+    );
+    check(
+        "frame kinds",
+        &[
+            ("batch", frame::FrameKind::Batch as u64),
+            ("proof", frame::FrameKind::Proof as u64),
+            ("closing", frame::FrameKind::Closing as u64),
+        ],
+    );
+}
+
+#[test]
+fn layouts_are_without_gaps_and_of_the_declared_size() {
+    let document = Document::read();
+    for (layout, size) in [
+        ("page header", page::PAGE_HEADER_SIZE_BYTES),
+        ("CURRENT", current::CURRENT_SIZE_BYTES),
+        ("log header", header::LOG_HEADER_SIZE_BYTES),
+        ("frame header", frame::FRAME_HEADER_SIZE_BYTES),
+        ("section header", frame::SECTION_HEADER_SIZE_BYTES),
+    ] {
+        assert_eq!(document.layout_size(layout), size, "{layout}");
+    }
+    let rows = document.rows("layout: page header");
+    let listed: Vec<String> = rows.iter().map(|row| row[0].clone()).collect();
+    let declared = [
+        offsets::MAGIC,
+        offsets::VERSION,
+        offsets::TYPE,
+        offsets::CODEC,
+        offsets::INDEX,
+        offsets::PAYLOAD_LEN,
+        offsets::CHECKSUM,
+        offsets::RESERVED,
+        offsets::STORE_TAG,
+        offsets::SALT,
+        offsets::TAG,
+    ];
+    assert_eq!(listed, declared.map(|offset| offset.to_string()));
+}
+
+#[test]
+fn names_are_those_that_the_engine_gives() {
+    for row in Document::read().rows("table: names") {
+        let name = FileName::parse(&row[0]).unwrap_or_else(|| panic!("{} is foreign", row[0]));
+        assert_eq!(name.text(), row[0]);
+    }
+}
+
+#[test]
+fn descriptor_is_as_documented() {
+    let document = Document::read();
+    let rows = document.rows("table: descriptor");
+    for (metric, number) in
+        [(DistanceMetric::Dot, 1), (DistanceMetric::Cosine, 2), (DistanceMetric::L2, 3)]
+    {
+        let bytes = Descriptor::new(65_536, Dtype::F32, metric).encode();
+        let mut rest = bytes.as_slice();
+        for (row, value) in rows.iter().zip([65_536, 1, number]) {
+            let field = document.take("descriptor field", &mut rest);
+            assert_eq!(field.number("tag").to_string(), row[0]);
+            assert_eq!(field.number("length").to_string(), row[1]);
+            assert_eq!(field.number("value"), value, "{}", row[2]);
+        }
+        assert!(rest.is_empty(), "the document misses a field");
+    }
+}
+
+#[test]
+fn files_of_a_store_are_as_documented() {
+    let files = sample::write().expect("memory does not fail");
+    let document = Document::read();
+    let mut walk = walk::Walk::new(&document, &files);
+    walk.manifest();
+    walk.segments();
+    walk.logs();
+    walk.assert_all_seen();
+}
+
+#[test]
+fn examples_are_what_the_engine_writes() {
+    let files = sample::write().expect("memory does not fail");
+    let mut document = Document::read();
+    let mut walk = walk::Walk::new(&document, &files);
+    walk.manifest();
+    let examples = [("CURRENT", walk.current_example()), ("frame", walk.frame_example())];
+    if blessing() {
+        for (name, text) in &examples {
+            document.set_example(name, text);
+        }
+        fs::write(document::path(), &document.text).expect("the repository is writable");
+    }
+    for (name, text) in &examples {
+        assert_eq!(document.example(name), text, "{name}: run with QUIVER_BLESS=1 if it is meant");
+    }
+}
+
+fn golden_files() -> Files {
+    let entries = fs::read_dir(sample::golden()).expect("corpus/golden/store-1 is there");
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("our names").to_owned();
+        (name, fs::read(path).expect("readable"))
+    };
+    entries.map(|entry| read(entry.expect("listed").path())).collect()
+}
+
+#[test]
+fn golden_files_are_written_to_the_byte() {
+    let files = sample::write().expect("memory does not fail");
+    if blessing() {
+        let dir = sample::golden();
+        if let Err(error) = fs::remove_dir_all(&dir) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
+        fs::create_dir_all(&dir).expect("the repository is writable");
+        for (name, bytes) in &files {
+            fs::write(dir.join(name), bytes).expect("the repository is writable");
+        }
+    }
+    let golden = golden_files();
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&files), names(&golden));
+    for (name, bytes) in &files {
+        let differs = bytes.iter().zip(&golden[name]).position(|(ours, theirs)| ours != theirs);
+        assert_eq!((differs, bytes.len()), (None, golden[name].len()), "{name}");
+    }
+}
+
+#[test]
+fn golden_files_are_read_back() {
+    let store = Sample::of(&golden_files()).open().expect("opens");
+    let expected = [
+        r#"fruit 1 apple [1.0, -2.0] {"red":true}"#,
+        "fruit 1 fig [-0.0, 0.0] []",
+        "fruit 1 plum [4.0, 5.0] null",
+        "seeds 2 poppy [3.0] {}",
+    ];
+    assert_eq!(sample::rows(&store).expect("open"), expected);
+    assert_eq!(store.stats().expect("open").last_lsn, Lsn(11));
+    let id = store.create_collection("next", Descriptor::new(1, Dtype::F32, DistanceMetric::L2));
+    assert_eq!(id.expect("free").value(), 4, "the id of a dropped collection does not come back");
+}
+
+#[test]
+fn a_store_that_misses_any_of_its_files_is_corrupt() {
+    let golden = golden_files();
+    for name in golden.keys() {
+        let mut files = golden.clone();
+        files.remove(name);
+        let error = Sample::of(&files).open().expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error}");
+    }
+}
