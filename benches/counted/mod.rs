@@ -1,0 +1,91 @@
+//! The operating system behind the seam, with its syncs counted.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quiver_store::vfs::os::OsVfs;
+use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
+
+/// [`OsVfs`] that counts.
+#[derive(Debug, Default)]
+pub(crate) struct CountedVfs {
+    os: OsVfs,
+    syncs: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct CountedFile {
+    file: Arc<dyn File>,
+    syncs: Arc<AtomicU64>,
+}
+
+impl CountedVfs {
+    /// Syncs of files and directories so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    fn counted(&self, file: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(CountedFile { file, syncs: Arc::clone(&self.syncs) })
+    }
+}
+
+impl Vfs for CountedVfs {
+    fn create_new(&self, path: &Path, site: CallSite) -> io::Result<Arc<dyn File>> {
+        Ok(self.counted(self.os.create_new(path, site)?))
+    }
+
+    fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
+        Ok(self.counted(self.os.open(path, access, site)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
+        self.os.rename(from, to, site)
+    }
+
+    fn unlink(&self, path: &Path, site: CallSite) -> io::Result<()> {
+        self.os.unlink(path, site)
+    }
+
+    fn create_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
+        self.os.create_dir(path, site)
+    }
+
+    fn read_dir(&self, path: &Path, site: CallSite) -> io::Result<Vec<DirEntry>> {
+        self.os.read_dir(path, site)
+    }
+
+    fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.os.sync_dir(path, site)
+    }
+
+    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
+        self.os.lock(path, site)
+    }
+}
+
+impl File for CountedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64, site: CallSite) -> io::Result<usize> {
+        self.file.read_at(buf, offset, site)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64, site: CallSite) -> io::Result<usize> {
+        self.file.write_at(bytes, offset, site)
+    }
+
+    fn allocate(&self, len: u64, site: CallSite) -> io::Result<()> {
+        self.file.allocate(len, site)
+    }
+
+    fn len(&self, site: CallSite) -> io::Result<u64> {
+        self.file.len(site)
+    }
+
+    fn sync_data(&self, site: CallSite) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.file.sync_data(site)
+    }
+}
