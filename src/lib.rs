@@ -50,3 +50,8 @@ pub use request::{Outcome, Request, Ticket};
 pub use store::{Record, Scan, Stats, Store};
 pub use vfs::Env;
 pub use write_batch::WriteBatch;
+
+/// The program in the README, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
