@@ -1,14 +1,18 @@
 //! Requests that wait for their commit, in the order in which they came.
 //!
-//! Writers validate and serialise before they enqueue, outside any lock. Whoever drives the queue
-//! takes a group from its front and commits it with one write and one sync.
+//! - Q1. Writers validate and serialise before they enqueue, outside any lock. Whoever drives the
+//!   queue takes a group from its front and commits it with one write and one sync.
+//! - Q2. Of the threads that wait for an answer one leads; the others sleep until it has
+//!   committed. Whoever has no answer then leads next. So a group is what came during the commit
+//!   before, not whoever was first to get a lock.
+//! - Q3. Every ticket is answered: after a close with `Closed`.
 
 use std::collections::VecDeque;
 
 use crate::descriptor::Descriptor;
-use crate::error::Result;
-use crate::request::Ticket;
-use crate::sync::{Mutex, locked};
+use crate::error::{Error, ErrorKind, Result};
+use crate::request::{Outcome, Ticket};
+use crate::sync::{self, Condvar, Mutex, locked};
 use crate::wal::frame::Batch;
 
 /// What a request turned into once it was validated.
@@ -39,45 +43,155 @@ pub(crate) struct Waiting {
 /// The requests that wait.
 #[derive(Debug, Default)]
 pub(crate) struct CommitQueue {
-    waiting: Mutex<VecDeque<Waiting>>,
+    state: Mutex<State>,
+    committed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    has_leader: bool,
+    is_closed: bool,
+    /// Requests in the group before: more than one promises company again.
+    last_group: usize,
+}
+
+/// What a thread that waits for an answer is to do next.
+pub(crate) enum Turn<'q> {
+    /// It has its answer.
+    Answered(Result<Outcome>),
+    /// It commits a group, and then asks again.
+    Lead(Leadership<'q>),
+}
+
+/// The right to lead; given back, and everyone woken, when it is dropped.
+pub(crate) struct Leadership<'q>(&'q CommitQueue);
+
+impl Drop for Leadership<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = locked(&self.0.state) {
+            state.has_leader = false;
+        }
+        self.0.committed.notify_all();
+    }
+}
+
+impl Leadership<'_> {
+    /// Where others wrote along with the last group, gives them the time to do it again: until no
+    /// further request comes in while this thread yields.
+    pub(crate) fn gather(&self) -> Result<()> {
+        let mut before = None;
+        loop {
+            let count = {
+                let state = locked(&self.0.state)?;
+                if state.last_group < 2 {
+                    return Ok(());
+                }
+                state.waiting.len()
+            };
+            if before == Some(count) {
+                return Ok(());
+            }
+            before = Some(count);
+            sync::yield_now();
+        }
+    }
 }
 
 impl CommitQueue {
     /// Adds a request at the end.
     pub(crate) fn push(&self, work: Work) -> Result<Ticket> {
         let ticket = Ticket::new();
-        locked(&self.waiting)?.push_back(Waiting { work, ticket: ticket.clone() });
+        let mut state = locked(&self.state)?;
+        if state.is_closed {
+            return Err(closed());
+        }
+        state.waiting.push_back(Waiting { work, ticket: ticket.clone() });
         Ok(ticket)
     }
 
     /// Takes requests from the front up to a number of bytes, and one at least.
     pub(crate) fn take_group(&self, bytes_max: usize) -> Result<Vec<Waiting>> {
-        let mut waiting = locked(&self.waiting)?;
+        let mut state = locked(&self.state)?;
         let (mut count, mut bytes) = (0, 0);
-        for next in waiting.iter() {
+        for next in &state.waiting {
             bytes += next.work.bytes();
             if count > 0 && bytes > bytes_max {
                 break;
             }
             count += 1;
         }
-        Ok(waiting.drain(..count).collect())
+        state.last_group = count;
+        Ok(state.waiting.drain(..count).collect())
     }
+
+    /// Sleeps until the ticket is answered or it is this thread's turn to lead.
+    pub(crate) fn wait_turn(&self, ticket: &Ticket) -> Result<Turn<'_>> {
+        let mut state = locked(&self.state)?;
+        loop {
+            if let Some(answer) = ticket.poll() {
+                return Ok(Turn::Answered(answer));
+            }
+            if !state.has_leader {
+                state.has_leader = true;
+                return Ok(Turn::Lead(Leadership(self)));
+            }
+            state = sync::wait(&self.committed, state)?;
+        }
+    }
+
+    /// Takes no more requests, and answers those that wait.
+    pub(crate) fn close(&self) -> Result<()> {
+        let mut state = locked(&self.state)?;
+        state.is_closed = true;
+        for Waiting { ticket, .. } in state.waiting.drain(..) {
+            ticket.answer(Err(closed()));
+        }
+        Ok(())
+    }
+}
+
+/// The answer of every call after a close.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store is closed")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn push(queue: &CommitQueue) -> Result<Ticket> {
+        queue.push(Work::Drop { name: "a".to_owned() })
+    }
+
     #[test]
     fn group_is_bounded_but_never_empty() {
         let queue = CommitQueue::default();
         for _ in 0..5 {
-            queue.push(Work::Drop { name: "a".to_owned() }).expect("no panic");
+            push(&queue).expect("open");
         }
         assert_eq!(queue.take_group(1).expect("no panic").len(), 1, "one at least");
         assert_eq!(queue.take_group(1024).expect("no panic").len(), 2, "as many as fit");
         assert_eq!(queue.take_group(1 << 20).expect("no panic").len(), 2, "the rest");
         assert!(queue.take_group(1).expect("no panic").is_empty());
+    }
+
+    #[test]
+    fn close_answers_whoever_waits_and_takes_no_more() {
+        let queue = CommitQueue::default();
+        let ticket = push(&queue).expect("open");
+        queue.close().expect("no panic");
+        let answer = ticket.poll().expect("answered").expect_err("not committed");
+        assert_eq!(answer.kind(), ErrorKind::Closed);
+        assert_eq!(push(&queue).expect_err("closed").kind(), ErrorKind::Closed);
+    }
+
+    #[test]
+    fn leadership_is_given_back() {
+        let queue = CommitQueue::default();
+        let ticket = push(&queue).expect("open");
+        for _ in 0..2 {
+            assert!(matches!(queue.wait_turn(&ticket), Ok(Turn::Lead(_))));
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! name is not.
 
 use crate::ids::{FileId, ManifestVersion, Salt};
+use crate::limits::NUMBER_MAX;
 
 /// The lock file.
 pub const LOCK: &str = "LOCK";
@@ -97,7 +98,8 @@ fn number(text: &str, before: &str, after: &str) -> Option<(u64, Tag)> {
     if !padded || !plain || tag.len() != 8 || !hexadecimal {
         return None;
     }
-    Some((digits.parse().ok()?, Tag(u32::from_str_radix(tag, 16).ok()?)))
+    let number = digits.parse().ok().filter(|number| *number < NUMBER_MAX)?;
+    Some((number, Tag(u32::from_str_radix(tag, 16).ok()?)))
 }
 
 #[cfg(test)]
@@ -130,6 +132,7 @@ mod tests {
             "log-+000000001-0a0a0a0a.wal",
             "log-0000000001-0A0A0A0A.wal",
             "log-0000000001-0a0a0a0.wal",
+            "log-18446744073709551615-0a0a0a0a.wal",
             "CURRENT.tmp",
             "LOCKS",
         ] {

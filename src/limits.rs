@@ -24,5 +24,9 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most collections in one store. Each takes a name and a descriptor in every manifest.
 pub const COLLECTIONS_MAX: usize = 65_536;
 
+/// Above every LSN, id and version: a number at or above it is none that the engine gave, and none
+/// below it can overflow when it is counted on.
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 const _: () = assert!(PAGE_SIZE_BYTES.is_multiple_of(SECTOR_SIZE_BYTES));
 const _: () = assert!(PAYLOAD_BYTES_MAX + 4 * (DIMENSION_MAX as usize) < FRAME_BYTES_MAX);

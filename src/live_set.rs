@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
+use crate::limits::NUMBER_MAX;
 use crate::record::Record;
 use crate::segment::Rows;
 use crate::wal::frame::Batch;
@@ -104,7 +105,7 @@ impl LiveSet {
         match record {
             Record::CreateCollection { id, name, descriptor } => {
                 let descriptor = Descriptor::decode(descriptor)?;
-                if id <= self.last_collection {
+                if id <= self.last_collection || id.0 >= NUMBER_MAX {
                     return Err(Error::corrupt(format!("LSN {lsn} gives id {id} again")));
                 }
                 let name = name.to_owned();
@@ -135,7 +136,7 @@ fn apply_row(rows: &mut Rows, stride: usize, lsn: Lsn, record: Record<'_>) -> Re
                     format!("LSN {lsn} has a vector of {len} bytes, expected {stride}"),
                 ));
             }
-            let value = vector.iter().chain(payload).copied().collect();
+            let value: Arc<[u8]> = [vector, payload].concat().into();
             match rows.get_mut(external_id) {
                 Some(row) => *row = value,
                 None => drop(rows.insert(external_id.into(), value)),

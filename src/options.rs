@@ -22,6 +22,9 @@ pub struct Options {
     /// The bytes of log past which a checkpoint runs by itself. Default 64 MiB. A larger one
     /// makes recovery read more and checkpoints rarer.
     pub log_size_bytes_max: u64,
+    /// The live log files past which a checkpoint runs by itself. Default 16. Each process that
+    /// writes adds one; a larger number makes recovery open more of them.
+    pub log_files_max: u64,
     /// Whether a directory without a store becomes one. Default true.
     pub create: bool,
 }
@@ -34,6 +37,7 @@ impl Default for Options {
             log_step_bytes_min: 64 * 1024,
             log_step_bytes_max: 4 * 1024 * 1024,
             log_size_bytes_max: 64 * 1024 * 1024,
+            log_files_max: 16,
             create: true,
         }
     }
@@ -51,6 +55,7 @@ impl Options {
         check("log_step_bytes_min", self.log_step_bytes_min, sector, self.log_step_bytes_max)?;
         check("log_step_bytes_max", self.log_step_bytes_max, sector, 1 << 30)?;
         check("log_size_bytes_max", self.log_size_bytes_max, 4096, 1 << 40)?;
+        check("log_files_max", self.log_files_max, 1, 1024)?;
         for (name, value) in [
             ("log_step_bytes_min", self.log_step_bytes_min),
             ("log_step_bytes_max", self.log_step_bytes_max),

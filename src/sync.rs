@@ -1,7 +1,7 @@
 //! Locks of the engine, in one place: threads of an exhaustive scheduler can stand behind it, and
 //! a lock whose holder panicked is an error here, never a second panic.
 
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
 use std::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +22,19 @@ pub(crate) fn reading<T>(lock: &RwLock<T>) -> Result<RwLockReadGuard<'_, T>> {
 /// Takes a lock for writing; errors as [`locked`].
 pub(crate) fn writing<T>(lock: &RwLock<T>) -> Result<RwLockWriteGuard<'_, T>> {
     lock.write().map_err(|_| panicked())
+}
+
+/// Waits for a condition; errors as [`locked`].
+pub(crate) fn wait<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+) -> Result<MutexGuard<'a, T>> {
+    condvar.wait(guard).map_err(|_| panicked())
+}
+
+/// Lets other threads run.
+pub(crate) fn yield_now() {
+    std::thread::yield_now();
 }
 
 fn panicked() -> Error {

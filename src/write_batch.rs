@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
-use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{DIMENSION_MAX, EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::record::Record;
 use crate::wal::frame::{Batch, Section};
 
@@ -67,7 +67,16 @@ impl WriteBatch {
         if !self.takes(external_id) {
             return self;
         }
-        let bytes: Vec<u8> = vector.iter().flat_map(|element| element.to_le_bytes()).collect();
+        if vector.len() > DIMENSION_MAX as usize {
+            let len = vector.len();
+            let what = format!("vector of dimension {len}, expected at most {DIMENSION_MAX}");
+            self.refuse(ErrorKind::InvalidArgument, what);
+            return self;
+        }
+        let mut bytes = vec![0; size_of_val(vector)];
+        for (slot, element) in bytes.as_chunks_mut().0.iter_mut().zip(vector) {
+            *slot = element.to_le_bytes();
+        }
         let draft = self.draft(id);
         draft.section.push(&Record::Upsert { external_id, vector: &bytes, payload });
         let len = bytes.len();

@@ -40,6 +40,7 @@ use crate::cursor::{Cursor, len_u32};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt, StoreId};
+use crate::limits::NUMBER_MAX;
 
 /// Tags of the tables. Stored on disk; numbers never change their meaning.
 pub mod tags {
@@ -228,6 +229,12 @@ impl Manifest {
 
     /// Holds the tables against one another (M2, M3).
     fn check(&self) -> Result<()> {
+        let bases = self.logs.iter().map(|log| log.base.0.max(log.durable.0));
+        let ends = self.logs.iter().filter_map(|log| log.end).map(|end| end.lsn.0);
+        let counters = [self.version.0, self.sealed.0, self.next_file.0, self.next_collection.0];
+        if counters.into_iter().chain(bases).chain(ends).any(|number| number >= NUMBER_MAX) {
+            return Err(Error::corrupt("manifest: a number is beyond all that were given"));
+        }
         let mut next = None;
         for (i, log) in self.logs.iter().enumerate() {
             if log.end.is_none() && i + 1 < self.logs.len() {
@@ -238,7 +245,7 @@ impl Manifest {
                 Some(next) => log.base != next,
             };
             let empty = log.end.is_some_and(|end| end.lsn < log.base);
-            if gap || empty || log.file >= self.next_file || log.base.0 == u64::MAX {
+            if gap || empty || log.file >= self.next_file {
                 return Err(Error::corrupt(format!("manifest: log {} is out of order", log.file)));
             }
             next = log.end.map(|end| end.lsn.next());

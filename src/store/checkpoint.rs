@@ -17,7 +17,7 @@ use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::publish::{discard, publish};
 use crate::store::tail::{settle_log, start_log};
 use crate::store::{Inner, Store};
-use crate::sync::{locked, reading};
+use crate::sync::reading;
 
 impl Store {
     /// Seals all rows into segments, publishes them and drops the log, so that the next open has
@@ -29,8 +29,7 @@ impl Store {
     /// # Errors
     /// `Full` and `Io`: nothing changed, try again. `Latched`: reopen first. `Closed`.
     pub fn checkpoint(&self) -> Result<()> {
-        self.check_open()?;
-        let mut on_disk = locked(&self.inner.on_disk)?;
+        let mut on_disk = self.lock_on_disk()?;
         self.inner.checkpoint(&mut on_disk)
     }
 }

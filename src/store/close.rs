@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use crate::error::Result;
 use crate::store::on_disk::OnDisk;
 use crate::store::{Inner, Store};
-use crate::sync::locked;
 use crate::wal::frame::FrameKind;
 
 impl Store {
@@ -19,11 +18,11 @@ impl Store {
     /// `Io` or `Full` if the closing frame could not be written: the store is closed all the
     /// same, and nothing is lost. `Closed` if it was closed before.
     pub fn close(&self) -> Result<()> {
-        self.check_open()?;
         let inner = &*self.inner;
-        let mut on_disk = locked(&inner.on_disk)?;
+        let mut on_disk = self.lock_on_disk()?;
         while inner.drive(&mut on_disk)? > 0 {}
-        self.inner.closed.store(true, Ordering::Release);
+        inner.closed.store(true, Ordering::Release);
+        inner.queue.close()?;
         let closed = inner.state(&mut on_disk, FrameKind::Closing);
         on_disk.log = None;
         on_disk.lock = None;
@@ -32,18 +31,18 @@ impl Store {
 
     /// One bounded step of background work; whether there was any to do. Call it when idle.
     ///
-    /// Today: a checkpoint if the log has outgrown [`crate::Options::log_size_bytes_max`], else a
+    /// Today: a checkpoint if the log has outgrown [`crate::Options::log_size_bytes_max`] or
+    /// [`crate::Options::log_files_max`], else a
     /// proof frame behind records that nothing proves yet, so that damage to them is told apart
     /// from a crash.
     ///
     /// # Errors
     /// Those of the disk. Nothing that was acknowledged is touched; call it again later.
     pub fn maintain(&self) -> Result<bool> {
-        self.check_open()?;
         let inner = &*self.inner;
-        let mut on_disk = locked(&inner.on_disk)?;
+        let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
-        if inner.log_bytes(&on_disk) > inner.options.log_size_bytes_max {
+        if inner.log_is_long(&on_disk) {
             inner.checkpoint(&mut on_disk)?;
             return Ok(true);
         }
@@ -71,10 +70,12 @@ impl Inner {
         written
     }
 
-    /// Bytes of all live log files, about: what recovery would read.
-    pub(super) fn log_bytes(&self, on_disk: &OnDisk) -> u64 {
+    /// Whether a checkpoint is due, by bytes or files that recovery would have to read.
+    pub(super) fn log_is_long(&self, on_disk: &OnDisk) -> bool {
         let ended = on_disk.manifest.logs.iter().filter_map(|log| log.end);
-        ended.map(|end| end.offset).sum::<u64>()
-            + on_disk.log.as_ref().map_or(on_disk.log_end.offset, |log| log.bytes())
+        let bytes = ended.map(|end| end.offset).sum::<u64>()
+            + on_disk.log.as_ref().map_or(on_disk.log_end.offset, |log| log.bytes());
+        let files = on_disk.manifest.logs.len() as u64;
+        bytes > self.options.log_size_bytes_max || files > self.options.log_files_max
     }
 }

@@ -25,8 +25,11 @@ use crate::request::{Outcome, Ticket};
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::tail::{move_tail, records};
 use crate::store::{Inner, Store};
-use crate::sync::{locked, reading, writing};
+use crate::sync::{reading, writing};
 use crate::wal::frame::{Batch, Section};
+
+/// How many groups pass between a checkpoint that failed and the next try.
+const GROUPS_BETWEEN_CHECKPOINTS: u32 = 64;
 
 /// A request that takes part in the group's write.
 struct Member {
@@ -59,16 +62,21 @@ impl Store {
     /// # Errors
     /// `Closed` after a close; `Latched` if a thread panicked inside the store.
     pub fn drive(&self) -> Result<usize> {
-        self.check_open()?;
         let inner = &*self.inner;
-        let mut on_disk = locked(&inner.on_disk)?;
+        let mut on_disk = self.lock_on_disk()?;
         let answered = inner.drive(&mut on_disk)?;
-        if answered > 0 && inner.log_bytes(&on_disk) > inner.options.log_size_bytes_max {
-            // The writes are acknowledged; a checkpoint that fails is tried again later.
-            if let Err(error) = inner.checkpoint(&mut on_disk) {
-                tracing::warn!(%error, "a checkpoint by log size failed");
-            }
+        if answered > 0 && inner.log_is_long(&on_disk) && on_disk.rests == 0 {
+            // The writes are acknowledged. A checkpoint that fails is tried again, but not behind
+            // every write: a full disk would make each of them pay for it.
+            on_disk.rests = match inner.checkpoint(&mut on_disk) {
+                Ok(()) => 0,
+                Err(error) => {
+                    tracing::warn!(%error, "a checkpoint by log size failed");
+                    GROUPS_BETWEEN_CHECKPOINTS
+                }
+            };
         }
+        on_disk.rests = on_disk.rests.saturating_sub(1);
         Ok(answered)
     }
 }
@@ -87,6 +95,9 @@ impl Inner {
     pub(super) fn drive(&self, on_disk: &mut OnDisk) -> Result<usize> {
         let group = self.queue.take_group(self.options.group_bytes_max)?;
         let answered = group.len();
+        if answered == 0 {
+            return Ok(0);
+        }
         if let Err(error) = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk)) {
             group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
             return Ok(answered);
@@ -107,7 +118,7 @@ impl Inner {
             });
         }
         match durable {
-            Ok(()) => self.make_visible(&members)?,
+            Ok(()) => self.make_visible(on_disk, &members),
             Err(error) => {
                 members.iter().for_each(|member| member.ticket.answer(Err(error.duplicate())));
             }
@@ -147,20 +158,29 @@ impl Inner {
         Ok(())
     }
 
-    fn make_visible(&self, members: &[Member]) -> Result<()> {
+    /// Applies a durable group and answers its members. What cannot be applied would be refused
+    /// by a reopen as well: it is our bug, and the store takes no more writes.
+    fn make_visible(&self, on_disk: &mut OnDisk, members: &[Member]) {
         if members.is_empty() {
-            return Ok(());
+            return;
         }
-        let mut live = writing(&self.live)?;
+        let mut live = writing(&self.live);
         for member in members {
-            let hits = live.apply(member.first, &member.batch)?;
-            let outcome = match member.outcome {
-                Outcome::Written { last_lsn, .. } => Outcome::Written { last_lsn, hits },
-                other => other,
+            let applied = match &mut live {
+                Ok(live) => live.apply(member.first, &member.batch),
+                Err(error) => Err(error.duplicate()),
             };
-            member.ticket.answer(Ok(outcome));
+            member.ticket.answer(match (applied, member.outcome) {
+                (Ok(hits), Outcome::Written { last_lsn, .. }) => {
+                    Ok(Outcome::Written { last_lsn, hits })
+                }
+                (Ok(_), outcome) => Ok(outcome),
+                (Err(error), _) => {
+                    on_disk.latched.get_or_insert(error.to_string());
+                    Err(unknown(error))
+                }
+            });
         }
-        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cursor::index;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, StoreId};
 use crate::limits::PAGE_SIZE_BYTES;
@@ -167,6 +167,7 @@ pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -
         log_end: LogEnd { lsn: Lsn(0), offset: 0 },
         in_limbo: false,
         unproved: false,
+        rests: 0,
         orphans: listing.files,
         latched: None,
         next_version: listing.next_version,
@@ -174,11 +175,6 @@ pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -
         next_collection: CollectionId(1),
         lock: Some(lock),
     };
-    match publish(tools, &mut on_disk, |_| {}) {
-        Err(error) if error.kind() == ErrorKind::Latched => {
-            // Nobody was told of this store: the next open finds it or starts again.
-            Err(error.reported_as(ErrorKind::Io, "creation is unfinished; open again"))
-        }
-        other => other.map(|()| on_disk),
-    }
+    publish(tools, &mut on_disk, |_| {})?;
+    Ok(on_disk)
 }

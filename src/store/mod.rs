@@ -30,15 +30,15 @@ mod write;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec::PlainCodec;
-use crate::commit_queue::CommitQueue;
-use crate::error::{Error, ErrorKind, Result};
+use crate::commit_queue::{CommitQueue, closed};
+use crate::error::Result;
 use crate::ids::{Lsn, ManifestVersion};
 use crate::live_set::LiveSet;
 use crate::options::Options;
-use crate::sync::{Arc, Mutex, RwLock};
+use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
 use on_disk::OnDisk;
 
@@ -145,10 +145,18 @@ impl Store {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.inner.closed.load(std::sync::atomic::Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(closed());
         }
         Ok(())
+    }
+
+    /// Takes the lock of the disk state. Whether the store is open is asked under it: a close
+    /// may have come while this thread waited, and the directory belongs to someone else now.
+    fn lock_on_disk(&self) -> Result<MutexGuard<'_, OnDisk>> {
+        let on_disk = locked(&self.inner.on_disk)?;
+        self.check_open()?;
+        Ok(on_disk)
     }
 }
 

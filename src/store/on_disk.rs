@@ -25,6 +25,8 @@ pub(super) struct OnDisk {
     pub(super) in_limbo: bool,
     /// Whether records became durable that no frame states as durable yet.
     pub(super) unproved: bool,
+    /// Groups to pass before an automatic checkpoint is tried again.
+    pub(super) rests: u32,
     /// Files that nothing names, to be removed by the next publish.
     pub(super) orphans: BTreeSet<String>,
     /// Why writes are refused until a reopen, if they are.

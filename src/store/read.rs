@@ -9,7 +9,7 @@ use crate::ids::{CollectionId, ManifestVersion};
 use crate::segment::Rows;
 use crate::store::on_disk::files_of;
 use crate::store::{Stats, Store};
-use crate::sync::{Arc, locked, reading};
+use crate::sync::{Arc, reading};
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,8 +173,7 @@ impl Store {
     /// # Errors
     /// `Closed`.
     pub fn manifest_version(&self) -> Result<ManifestVersion> {
-        self.check_open()?;
-        Ok(locked(&self.inner.on_disk)?.manifest.version)
+        Ok(self.lock_on_disk()?.manifest.version)
     }
 
     /// Figures of the store. Waits for a commit or publish that is under way.
@@ -182,8 +181,7 @@ impl Store {
     /// # Errors
     /// `Closed`.
     pub fn stats(&self) -> Result<Stats> {
-        self.check_open()?;
-        let on_disk = locked(&self.inner.on_disk)?;
+        let on_disk = self.lock_on_disk()?;
         let live = reading(&self.inner.live)?;
         let manifest = &on_disk.manifest;
         let named = files_of(manifest).map(FileName::text);

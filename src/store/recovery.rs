@@ -73,7 +73,7 @@ pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
         recover(&tools, listing, lock)?
     } else {
         listing.check_creatable(&disk)?;
-        (create(&tools, listing, lock)?, LiveSet::default())
+        (create(&tools, listing, lock).map_err(unfinished)?, LiveSet::default())
     };
     Ok(Opened { disk, on_disk, live })
 }
@@ -99,7 +99,14 @@ fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
         return Err(Error::not_found(format!("{dir} holds no store, and `create` is off")));
     }
     match disk.read_dir(disk.root()) {
-        Ok(entries) => Listing::of(entries).check_creatable(disk)?,
+        Ok(entries) => {
+            let listing = Listing::of(entries);
+            if listing.has_current {
+                // Someone else has just created it.
+                return Ok(());
+            }
+            listing.check_creatable(disk)?;
+        }
         Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {}
         Err(error) => return Err(error),
     }
@@ -129,12 +136,13 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
         log_end,
         in_limbo: false,
         unproved: false,
+        rests: 0,
         orphans,
         latched: None,
         lock: Some(lock),
     };
     if !settled {
-        settle(tools, &mut on_disk, &tail)?;
+        settle(tools, &mut on_disk, &tail).map_err(unfinished)?;
     }
     Ok((on_disk, live))
 }
@@ -148,6 +156,15 @@ fn settle(tools: &Tools<'_>, on_disk: &mut OnDisk, tail: &[Batch]) -> Result<()>
     }
     let tail: Vec<&Batch> = tail.iter().collect();
     move_tail(tools, on_disk, &tail)
+}
+
+/// A publish of an open that nobody has been told of: the next open finds the one manifest or the
+/// other, so there is nothing to be latched.
+fn unfinished(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the open is unfinished; try again"),
+        _ => error,
+    }
 }
 
 /// Reads `CURRENT` and the manifest it names, and holds one against the other.

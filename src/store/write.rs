@@ -1,6 +1,6 @@
 //! The calls that change something: each is a request to the commit queue, driven at once.
 
-use crate::commit_queue::Work;
+use crate::commit_queue::{Turn, Work};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
@@ -164,15 +164,20 @@ impl Store {
         self.inner.queue.push(work)
     }
 
-    /// Submits a request and drives the queue until it is answered.
+    /// Submits a request and waits for its answer, leading a commit where nobody else does.
     fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
         let ticket = self.submit(request)?;
         loop {
-            if let Some(answer) = ticket.poll() {
-                return answer;
+            match self.inner.queue.wait_turn(&ticket)? {
+                Turn::Answered(answer) => return answer,
+                Turn::Lead(leadership) => {
+                    leadership.gather()?;
+                    if let Err(error) = self.drive() {
+                        // A close may have committed the request before it closed.
+                        return ticket.poll().unwrap_or(Err(error));
+                    }
+                }
             }
-            // Whoever holds the lock may be committing this request; else this thread does.
-            self.drive()?;
         }
     }
 }

@@ -13,7 +13,10 @@
 //! | 29 | 1 | flags | bit 0: ends its group, the next frame starts on the next sector |
 //! | 30 | 2 | reserved | zero |
 //! | 32 | 4 | section count | |
-//! | 36 | 4 | reserved | zero |
+//! | 36 | 4 | header checksum | CRC32C of salt, file offset, bytes 0 to 4 and 8 to 36 |
+//!
+//! The header's own checksum lets a reader look for frames at every sector without reading what
+//! a header that is none announces.
 //!
 //! **Section**, one for each collection that the batch touches, in ascending order of id; the
 //! catalog is collection 0. A header of 40 bytes and the sealed records:
@@ -34,7 +37,7 @@ use crate::codec::{FileKind, PageCodec, Place, TAG_SIZE_BYTES};
 use crate::cursor::{Cursor, len_u32};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn, Salt, StoreId};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_MAX, NUMBER_MAX};
 use crate::record::{RECORD_BYTES_MIN, Record};
 
 /// Bytes of a frame's header.
@@ -42,6 +45,8 @@ pub const FRAME_HEADER_SIZE_BYTES: usize = 40;
 
 /// Bytes of a section's header.
 pub const SECTION_HEADER_SIZE_BYTES: usize = 40;
+
+const HEADER_CHECKSUM_OFFSET: usize = FRAME_HEADER_SIZE_BYTES - 4;
 
 const ASSOCIATED_SIZE_BYTES: usize = SECTION_HEADER_SIZE_BYTES - TAG_SIZE_BYTES;
 
@@ -86,6 +91,7 @@ pub struct FrameHeader {
     pub ends_group: bool,
     sections: u32,
     checksum: u32,
+    header_checksum: u32,
 }
 
 impl FrameHeader {
@@ -119,6 +125,7 @@ impl FrameHeader {
             kind,
             ends_group: bytes[29] & FLAG_ENDS_GROUP != 0,
             sections: word(32),
+            header_checksum: word(36),
         };
         let reserved = bytes[29] & !FLAG_ENDS_GROUP | bytes[30] | bytes[31];
         let empty = header.records == 0 && header.sections == 0;
@@ -126,15 +133,21 @@ impl FrameHeader {
             FrameKind::Batch => header.records > 0 && header.sections > 0,
             FrameKind::Proof | FrameKind::Closing => empty && len == FRAME_HEADER_SIZE_BYTES,
         };
-        let ordered = header.first.0 > 0
-            && header.first.0.checked_add(u64::from(header.records)).is_some()
-            && header.durable < header.first;
-        (reserved == 0 && word(36) == 0 && shaped && ordered).then_some(header)
+        let ordered =
+            header.first.0 > 0 && header.first.0 < NUMBER_MAX && header.durable < header.first;
+        (reserved == 0 && shaped && ordered).then_some(header)
+    }
+
+    /// Whether the header's own checksum holds in this place: only then is the frame worth reading.
+    pub fn stands_at(&self, header: &[u8], salt: Salt, offset: u64) -> bool {
+        header_checksum(header, salt, offset) == self.header_checksum
     }
 
     /// Whether the checksum of the whole frame holds in this place.
     pub fn is_intact(&self, frame: &[u8], salt: Salt, offset: u64) -> bool {
-        frame.len() == self.len && checksum(frame, salt, offset) == self.checksum
+        frame.len() == self.len
+            && self.stands_at(frame, salt, offset)
+            && checksum(frame, salt, offset) == self.checksum
     }
 }
 
@@ -246,6 +259,8 @@ pub fn encode(
         header[ASSOCIATED_SIZE_BYTES..].copy_from_slice(&tag);
     }
     debug_assert_eq!(out.len() - start, len, "frame_bytes and encode agree");
+    let own = header_checksum(&out[start..], log.salt, offset);
+    out[start + HEADER_CHECKSUM_OFFSET..][..4].copy_from_slice(&own.to_le_bytes());
     let checksum = checksum(&out[start..], log.salt, offset);
     out[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
     Ok(())
@@ -321,17 +336,27 @@ fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64)
     Place { store: log.store, salt: log.salt, kind: FileKind::Log, collection, position }
 }
 
+/// CRC32C of salt, offset and the header without its two checksums.
+fn header_checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
+    crc32c::crc32c_append(seed(frame, salt, offset), &frame[8..HEADER_CHECKSUM_OFFSET])
+}
+
 /// CRC32C of salt, offset, length, and all behind the checksum field: what the frame's checksum
 /// field must hold in this place.
 ///
 /// # Panics
 /// If the frame is shorter than its header.
 pub fn checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
+    crc32c::crc32c_append(seed(frame, salt, offset), &frame[8..])
+}
+
+/// What binds a frame to its place: salt, offset and length.
+fn seed(frame: &[u8], salt: Salt, offset: u64) -> u32 {
     let mut place = [0; 28];
     place[..16].copy_from_slice(&salt.0);
     place[16..24].copy_from_slice(&offset.to_le_bytes());
     place[24..].copy_from_slice(&frame[..4]);
-    crc32c::crc32c_append(crc32c::crc32c(&place), &frame[8..])
+    crc32c::crc32c(&place)
 }
 
 #[cfg(test)]

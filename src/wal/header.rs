@@ -82,7 +82,9 @@ impl LogHeader {
         if version != LOG_FORMAT_VERSION || reserved != 0 || reserved_too != 0 {
             return Err(Error::unsupported(format!("log format version {version}")));
         }
-        cursor.zeros(LOG_HEADER_SIZE_BYTES - 64)?;
+        if cursor.bytes(LOG_HEADER_SIZE_BYTES - 64)?.iter().any(|&byte| byte != 0) {
+            return Err(Error::corrupt("log header: bytes behind its checksum are not zero"));
+        }
         Ok(Self { store, file, salt, base })
     }
 }

@@ -208,13 +208,12 @@ impl<'c> LogReader<'c> {
         if left < FRAME_HEADER_SIZE_BYTES as u64 {
             return Ok(None);
         }
-        let Some(header) = FrameHeader::plausible(self.bytes(at, FRAME_HEADER_SIZE_BYTES)?) else {
-            return Ok(None);
-        };
-        if header.len as u64 > left {
+        let salt = self.identity.salt;
+        let bytes = self.bytes(at, FRAME_HEADER_SIZE_BYTES)?;
+        let Some(header) = FrameHeader::plausible(bytes) else { return Ok(None) };
+        if header.len as u64 > left || !header.stands_at(bytes, salt, at) {
             return Ok(None);
         }
-        let salt = self.identity.salt;
         Ok(header.is_intact(self.bytes(at, header.len)?, salt, at).then_some(header))
     }
 
