@@ -24,6 +24,11 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most collections in one store. Each takes a name and a descriptor in every manifest.
 pub const COLLECTIONS_MAX: usize = 65_536;
 
+/// The largest growth of a file that the operating system's `allocate` also fills with zeros, so
+/// that a later sync need not record which parts were written: on ext4 that record is a journal
+/// commit with each sync.
+pub const ALLOCATION_ZEROED_BYTES_MAX: u64 = 256 * 1024;
+
 /// Above every LSN, id and version: a number at or above it is none that the engine gave, and none
 /// below it can overflow when it is counted on.
 pub const NUMBER_MAX: u64 = 1 << 62;

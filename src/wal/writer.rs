@@ -8,11 +8,14 @@ use crate::codec::PageCodec;
 use crate::cursor::len_u32;
 use crate::error::Result;
 use crate::ids::Lsn;
-use crate::limits::SECTOR_SIZE_BYTES;
+use crate::limits::{ALLOCATION_ZEROED_BYTES_MAX, SECTOR_SIZE_BYTES};
 use crate::options::Options;
 use crate::vfs::DiskFile;
 use crate::wal::frame::{self, Batch, FrameKind, FramePlan, LogFileIdentity};
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
+
+/// Groups below this size are taken for single writes, of which many more will follow.
+const SMALL_GROUP_BYTES: usize = 64 * 1024;
 
 /// The log file that takes frames.
 #[derive(Debug)]
@@ -124,8 +127,13 @@ impl LogWriter {
         if needed <= self.allocated {
             return Ok(());
         }
-        let target =
-            needed.max(self.allocated + self.step).next_multiple_of(SECTOR_SIZE_BYTES as u64);
+        // Small groups sync often: they want space that is written already. Large ones would pay
+        // for writing everything twice.
+        let step = match len {
+            0..SMALL_GROUP_BYTES => self.step.min(ALLOCATION_ZEROED_BYTES_MAX),
+            _ => self.step,
+        };
+        let target = needed.max(self.allocated + step).next_multiple_of(SECTOR_SIZE_BYTES as u64);
         self.file.allocate(target)?;
         self.allocated = target;
         self.step = (self.step * 2).min(self.step_max);

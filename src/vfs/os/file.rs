@@ -12,6 +12,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::super::{Access, CallSite, File};
+use crate::limits::ALLOCATION_ZEROED_BYTES_MAX;
 
 /// How many zeros one write of the fallback of `allocate` carries.
 const ZEROS_BYTES: usize = 64 * 1024;
@@ -87,6 +88,7 @@ impl File for OsFile {
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), end, len - end) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => write_zeros(&self.file, end, len),
+            Ok(()) if len - end <= ALLOCATION_ZEROED_BYTES_MAX => write_zeros(&self.file, end, len),
             result => Ok(result?),
         }
     }
@@ -100,7 +102,7 @@ impl File for OsFile {
     }
 }
 
-/// Reserves space on a filesystem that cannot allocate. Bytes that another handle writes past
+/// Writes the space that was reserved, or reserves it where a filesystem cannot allocate. Bytes that another handle writes past
 /// `from` at the same time may be lost; the engine has one writer for each file.
 fn write_zeros(file: &std::fs::File, from: u64, to: u64) -> io::Result<()> {
     let zeros = [0; ZEROS_BYTES];
