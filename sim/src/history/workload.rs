@@ -34,7 +34,7 @@ const KINDS: [(u64, &str); 16] = [
     (2, "get"),
     (2, "scan"),
     (1, "read all"),
-    (3, "checkpoint"),
+    (6, "checkpoint"),
     (2, "maintain"),
     (2, "close"),
     (3, "kill"),

@@ -1,0 +1,75 @@
+//! Campaigns on the engine itself, small enough for every test run.
+
+#![expect(clippy::disallowed_methods, reason = "one test reads the engine's source")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use quiver_sim::campaign::{Campaign, End, PATIENCE, Report};
+use quiver_sim::engine::Engine;
+use quiver_sim::planted::{Bug, Planted};
+use quiver_sim::system::System;
+
+fn run(system: Arc<dyn System>, seed: u64, seeds: u64, jobs: usize) -> Report {
+    let campaign = Campaign {
+        seed,
+        seeds: Some(seeds),
+        images: None,
+        limit: None,
+        jobs,
+        shard: (0, 1),
+        patience: PATIENCE,
+        system,
+    };
+    campaign.run(&mut |_| {}, &AtomicBool::new(false))
+}
+
+#[test]
+fn two_runs_of_the_same_seeds_are_equal_to_the_byte_on_any_number_of_threads() {
+    let (one, two) = (run(Arc::new(Engine), 40, 12, 1), run(Arc::new(Engine), 40, 12, 2));
+    assert_eq!(one.end, End::Target);
+    assert!(one.tally.images_checked > 1000, "{} images", one.tally.images_checked);
+    assert_eq!(one.tally, two.tally);
+}
+
+#[test]
+fn engine_passes_a_small_campaign() {
+    let report = run(Arc::new(Engine), 90_000, 24, 2);
+    assert_eq!(report.tally.violations, []);
+}
+
+#[test]
+fn every_sync_of_the_source_is_reached_and_so_switched_off_by_mutants() {
+    let control = Arc::new(Planted::new(Bug::None));
+    run(control.clone(), 1, 16, 2);
+    let reached: BTreeSet<String> = control.sync_sites().into_keys().collect();
+    assert_eq!(reached, syncs_of_the_source());
+}
+
+/// `file:line` of every call of a sync in the verbs of the store. What only passes its caller's
+/// place on is no site of its own.
+fn syncs_of_the_source() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/store");
+    let mut sites = BTreeSet::new();
+    for file in std::fs::read_dir(folder).expect("the engine is beside the simulator") {
+        let path = file.expect("a name").path();
+        let text = std::fs::read_to_string(&path).expect("source is text");
+        let name = path.file_name().expect("a file").to_string_lossy();
+        let mut passes_on = false;
+        for (line, number) in text.lines().zip(1..) {
+            passes_on |= line.trim() == "#[track_caller]";
+            if line == "}" {
+                passes_on = false;
+            }
+            let code = line.split("//").next().unwrap_or_default();
+            let calls = [".sync_data()", ".sync_dir(", ".sync()", "write_synced("];
+            let syncs = calls.iter().any(|call| code.contains(call)) && !code.contains("fn ");
+            if syncs && !passes_on {
+                sites.insert(format!("src/store/{name}:{number}"));
+            }
+        }
+    }
+    sites
+}
