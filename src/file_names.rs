@@ -26,7 +26,7 @@ pub const LOCK: &str = "LOCK";
 pub const CURRENT: &str = "CURRENT";
 
 /// The part of a salt that stands in its file's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(u32);
 
 impl From<Salt> for Tag {
@@ -37,7 +37,7 @@ impl From<Salt> for Tag {
 }
 
 /// What the name of a file of the store says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileName {
     /// `LOCK`.
     Lock,

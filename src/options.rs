@@ -25,6 +25,9 @@ pub struct Options {
     /// The live log files past which a checkpoint runs by itself. Default 16. Each process that
     /// writes adds one; a larger number makes recovery open more of them.
     pub log_files_max: u64,
+    /// How much of a log file recovery reads at a time, in bytes: 512 at least. Default 256 KiB. A
+    /// larger one makes fewer calls and takes more memory while the store is opened.
+    pub log_window_bytes: u64,
     /// Whether a directory without a store becomes one. Default true.
     pub create: bool,
 }
@@ -38,6 +41,7 @@ impl Default for Options {
             log_step_bytes_max: 4 * 1024 * 1024,
             log_size_bytes_max: 64 * 1024 * 1024,
             log_files_max: 16,
+            log_window_bytes: 256 * 1024,
             create: true,
         }
     }
@@ -55,6 +59,7 @@ impl Options {
         check("log_step_bytes_min", self.log_step_bytes_min, sector, self.log_step_bytes_max)?;
         check("log_step_bytes_max", self.log_step_bytes_max, sector, 1 << 30)?;
         check("log_size_bytes_max", self.log_size_bytes_max, 4096, 1 << 40)?;
+        check("log_window_bytes", self.log_window_bytes, sector, 1 << 30)?;
         check("log_files_max", self.log_files_max, 1, 1024)?;
         for (name, value) in [
             ("log_step_bytes_min", self.log_step_bytes_min),

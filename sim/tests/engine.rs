@@ -1,7 +1,5 @@
 //! Campaigns on the engine itself, small enough for every test run.
 
-#![expect(clippy::disallowed_methods, reason = "one test reads the engine's source")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

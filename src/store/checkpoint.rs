@@ -6,6 +6,8 @@
 //! **A crash leaves** the old manifest with its log, and segments that nothing names; or the new
 //! one. Both hold the same rows.
 
+use std::collections::BTreeMap;
+
 use crate::codec::PageCodec;
 use crate::error::Result;
 use crate::file_names::FileName;
@@ -75,11 +77,12 @@ fn seal(
     live: &LiveSet,
     made: &mut Vec<String>,
 ) -> Result<Vec<SegmentEntry>> {
+    let old: BTreeMap<CollectionId, SegmentEntry> =
+        on_disk.manifest.segments.iter().map(|segment| (segment.collection, *segment)).collect();
     let mut segments = Vec::new();
     for (&id, collection) in &live.collections {
-        let old = on_disk.manifest.segments.iter().find(|segment| segment.collection == id);
         if collection.changed <= on_disk.manifest.sealed {
-            segments.extend(old);
+            segments.extend(old.get(&id));
         } else if !collection.rows.is_empty() {
             segments.push(seal_collection(tools, on_disk, id, collection, made)?);
         }

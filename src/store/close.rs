@@ -73,8 +73,8 @@ impl Inner {
     /// Whether a checkpoint is due, by bytes or files that recovery would have to read.
     pub(super) fn log_is_long(&self, on_disk: &OnDisk) -> bool {
         let ended = on_disk.manifest.logs.iter().filter_map(|log| log.end);
-        let bytes = ended.map(|end| end.offset).sum::<u64>()
-            + on_disk.log.as_ref().map_or(on_disk.log_end.offset, |log| log.bytes());
+        let open = on_disk.log.as_ref().map_or(on_disk.log_end.offset, |log| log.bytes());
+        let bytes = ended.map(|end| end.offset).fold(open, u64::saturating_add);
         let files = on_disk.manifest.logs.len() as u64;
         bytes > self.options.log_size_bytes_max || files > self.options.log_files_max
     }

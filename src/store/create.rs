@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::cursor::index;
 use crate::error::{Error, Result};
-use crate::file_names::FileName;
+use crate::file_names::{FileName, Tag};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, StoreId};
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::manifest::{LogEnd, Manifest};
@@ -74,7 +74,9 @@ impl Listing {
         let dir = disk.root().display();
         for name in &self.files {
             let of_a_store = match FileName::parse(name) {
-                Some(FileName::Manifest(..)) => !manifest_is_of_creation(disk, name)?,
+                Some(FileName::Manifest(version, tag)) => {
+                    !manifest_is_of_creation(disk, name, version, tag)?
+                }
                 Some(FileName::CurrentTemporary(..)) => false,
                 _ => true,
             };
@@ -95,7 +97,12 @@ impl Listing {
 
 /// Whether a manifest that nothing names may be left by an unfinished creation: torn, or of an
 /// empty store. One that is intact and names files is not.
-fn manifest_is_of_creation(disk: &Disk, name: &str) -> Result<bool> {
+fn manifest_is_of_creation(
+    disk: &Disk,
+    name: &str,
+    version: ManifestVersion,
+    tag: Tag,
+) -> Result<bool> {
     let file = disk.open(name, Access::Read)?;
     let len = file.len_bytes()?;
     if len < PAGE_SIZE_BYTES as u64 {
@@ -118,7 +125,9 @@ fn manifest_is_of_creation(disk: &Disk, name: &str) -> Result<bool> {
     let used = u32::from_le_bytes([0, 1, 2, 3].map(|i| page[offsets::PAYLOAD_LEN + i])) as usize;
     let body = &page[crate::page::PAGE_HEADER_SIZE_BYTES..];
     let manifest = Manifest::decode(body.get(..used).unwrap_or(body))?;
-    Ok(manifest.is_of_an_empty_store())
+    // Stale bytes of another file may be whole, but they are not of this one.
+    let is_stale = manifest.version != version || Tag::from(manifest.salt) != tag;
+    Ok(is_stale || manifest.is_of_an_empty_store())
 }
 
 /// Creates the directory and its missing parents, and makes their names durable.

@@ -16,6 +16,8 @@
 //! under a new version. From step 4 on nobody knows which one a crash would leave, so the store
 //! is latched.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::CollectionId;
@@ -77,7 +79,7 @@ pub(super) fn discard(disk: &Disk, on_disk: &mut OnDisk, names: impl IntoIterato
 /// Removes what the manifest before named and the newest does not, and the orphans of earlier
 /// processes. Safe now, and only now: the newest manifest is durable.
 fn reclaim(disk: &Disk, on_disk: &mut OnDisk, previous: &Manifest) {
-    let live: Vec<FileName> = files_of(&on_disk.manifest).collect();
+    let live: BTreeSet<FileName> = files_of(&on_disk.manifest).collect();
     let dropped = files_of(previous).filter(|name| !live.contains(name)).map(FileName::text);
     let mut names: Vec<String> = dropped.filter(|_| previous.version.0 > 0).collect();
     names.extend(std::mem::take(&mut on_disk.orphans));

@@ -21,6 +21,7 @@
 //! | holds none above d | a publish that ends it at d: what is torn behind stays void |
 //! | there is none | a publish: a log file whose `CURRENT` is lost would look like a lost store |
 
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::codec::PlainCodec;
@@ -124,7 +125,7 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
     }
     let settled = replay.closed;
     let (live, log_end, tail) = replay.finish(tools.disk)?;
-    let named: Vec<String> = files_of(&manifest).map(FileName::text).collect();
+    let named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
     let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
     let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
     let mut on_disk = OnDisk {
@@ -263,7 +264,8 @@ impl Replay {
         let file = open_named(tools.disk, &FileName::Log(log.file, log.salt.into()).text())?;
         let expected =
             Expected { store: manifest.store, file: log.file, salt: log.salt, base: log.base };
-        let mut reader = LogReader::start(file, &expected, tools.codec)?;
+        let window = tools.options.log_window_bytes;
+        let mut reader = LogReader::start(file, &expected, window, tools.codec)?;
         self.end = LogEnd { lsn: log.base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
         match log.end {
             Some(end) => {

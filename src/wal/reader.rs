@@ -22,9 +22,6 @@ use crate::wal::frame::{
 };
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 
-/// How much is read ahead at a time.
-const WINDOW_SIZE_BYTES: u64 = 256 * 1024;
-
 /// A batch read back, and where it stands.
 #[derive(Debug)]
 pub(crate) struct FrameRead {
@@ -66,6 +63,8 @@ pub(crate) struct LogReader<'c> {
     len: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// How much is read at a time.
+    window_bytes: u64,
     identity: LogFileIdentity,
     base: Lsn,
     codec: &'c dyn PageCodec,
@@ -79,13 +78,14 @@ impl<'c> LogReader<'c> {
     pub(crate) fn start(
         file: DiskFile,
         expected: &Expected,
+        window_bytes: u64,
         codec: &'c dyn PageCodec,
     ) -> Result<Self> {
         let identity = LogFileIdentity { store: expected.store, salt: expected.salt };
         let len = file.len_bytes()?;
         let base = expected.base;
         let (window, window_at) = (Vec::new(), 0);
-        let mut reader = Self { file, len, window, window_at, identity, base, codec };
+        let mut reader = Self { file, len, window, window_at, window_bytes, identity, base, codec };
         if len < LOG_HEADER_SIZE_BYTES as u64 {
             return Err(reader.corrupt(0, &format!("{len} bytes long, shorter than its header")));
         }
@@ -221,7 +221,7 @@ impl<'c> LogReader<'c> {
     fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8]> {
         let end = at + len as u64;
         if at < self.window_at || end > self.window_at + self.window.len() as u64 {
-            let ahead = WINDOW_SIZE_BYTES.max(len as u64).min(self.len - at);
+            let ahead = self.window_bytes.max(len as u64).min(self.len - at);
             self.window.resize(index(ahead), 0);
             self.window_at = at;
             self.file.read_exact_at(&mut self.window, at)?;

@@ -88,6 +88,7 @@ fn draw_options(stream: &mut Stream) -> Options {
         log_step_bytes_max: step_max,
         log_size_bytes_max: if stream.chance(1, 2) { 1 << 20 } else { 4096 << stream.below(5) },
         log_files_max: stream.between(1, 16),
+        log_window_bytes: 512 << stream.below(10),
         create: true,
     }
 }

@@ -83,9 +83,14 @@ impl Vfs for OsVfs {
 impl Env {
     /// A store in a directory of the operating system's filesystem, with its clock and its random
     /// number source. Nothing is touched yet.
+    ///
+    /// A relative path is taken from the working directory of this moment, for good: a process
+    /// that changes its directory later does not move the store.
     pub fn os(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
         Self {
-            dir: dir.into(),
+            // An empty path stays as it is; opening it says what is wrong.
+            dir: std::path::absolute(&dir).unwrap_or(dir),
             vfs: Arc::new(OsVfs::new()),
             clock: Arc::new(OsClock::new()),
             entropy: Arc::new(OsEntropy::new()),
