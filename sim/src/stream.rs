@@ -1,14 +1,14 @@
 //! A stream of choices whose values never change between versions.
 //!
-//! **Place.** Everything that a seed decides outside the simulated disk is drawn from here: the
-//! workload, which images of a crash point are looked at, what survives in them.
+//! **Place.** Everything that a seed decides is drawn from here: the workload, which images of a
+//! crash point are looked at, what survives in them.
 //!
 //! - R1. A stream is a pure function of its seed, and its seed of an address. Two addresses have
 //!   unrelated streams, so an image can be rebuilt without those before it.
 
 use std::convert::Infallible;
 
-use rand::TryRng;
+use rand::{Rng, TryRng};
 
 /// A SplitMix64 stream.
 #[derive(Clone, Debug)]
@@ -18,6 +18,11 @@ impl Stream {
     /// The stream of a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// A stream of its own, seeded by one draw: how much is drawn from it never shifts the other.
+    pub fn from_rng<R: Rng + ?Sized>(rng: &mut R) -> Self {
+        Self(rng.next_u64())
     }
 
     /// The stream of a seed and the numbers of an address below it.
@@ -119,6 +124,14 @@ mod tests {
         assert_eq!(drawn, (0..3).map(|_| again.below(1000)).collect::<Vec<_>>());
         assert_ne!(Stream::at(7, &[3, 1]).draw(), Stream::at(7, &[1, 3]).draw());
         assert_ne!(Stream::at(7, &[]).draw(), Stream::at(7, &[0]).draw());
+    }
+
+    #[test]
+    fn values_of_a_seed_never_change() {
+        let mut stream = Stream::new(7);
+        let drawn: Vec<u64> = (0..3).map(|_| stream.below(1000)).collect();
+        assert_eq!(drawn, [389, 16, 900]);
+        assert_eq!(stream.below(0), 0);
     }
 
     #[test]

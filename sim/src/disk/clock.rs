@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quiver_store::vfs::Clock;
 
-use super::dice::scrambled;
+use crate::stream::scrambled;
 
 /// How a simulated clock behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

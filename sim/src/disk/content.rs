@@ -223,8 +223,8 @@ fn slot(chunks: &mut Arc<Vec<Option<Arc<Chunk>>>>, index: usize) -> &mut Option<
 
 #[cfg(test)]
 mod tests {
-    use super::super::dice::Dice;
     use super::*;
+    use crate::stream::Stream;
 
     fn from_scratch(bytes: &[u8]) -> Content {
         let mut content = Content::default();
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn bytes_and_key_equal_those_of_a_plain_vector_written_at_once() {
         for seed in 0..200 {
-            let mut dice = Dice::new(seed);
+            let mut dice = Stream::new(seed);
             let (mut content, mut plain) = (Content::default(), Vec::new());
             for _ in 0..20 {
                 let offset = dice.index(20_000);

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use super::dice::Dice;
 use super::key::text_key;
 use super::state::NodeId;
+use crate::stream::Stream;
 
 /// A name with its key, which is asked for once per image.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Directory {
     }
 
     /// A sync that fails: each pending change is durable or lost for good.
-    pub(crate) fn lose(&mut self, dice: &mut Dice) {
+    pub(crate) fn lose(&mut self, dice: &mut Stream) {
         let kept: Vec<bool> = self.pending.iter().map(|_| dice.chance(1, 2)).collect();
         self.durable = self.entries_of(&kept);
         self.lost |= kept.contains(&false);
@@ -151,7 +151,7 @@ impl Directory {
     }
 
     /// A sync that is under way: some pending changes are durable, the others still pending.
-    pub(crate) fn sync_partly(&mut self, dice: &mut Dice) {
+    pub(crate) fn sync_partly(&mut self, dice: &mut Stream) {
         let kept: Vec<bool> = self.pending.iter().map(|_| dice.chance(1, 2)).collect();
         self.durable = self.entries_of(&kept);
         // An earlier change that is still pending must not come after a later one that is
@@ -265,7 +265,7 @@ mod tests {
             let mut directory = Directory::default();
             create(&mut directory, 1, "a", 1);
             create(&mut directory, 2, "b", 2);
-            directory.lose(&mut Dice::new(seed));
+            directory.lose(&mut Stream::new(seed));
             let after_loss = names(&directory.durable);
             directory.sync();
             assert_eq!(names(&directory.durable), after_loss);
@@ -293,7 +293,7 @@ mod tests {
         let before = images(&directory);
         for seed in 0..100 {
             let mut under_way = directory.clone();
-            under_way.sync_partly(&mut Dice::new(seed));
+            under_way.sync_partly(&mut Stream::new(seed));
             for image in images(&under_way) {
                 assert!(before.contains(&image), "seed {seed}: {image:?}");
             }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::dice::Dice;
 use super::state::NodeId;
+use crate::stream::Stream;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,7 +187,7 @@ pub(crate) struct Faults {
     planned: Vec<PlannedFault>,
     calls: BTreeMap<CallClass, u64>,
     fired: BTreeMap<&'static str, u64>,
-    pub(crate) dice: Dice,
+    pub(crate) dice: Stream,
     /// Files of which every read fails.
     pub(crate) unreadable: Vec<NodeId>,
     /// Files of which the next write fails.
@@ -207,7 +207,7 @@ impl Faults {
             planned: plan.faults,
             calls: BTreeMap::new(),
             fired: BTreeMap::new(),
-            dice: Dice::new(plan.seed),
+            dice: Stream::new(plan.seed),
             unreadable: Vec::new(),
             next_write_fails: Vec::new(),
         }

@@ -12,10 +12,10 @@
 //! - P5. The key is the key of the content, and needs no content to be built.
 
 use super::content::{CHUNK_SECTORS, Content, SECTOR_LEN, Sector, cut};
-use super::dice::{Dice, scrambled};
 use super::inode::{FileChange, FileMutation, Inode};
 use super::key::{SECTOR_BYTES, sector_part};
 use super::tear::{Fate, Tear, WriteTear};
+use crate::stream::{Stream, scrambled};
 
 /// At most so many never-durable sectors of a file get garbage or stale bytes in one image.
 const FILLED_SECTORS_MAX: u64 = 16;
@@ -96,7 +96,7 @@ struct Sectors {
 
 impl FileImage {
     /// The image that these fates, one per pending mutation, make.
-    pub(crate) fn of(inode: &Inode, fates: &[Fate], finish: &Finish, dice: &mut Dice) -> Self {
+    pub(crate) fn of(inode: &Inode, fates: &[Fate], finish: &Finish, dice: &mut Stream) -> Self {
         assert_eq!(fates.len(), inode.pending.len(), "one fate per pending mutation");
         let total = fates.len();
         if fates.iter().all(|fate| *fate == Fate::Lost) && !finish.any_length {
@@ -123,7 +123,7 @@ impl FileImage {
             image.tear = image.tear.max(Tear::Sector);
         }
         let filled = if garbage {
-            sectors.fill(inode, |dice| Pick::Garbage(dice.next()), dice)
+            sectors.fill(inode, |dice| Pick::Garbage(dice.draw()), dice)
         } else if let Fill::Stale(content) = &finish.fill {
             sectors.stale = Some(content.clone());
             sectors.fill(inode, |_| Pick::Stale, dice)
@@ -241,7 +241,7 @@ impl Sectors {
     }
 
     /// Draws a length (P4); whether it differs from the one that the fates made.
-    fn draw_len(&mut self, inode: &Inode, dice: &mut Dice) -> bool {
+    fn draw_len(&mut self, inode: &Inode, dice: &mut Stream) -> bool {
         let before = self.len;
         let shortest = inode.durable.len();
         let longest = inode.pending.iter().map(FileMutation::len).fold(shortest, u64::max);
@@ -259,7 +259,12 @@ impl Sectors {
 
     /// Puts something else than zeros where nothing was ever durable (P2); whether there was
     /// room for any.
-    fn fill(&mut self, inode: &Inode, what: impl Fn(&mut Dice) -> Pick, dice: &mut Dice) -> bool {
+    fn fill(
+        &mut self,
+        inode: &Inode,
+        what: impl Fn(&mut Stream) -> Pick,
+        dice: &mut Stream,
+    ) -> bool {
         let mut filled = false;
         let durable = inode.durable.len();
         let (from, to) = (durable / SECTOR_LEN, self.len.div_ceil(SECTOR_LEN));
@@ -278,7 +283,7 @@ impl Sectors {
     }
 
     /// Tears one or two sectors of pending writes (P3); whether there was one to tear.
-    fn tear(&mut self, inode: &Inode, dice: &mut Dice) -> bool {
+    fn tear(&mut self, inode: &Inode, dice: &mut Stream) -> bool {
         let mut torn = false;
         for _ in 0..=dice.below(2) {
             let index = dice.index(inode.pending.len());
@@ -293,7 +298,7 @@ impl Sectors {
             let pick = match dice.below(3) {
                 0 => Pick::Mix { version, at, old_first: false },
                 1 => Pick::Mix { version, at, old_first: true },
-                _ => Pick::Scrap { version, seed: dice.next() },
+                _ => Pick::Scrap { version, seed: dice.draw() },
             };
             self.set(sector, pick);
             torn = true;
@@ -444,9 +449,9 @@ fn over_never_durable(inode: &Inode, sector: u64, bytes: &Sector) -> Sector {
 
 fn garbage(seed: u64) -> Sector {
     let mut bytes = [0; SECTOR_BYTES];
-    let mut dice = Dice::new(seed);
+    let mut dice = Stream::new(seed);
     for word in bytes.as_chunks_mut::<8>().0 {
-        *word = dice.next().to_le_bytes();
+        *word = dice.draw().to_le_bytes();
     }
     bytes
 }

@@ -7,9 +7,9 @@
 //!   the failed one lost (the loss belongs to the inode).
 
 use super::content::{Content, SECTOR_LEN};
-use super::dice::Dice;
 use super::image::{FileImage, Finish};
 use super::tear::Fate;
+use crate::stream::Stream;
 
 /// What a pending mutation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Inode {
     }
 
     /// A sync that fails: each pending mutation is durable or lost for good.
-    pub(crate) fn lose(&mut self, dice: &mut Dice) {
+    pub(crate) fn lose(&mut self, dice: &mut Stream) {
         let fates = self.drawn_fates(dice);
         self.durable = self.content_of(&fates);
         self.pending.clear();
@@ -128,7 +128,7 @@ impl Inode {
 
     /// A sync that is under way: some pending mutations are durable already, the others still
     /// pending.
-    pub(crate) fn sync_partly(&mut self, dice: &mut Dice) {
+    pub(crate) fn sync_partly(&mut self, dice: &mut Stream) {
         let fates = self.drawn_fates(dice);
         self.durable = self.content_of(&fates);
         let mut fates = fates.into_iter();
@@ -136,15 +136,15 @@ impl Inode {
     }
 
     fn content_of(&self, fates: &[Fate]) -> Content {
-        let image = FileImage::of(self, fates, &Finish::PLAIN, &mut Dice::new(0));
+        let image = FileImage::of(self, fates, &Finish::PLAIN, &mut Stream::new(0));
         image.content(self)
     }
 
-    fn drawn_fates(&self, dice: &mut Dice) -> Vec<Fate> {
+    fn drawn_fates(&self, dice: &mut Stream) -> Vec<Fate> {
         let draw = |_: &FileMutation| match dice.below(5) {
             0 | 1 => Fate::Kept,
             2 | 3 => Fate::Lost,
-            _ => Fate::Scattered { seed: dice.next(), eighths: 4 },
+            _ => Fate::Scattered { seed: dice.draw(), eighths: 4 },
         };
         self.pending.iter().map(draw).collect()
     }
@@ -180,7 +180,7 @@ mod tests {
             inode.sync();
             inode.write(2, &[2; 512], 0);
             inode.write(3, &[3; 512], 512);
-            inode.lose(&mut Dice::new(seed));
+            inode.lose(&mut Stream::new(seed));
             let after_loss = inode.durable.key();
             assert_eq!(bytes_of(&inode.volatile), [[2; 512], [3; 512]].concat());
             inode.sync();
@@ -202,7 +202,7 @@ mod tests {
             let mut inode = Inode::default();
             inode.write(1, &[1; 512], 0);
             inode.write(2, &[2; 512], 512);
-            inode.sync_partly(&mut Dice::new(seed));
+            inode.sync_partly(&mut Stream::new(seed));
             kinds[inode.pending.len()] = true;
             inode.sync();
             assert_eq!(inode.durable.key(), inode.volatile.key());

@@ -8,7 +8,7 @@
 //!   is 0. So a hole, written zeros and the space past the end are the same content.
 //! - K2. Sums wrap. The order in which parts are added does not matter.
 
-use super::dice::scrambled;
+use crate::stream::scrambled;
 
 /// Bytes of the smallest unit that a medium writes whole.
 pub(crate) const SECTOR_BYTES: usize = 512;

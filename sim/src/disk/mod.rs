@@ -13,7 +13,7 @@
 //! | `policy`, `plan`, `legal` | what survives a power loss: by a policy, or all ways there are |
 //! | `state` | the whole disk as a value |
 //! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
-//! | `clock`, `entropy`, `dice` | time and chance |
+//! | `clock`, `entropy` | time and randomness |
 //!
 //! How to use it:
 //!
@@ -34,7 +34,6 @@
 
 mod clock;
 mod content;
-mod dice;
 mod directory;
 mod entropy;
 mod fault;

@@ -12,13 +12,13 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::dice::Dice;
 use super::directory::{Directory, DirectoryImage, Entries};
 use super::image::{FileImage, Finish};
 use super::inode::{FileChange, Inode};
 use super::policy::{Chooser, Policy};
 use super::state::{DiskState, Node, NodeId, ROOT};
 use super::tear::{Fate, Tear};
+use crate::stream::Stream;
 
 /// Nodes of a disk beyond which an image drops the ones that nothing names.
 const SWEEP_NODES_MIN: usize = 48;
@@ -49,7 +49,7 @@ impl DiskState {
         torn_sectors: bool,
         rng: &mut R,
     ) -> CrashPlan {
-        let mut dice = Dice::from_rng(rng);
+        let mut dice = Stream::from_rng(rng);
         let inner = self.inner();
         let chooser = Chooser::new(policy, torn_sectors, inner, &mut dice);
         let (mut files, mut directories) = (Vec::new(), Vec::new());
@@ -105,7 +105,7 @@ impl CrashPlan {
             match inner.node(*id) {
                 Node::File(inode) => {
                     let fates = file(*id, inode);
-                    let mut dice = Dice::new(u64::from(id.0));
+                    let mut dice = Stream::new(u64::from(id.0));
                     files.push((*id, FileImage::of(inode, &fates, &Finish::PLAIN, &mut dice)));
                 }
                 Node::Directory(node) => {

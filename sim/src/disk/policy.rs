@@ -3,12 +3,12 @@
 //! **Place.** A policy gives fates to mutations; `plan` makes an image of them.
 
 use super::content::Content;
-use super::dice::Dice;
 use super::directory::Directory;
 use super::image::{Fill, Finish};
 use super::inode::Inode;
 use super::state::{Inner, Node, NodeId};
 use super::tear::{Fate, WriteTear};
+use crate::stream::Stream;
 
 /// How a power loss chooses what survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +76,12 @@ pub(crate) struct Chooser {
 
 impl Chooser {
     /// Draws the edge from among everything pending.
-    pub(crate) fn new(policy: Policy, torn_sectors: bool, inner: &Inner, dice: &mut Dice) -> Self {
+    pub(crate) fn new(
+        policy: Policy,
+        torn_sectors: bool,
+        inner: &Inner,
+        dice: &mut Stream,
+    ) -> Self {
         let edged = matches!(
             policy,
             Policy::Prefix | Policy::AllButOne | Policy::OnlyOne | Policy::Reverse
@@ -101,7 +106,7 @@ impl Chooser {
             _ if matches!(policy, Policy::Prefix | Policy::Reverse) && dice.chance(1, 2) => {
                 Fate::Lost
             }
-            _ => Fate::Scattered { seed: dice.next(), eighths: 4 },
+            _ => Fate::Scattered { seed: dice.draw(), eighths: 4 },
         };
         Self { policy, torn_sectors, edge, at_edge }
     }
@@ -127,7 +132,7 @@ impl Chooser {
     }
 
     /// The fates of a file's pending mutations.
-    pub(crate) fn fates(&self, inode: &Inode, dice: &mut Dice) -> Vec<Fate> {
+    pub(crate) fn fates(&self, inode: &Inode, dice: &mut Stream) -> Vec<Fate> {
         if self.policy != Policy::Random {
             return inode.pending.iter().map(|mutation| self.fate(mutation.order)).collect();
         }
@@ -136,7 +141,7 @@ impl Chooser {
             let kept = dice.chance(eighths, 8);
             match dice.below(8) {
                 0 => Fate::Torn(WriteTear::ALL[dice.index(WriteTear::ALL.len())]),
-                1 | 2 => Fate::Scattered { seed: dice.next(), eighths },
+                1 | 2 => Fate::Scattered { seed: dice.draw(), eighths },
                 3 if !kept => Fate::LengthOnly,
                 _ if kept => Fate::Kept,
                 _ => Fate::Lost,
@@ -146,7 +151,7 @@ impl Chooser {
     }
 
     /// Which pending changes of a directory survive.
-    pub(crate) fn kept(&self, directory: &Directory, dice: &mut Dice) -> Vec<bool> {
+    pub(crate) fn kept(&self, directory: &Directory, dice: &mut Stream) -> Vec<bool> {
         if self.policy == Policy::Random {
             let eighths = 1 + dice.below(7);
             return directory.pending.iter().map(|_| dice.chance(eighths, 8)).collect();
@@ -167,7 +172,7 @@ impl Chooser {
     }
 
     /// What is left to chance in a file besides the fates.
-    pub(crate) fn finish(&self, inner: &Inner, id: NodeId, dice: &mut Dice) -> Finish {
+    pub(crate) fn finish(&self, inner: &Inner, id: NodeId, dice: &mut Stream) -> Finish {
         if matches!(self.policy, Policy::Nothing | Policy::Everything) {
             return Finish::PLAIN;
         }
@@ -187,7 +192,7 @@ impl Chooser {
 }
 
 /// The bytes of a deleted file, or of another one.
-fn stale_content(inner: &Inner, id: NodeId, dice: &mut Dice) -> Option<Content> {
+fn stale_content(inner: &Inner, id: NodeId, dice: &mut Stream) -> Option<Content> {
     let at = dice.index(inner.stale.len() + inner.nodes.len());
     if let Some(content) = inner.stale.get(at) {
         return Some(content.clone());

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::content::Content;
-use super::dice::Dice;
 use super::directory::{Directory, Entries, EntryChange, Name};
 use super::inode::Inode;
 use super::key::mixed;
+use crate::stream::Stream;
 
 /// The longest file. Offsets past it are refused, so that a wild one does not take all memory.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -169,7 +169,7 @@ impl DiskState {
 
     /// A disk on which a sync of this node is under way.
     pub(crate) fn partly_synced<R: Rng + ?Sized>(&self, id: NodeId, rng: &mut R) -> Option<Self> {
-        let mut dice = Dice::from_rng(rng);
+        let mut dice = Stream::from_rng(rng);
         let mut state = self.clone();
         let pending = match state.inner.node(id) {
             Node::File(inode) => inode.pending.len(),

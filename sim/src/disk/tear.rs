@@ -3,7 +3,7 @@
 //! **Place.** A policy gives every pending mutation a [`Fate`]; `image` turns the fates of a file
 //! into sectors and a length.
 
-use super::dice::scrambled;
+use crate::stream::scrambled;
 
 /// How finely the finest cut of a crash image divides what was pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

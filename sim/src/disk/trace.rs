@@ -9,11 +9,11 @@ use std::sync::Arc;
 use quiver_store::vfs::CallSite;
 use rand::Rng;
 
-use super::dice::Dice;
 use super::fault::{CallClass, Fault};
 use super::inode::{FileChange, Inode};
 use super::state::{DiskState, NodeId};
 use super::tear::WriteTear;
+use crate::stream::Stream;
 
 /// How much of a run is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,12 +186,12 @@ impl Step {
     /// `None` where the call has no inside: it did nothing, or cannot be divided.
     pub fn inside<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<DiskState> {
         match self.call.kind {
-            IoKind::Write | IoKind::Allocate => self.inside_change(&mut Dice::from_rng(rng)),
+            IoKind::Write | IoKind::Allocate => self.inside_change(&mut Stream::from_rng(rng)),
             IoKind::Sync | IoKind::SyncDir if self.call.elided => None,
             IoKind::Sync | IoKind::SyncDir => self.before.partly_synced(self.call.node?, rng),
             IoKind::Create | IoKind::Rename | IoKind::Unlink | IoKind::CreateDir | IoKind::Lock => {
                 let changed = self.before.inner().next_order < self.after.inner().next_order;
-                let happened = Dice::from_rng(rng).chance(1, 2);
+                let happened = Stream::from_rng(rng).chance(1, 2);
                 changed.then(|| if happened { self.after.clone() } else { self.before.clone() })
             }
             IoKind::Open | IoKind::ReadDir | IoKind::Read | IoKind::Len => None,
@@ -199,7 +199,7 @@ impl Step {
     }
 
     /// A write or allocation that happened in part.
-    fn inside_change(&self, dice: &mut Dice) -> Option<DiskState> {
+    fn inside_change(&self, dice: &mut Stream) -> Option<DiskState> {
         let node = self.call.node?;
         let new_order = self.before.inner().next_order + 1;
         let after = self.after.inner().file(node);

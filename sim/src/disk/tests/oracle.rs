@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::dice::Dice;
 use super::*;
+use crate::stream::Stream;
 
 const SECTOR: usize = 512;
 
@@ -138,7 +138,7 @@ impl Known {
 
 /// Runs a random history on a disk and tells the oracle; the disk and the oracle at the end.
 fn history(seed: u64) -> (SimDisk, Oracle) {
-    let mut dice = Dice::new(seed);
+    let mut dice = Stream::new(seed);
     let (disk, mut oracle) = (SimDisk::new(), Oracle::default());
     let mut handles = Vec::new();
     for step in 0..14_u8 {
@@ -281,7 +281,7 @@ fn power_loss_after_a_kill_inside_a_write_leaves_parts_of_that_write_only() {
     for seed in 0..200 {
         let (disk, mut oracle) = history(seed);
         let mut rng = rng(seed);
-        let mut dice = Dice::new(seed);
+        let mut dice = Stream::new(seed);
         let Some((path, _)) = disk.state().list().pop() else { continue };
         let path = path.display().to_string();
         let (offset, len) = (dice.index(3000), 2 + dice.index(3000));
