@@ -96,7 +96,7 @@ impl Forward {
     /// Carries out the history of a seed.
     pub fn of(system: &dyn System, history: &History) -> Self {
         let mut runner = Runner::new(system, history);
-        runner.reopen(SimDisk::new(), &[]);
+        runner.reopen(SimDisk::new(), &history.opening);
         for (place, operation) in history.operations.iter().enumerate() {
             if runner.stopped {
                 break;

@@ -153,6 +153,8 @@ pub struct History {
     pub options: Options,
     /// The names in use.
     pub slots: Vec<Slot>,
+    /// What goes wrong while the store is created.
+    pub opening: Vec<Planned>,
     /// The steps.
     pub operations: Vec<Operation>,
     /// Whether any fault is planned.
