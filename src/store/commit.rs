@@ -98,13 +98,13 @@ impl Inner {
         if answered == 0 {
             return Ok(0);
         }
-        if let Err(error) = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk)) {
-            group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
-            return Ok(answered);
-        }
-        let (members, refused) = {
-            let live = reading(&self.live)?;
-            plan(on_disk, &live, group)
+        let ready = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk));
+        let (members, refused) = match ready.and_then(|()| reading(&self.live)) {
+            Ok(live) => plan(on_disk, &live, group),
+            Err(error) => {
+                group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
+                return Ok(answered);
+            }
         };
         let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
         let durable = match batches.as_slice() {

@@ -130,6 +130,7 @@ fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {
     let style = ProgressStyle::with_template(&template).expect("a constant template");
     ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(5))
         .with_style(style)
+        .with_message("starting")
 }
 
 fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {
