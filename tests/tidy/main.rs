@@ -17,7 +17,16 @@ use std::path::Path;
 use source::Source;
 
 /// Every folder with Rust code of ours, whole.
-const FOLDERS: [&str; 6] = ["src", "sim/src", "tests", "sim/tests", "benches", "examples"];
+const FOLDERS: [&str; 8] = [
+    "src",
+    "sim/src",
+    "fuzz/src",
+    "fuzz/fuzz_targets",
+    "tests",
+    "sim/tests",
+    "benches",
+    "examples",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
