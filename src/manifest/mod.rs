@@ -244,8 +244,9 @@ impl Manifest {
                 None => log.base.0 == 0 || log.base > self.sealed.next(),
                 Some(next) => log.base != next,
             };
-            let empty = log.end.is_some_and(|end| end.lsn < log.base);
-            if gap || empty || log.file >= self.next_file {
+            let short = log.end.is_some_and(|end| end.lsn < log.base.max(log.durable));
+            let given = self.logs[..i].last().is_some_and(|before| before.file >= log.file);
+            if gap || short || given || log.file >= self.next_file {
                 return Err(Error::corrupt(format!("manifest: log {} is out of order", log.file)));
             }
             next = log.end.map(|end| end.lsn.next());

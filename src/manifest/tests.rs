@@ -79,6 +79,8 @@ fn tables_that_contradict_one_another_are_corrupt() {
     refused(|m| m.logs[1].base = Lsn(52), "a gap between logs");
     refused(|m| m.logs[0].base = Lsn(42), "a gap behind the segments");
     refused(|m| m.logs[0].end = None, "two open-ended logs");
+    refused(|m| m.logs[1].file = FileId(6), "two logs of one file");
+    refused(|m| m.logs[0].durable = Lsn(51), "a log that ends below what it proves");
     refused(|m| m.next_file = FileId(8), "a file id that would be given again");
     refused(|m| m.next_collection = CollectionId(3), "a collection id that would be given again");
     refused(|m| m.segments[0].collection = CollectionId(2), "a segment of no collection");
