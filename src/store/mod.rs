@@ -25,7 +25,10 @@ mod on_disk;
 mod publish;
 mod read;
 mod recovery;
+mod scan;
+mod snapshot;
 mod tail;
+mod vector_source;
 mod write;
 
 use std::fmt;
@@ -42,7 +45,10 @@ use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
 use on_disk::OnDisk;
 
-pub use read::{Record, Scan};
+pub use checkpoint::CompactProgress;
+pub use scan::{PayloadScan, Scan};
+pub use snapshot::Snapshot;
+pub use vector_source::VectorSource;
 
 /// An open store. Cheap to clone; all clones are the same store.
 ///

@@ -1,81 +1,24 @@
-//! The calls that change nothing. None of them waits for the disk.
+//! The calls that change nothing. None of them waits for a writer, a checkpoint or a merge.
 
-use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, ManifestVersion};
-use crate::segment::Rows;
+use crate::row::{Record, RecordRef};
+use crate::scan_range::ScanRange;
 use crate::store::on_disk::files_of;
+use crate::store::scan::{PayloadScan, Scan};
+use crate::store::vector_source::VectorSource;
 use crate::store::{Stats, Store};
-use crate::sync::{Arc, reading};
-
-/// One row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// The vector, bit-exact as it was written.
-    pub vector: Vec<f32>,
-    /// The payload.
-    pub payload: Vec<u8>,
-}
-
-impl Record {
-    fn from_value(value: &[u8], stride: usize) -> Self {
-        let (vector, payload) = value.split_at(stride);
-        let elements = vector.as_chunks::<4>().0.iter();
-        let vector = elements.map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Self { vector, payload: payload.to_vec() }
-    }
-}
-
-/// The rows of a collection in ascending order of the bytes of their ids, as they were when the
-/// scan started.
-#[derive(Debug)]
-pub struct Scan {
-    rows: Arc<Rows>,
-    stride: usize,
-    /// Rows taken out of the map, a run at a time, and the last of them.
-    ahead: VecDeque<(Box<str>, Arc<[u8]>)>,
-    last: Option<Box<str>>,
-    left: usize,
-}
-
-/// How many rows a scan takes out of the map at a time.
-const SCAN_RUN_ROWS: usize = 256;
-
-impl Scan {
-    fn read_ahead(&mut self) {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = self.last.as_deref().map_or(Unbounded, Excluded);
-        let run = self.rows.range::<str, _>((from, Unbounded)).take(SCAN_RUN_ROWS);
-        self.ahead.extend(run.map(|(id, value)| (id.clone(), Arc::clone(value))));
-        self.last = self.ahead.back().map(|(id, _)| id.clone());
-    }
-}
-
-impl Iterator for Scan {
-    type Item = Result<(String, Record)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ahead.is_empty() && self.left > 0 {
-            self.read_ahead();
-        }
-        let (id, value) = self.ahead.pop_front()?;
-        self.left -= 1;
-        Some(Ok((id.into(), Record::from_value(&value, self.stride))))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
+use crate::sync::reading;
 
 impl Store {
     /// One row, if it is live.
     ///
     /// # Errors
-    /// `NotFound` for a collection that is not there; `Closed`.
+    /// `NotFound` for a collection that is not there; `Io` and `Corrupt` from the disk; `Closed`.
     ///
     /// # Examples
     /// ```
@@ -86,19 +29,71 @@ impl Store {
     /// # Ok::<(), quiver_store::Error>(())
     /// ```
     pub fn get(&self, id: CollectionId, external_id: &str) -> Result<Option<Record>> {
-        self.check_open()?;
-        let live = reading(&self.inner.live)?;
-        let collection = live.collection(id)?;
-        let stride = collection.descriptor.stride();
-        let value = collection.rows.get(external_id).cloned();
-        drop(live);
-        Ok(value.map(|value| Record::from_value(&value, stride)))
+        self.snapshot()?.get(id, external_id)
+    }
+
+    /// One row, if it is live, shown without a copy of its own.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], b"payload")?;
+    /// assert_eq!(store.get_with(id, "x", |row| row.payload.len())?, Some(7));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn get_with<R>(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        see: impl FnOnce(RecordRef<'_>) -> R,
+    ) -> Result<Option<R>> {
+        self.snapshot()?.get_with(id, external_id, see)
+    }
+
+    /// Several rows as of one moment, in the order of the ids asked for.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], b"")?;
+    /// let found = store.get_many(id, &["nobody", "x"])?;
+    /// assert!(found[0].is_none() && found[1].is_some());
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn get_many(&self, id: CollectionId, external_ids: &[&str]) -> Result<Vec<Option<Record>>> {
+        self.snapshot()?.get_many(id, external_ids)
+    }
+
+    /// The vector of a row, if it is live; its payload is not read.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    pub fn get_vector(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<f32>>> {
+        self.snapshot()?.get_vector(id, external_id)
+    }
+
+    /// The payload of a row, if it is live; its vector is not read.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    pub fn get_payload(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<u8>>> {
+        self.snapshot()?.get_payload(id, external_id)
     }
 
     /// All rows of a collection in id order, as they are now: later writes do not show.
     ///
     /// # Errors
-    /// `NotFound` for a collection that is not there; `Closed`.
+    /// Those of [`Store::get`]; reading on may fail too, which ends the iterator.
     ///
     /// # Examples
     /// ```
@@ -112,25 +107,97 @@ impl Store {
     /// # Ok::<(), quiver_store::Error>(())
     /// ```
     pub fn scan(&self, id: CollectionId) -> Result<Scan> {
-        self.check_open()?;
-        let live = reading(&self.inner.live)?;
-        let collection = live.collection(id)?;
-        Ok(Scan {
-            rows: Arc::clone(&collection.rows),
-            stride: collection.descriptor.stride(),
-            ahead: VecDeque::new(),
-            last: None,
-            left: collection.rows.len(),
-        })
+        self.snapshot()?.scan(id)
+    }
+
+    /// The rows of a range in id order, as they are now.
+    ///
+    /// # Errors
+    /// Those of [`Store::scan`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, ScanRange, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// for name in ["a/1", "a/2", "b/1"] {
+    ///     store.upsert(id, name, &[0.0], b"")?;
+    /// }
+    /// let range = ScanRange::all().prefix("a/").after("a/1");
+    /// assert_eq!(store.scan_range(id, range)?.count(), 1);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn scan_range(&self, id: CollectionId, range: ScanRange) -> Result<Scan> {
+        self.snapshot()?.scan_range(id, range)
+    }
+
+    /// Ids and payloads of a range in id order; no vector is read.
+    ///
+    /// # Errors
+    /// Those of [`Store::scan`].
+    pub fn scan_payloads(&self, id: CollectionId, range: ScanRange) -> Result<PayloadScan> {
+        self.snapshot()?.scan_payloads(id, range)
+    }
+
+    /// Shows the rows of a range in id order without copies of their own, until `see` breaks off.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, ScanRange, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], b"12")?;
+    /// store.upsert(id, "y", &[1.0], b"345")?;
+    /// let mut bytes = 0;
+    /// store.scan_with(id, ScanRange::all(), |_, row| {
+    ///     bytes += row.payload.len();
+    ///     ControlFlow::Continue(())
+    /// })?;
+    /// assert_eq!(bytes, 5);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn scan_with(
+        &self,
+        id: CollectionId,
+        range: ScanRange,
+        see: impl FnMut(&str, RecordRef<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.snapshot()?.scan_with(id, range, see)
+    }
+
+    /// The vectors of a collection as they are now, for building an index: any number of passes,
+    /// in id order, while writes go on.
+    ///
+    /// # Errors
+    /// Those of [`Store::get`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(2, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0, 2.0], b"")?;
+    /// let source = store.capture_vector_source(id)?;
+    /// for _pass in 0..2 {
+    ///     assert_eq!(source.iter().next().expect("one row").1, [1.0, 2.0]);
+    ///     assert!(source.take_error().is_none());
+    /// }
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn capture_vector_source(&self, id: CollectionId) -> Result<VectorSource> {
+        self.snapshot()?.capture_vector_source(id)
     }
 
     /// How many rows a collection has.
     ///
     /// # Errors
-    /// `NotFound` for a collection that is not there; `Closed`.
+    /// Those of [`Store::get`].
     pub fn len(&self, id: CollectionId) -> Result<u64> {
-        self.check_open()?;
-        Ok(reading(&self.inner.live)?.collection(id)?.rows.len() as u64)
+        self.snapshot()?.len(id)
     }
 
     /// Whether a collection has no rows; errors as [`Store::len`].
@@ -146,8 +213,7 @@ impl Store {
     /// # Errors
     /// `Closed`.
     pub fn collection_names(&self) -> Result<Vec<String>> {
-        self.check_open()?;
-        Ok(reading(&self.inner.live)?.names().cloned().collect())
+        self.snapshot()?.collection_names()
     }
 
     /// The id of a collection, if there is one of that name.
@@ -155,8 +221,7 @@ impl Store {
     /// # Errors
     /// `Closed`.
     pub fn collection_id(&self, name: &str) -> Result<Option<CollectionId>> {
-        self.check_open()?;
-        Ok(reading(&self.inner.live)?.id(name))
+        self.snapshot()?.collection_id(name)
     }
 
     /// The schema of a collection.
@@ -164,8 +229,7 @@ impl Store {
     /// # Errors
     /// `NotFound` for a collection that is not there; `Closed`.
     pub fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
-        self.check_open()?;
-        Ok(reading(&self.inner.live)?.collection(id)?.descriptor.clone())
+        self.snapshot()?.descriptor(id)
     }
 
     /// The version of the newest manifest. Waits for a commit or publish that is under way.

@@ -13,8 +13,8 @@ const FLOORS: [&str; 7] = [
     "limits error ids options sync",
     "vfs",
     "cursor codec page",
-    "file_names descriptor record wal manifest segment",
-    "write_batch request live_set commit_queue",
+    "file_names descriptor row scan_range record wal manifest segment",
+    "write_batch request live_set row_cursor commit_queue",
     "store",
     "lib",
 ];
@@ -25,7 +25,10 @@ const FOLDERS: [(&str, &str); 5] = [
     ("vfs/os", "clock entropy file dir lock mod"),
     ("wal", "header frame reader writer mod"),
     ("manifest", "mod current"),
-    ("store", "on_disk publish tail create recovery mod commit write read checkpoint close"),
+    (
+        "store",
+        "on_disk publish tail create recovery mod scan snapshot vector_source commit write read checkpoint close",
+    ),
 ];
 
 /// Names each import that points up, and each file that has no place in the tables.

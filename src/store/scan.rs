@@ -1,0 +1,87 @@
+//! Iterators over the rows of a collection.
+
+use std::fmt;
+
+use crate::descriptor::Dtype;
+use crate::error::Result;
+use crate::row::{Record, RecordRef};
+use crate::row_cursor::RowCursor;
+
+/// Rows in ascending order of the bytes of their ids, as they were when the scan started. Ends
+/// behind the first error.
+pub struct Scan {
+    cursor: Option<RowCursor>,
+    dtype: Dtype,
+}
+
+impl Scan {
+    pub(super) fn new(cursor: RowCursor, dtype: Dtype) -> Self {
+        Self { cursor: Some(cursor), dtype }
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<(String, Record)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let dtype = self.dtype;
+        next(&mut self.cursor, |cursor| {
+            let vector = cursor.vector()?;
+            let vector = RecordRef { vector, payload: &[], dtype }.vector_f32();
+            let payload = cursor.payload()?.to_vec();
+            Ok((cursor.id().to_owned(), Record { vector, payload }))
+        })
+    }
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scan").field("dtype", &self.dtype).finish_non_exhaustive()
+    }
+}
+
+/// Ids and payloads in ascending order of the bytes of the ids; no vector is read. Ends behind the
+/// first error.
+pub struct PayloadScan {
+    cursor: Option<RowCursor>,
+}
+
+impl PayloadScan {
+    pub(super) fn new(cursor: RowCursor) -> Self {
+        Self { cursor: Some(cursor) }
+    }
+}
+
+impl Iterator for PayloadScan {
+    type Item = Result<(String, Vec<u8>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next(&mut self.cursor, |cursor| {
+            let payload = cursor.payload()?.to_vec();
+            Ok((cursor.id().to_owned(), payload))
+        })
+    }
+}
+
+impl fmt::Debug for PayloadScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadScan").finish_non_exhaustive()
+    }
+}
+
+/// The next row; the cursor is given up at the end and behind an error.
+fn next<T>(
+    slot: &mut Option<RowCursor>,
+    take: impl FnOnce(&mut RowCursor) -> Result<T>,
+) -> Option<Result<T>> {
+    let cursor = slot.as_mut()?;
+    let item = match cursor.advance() {
+        Ok(true) => Some(take(cursor)),
+        Ok(false) => None,
+        Err(error) => Some(Err(error)),
+    };
+    if !matches!(item, Some(Ok(_))) {
+        *slot = None;
+    }
+    item
+}
