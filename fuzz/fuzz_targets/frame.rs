@@ -91,7 +91,11 @@ impl Planned {
             bytes.resize(size.max(RECORD_BYTES_MIN), 0);
             let most = u32::try_from(bytes.len() / RECORD_BYTES_MIN).expect("a few records");
             let records = input.int_in_range(1..=most)?;
-            sections.push(Section { collection: CollectionId(collection), records, bytes });
+            sections.push(Section {
+                collection: CollectionId(collection),
+                records,
+                bytes: bytes.into(),
+            });
             collection += 1 + u64::from(input.arbitrary::<u32>()?);
         }
         let kind = match (sections.is_empty(), ends_group) {

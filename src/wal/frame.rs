@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn, Salt, StoreId};
 use crate::limits::{FRAME_BYTES_MAX, NUMBER_MAX};
 use crate::record::{RECORD_BYTES_MIN, Record};
+use crate::sync::Arc;
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_SIZE_BYTES: usize = 40;
@@ -158,17 +159,17 @@ pub struct Section {
     pub collection: CollectionId,
     /// How many records.
     pub records: u32,
-    /// The records, one after the other.
-    pub bytes: Vec<u8>,
+    /// The records, one after the other. Shared with the memtable, which points into them.
+    pub bytes: Arc<Vec<u8>>,
 }
 
 impl Section {
     pub(crate) fn new(collection: CollectionId) -> Self {
-        Self { collection, records: 0, bytes: Vec::new() }
+        Self { collection, records: 0, bytes: Arc::default() }
     }
 
     pub(crate) fn push(&mut self, record: &Record<'_>) {
-        record.encode(&mut self.bytes);
+        record.encode(Arc::make_mut(&mut self.bytes));
         self.records += 1;
     }
 
@@ -329,7 +330,7 @@ fn decode_section(
     let mut bytes = cursor.bytes(len)?.to_vec();
     let place = section_place(log, collection, offset);
     codec.open(&place, &header[..ASSOCIATED_SIZE_BYTES], &mut bytes, &tag)?;
-    Ok(Section { collection, records, bytes })
+    Ok(Section { collection, records, bytes: Arc::new(bytes) })
 }
 
 fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64) -> Place {

@@ -14,7 +14,7 @@ const FLOORS: [&str; 7] = [
     "vfs",
     "cursor codec page",
     "file_names descriptor row scan_range record wal manifest segment",
-    "write_batch request live_set row_cursor commit_queue",
+    "write_batch request memtable live_set row_cursor commit_queue",
     "store",
     "lib",
 ];

@@ -1,0 +1,374 @@
+//! The memtable: the rows of one collection since its last seal, every version of them.
+//!
+//! **Place.** Under the segments' own rows stands what was sealed; above it stands this. A commit
+//! inserts a section's records after they are durable; readers look rows up as of an LSN; a
+//! checkpoint takes it out of use whole and turns its newest versions into a segment.
+//!
+//! **Invariants**
+//!
+//! - E1. A version is never changed or removed: what a reader sees at an LSN stays.
+//! - E2. Rows are kept where they were serialised: an entry points into the bytes of its batch, so
+//!   that no row is copied, and a memtable takes as much memory as its part of the log, and
+//!   [`ENTRY_BYTES`] for each record.
+//! - E3. The lock is held for one lookup, one run of a scan or one section's insertion, never
+//!   across I/O.
+//!
+//! **A crash leaves** nothing of it: the log holds the same records.
+
+use std::borrow::Borrow;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crate::cursor::len_u32;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Lsn;
+use crate::record::Record;
+use crate::sync::{Arc, RwLock, reading, writing};
+use crate::wal::frame::Section;
+
+/// Memory that an entry takes beside the bytes it points to, about.
+pub(crate) const ENTRY_BYTES: usize = 64;
+
+/// One version of one row: an upsert or a deletion, and where its bytes are.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// The first bytes of the id, big-endian: they decide most comparisons without a look at it.
+    prefix: u64,
+    pub(crate) lsn: Lsn,
+    bytes: Arc<Vec<u8>>,
+    id_at: u32,
+    payload_len: u32,
+    id_len: u16,
+    pub(crate) is_live: bool,
+}
+
+impl Entry {
+    pub(crate) fn id(&self) -> &str {
+        str::from_utf8(self.id_bytes()).expect("records are decoded before they are inserted")
+    }
+
+    /// The vector; empty for a deletion.
+    pub(crate) fn vector(&self, stride: usize) -> &[u8] {
+        if self.is_live { &self.bytes[self.value_at()..][..stride] } else { &[] }
+    }
+
+    /// The payload; empty for a deletion.
+    pub(crate) fn payload(&self, stride: usize) -> &[u8] {
+        if self.is_live {
+            &self.bytes[self.value_at() + stride..][..self.payload_len as usize]
+        } else {
+            &[]
+        }
+    }
+
+    fn id_bytes(&self) -> &[u8] {
+        &self.bytes[self.id_at as usize..][..usize::from(self.id_len)]
+    }
+
+    fn value_at(&self) -> usize {
+        self.id_at as usize + usize::from(self.id_len)
+    }
+}
+
+/// The place of a version among all: by id, of one id the newest first.
+trait Place {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>);
+}
+
+impl Place for Entry {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
+        (self.prefix, self.id_bytes(), Reverse(self.lsn))
+    }
+}
+
+/// A place to look at, which need not be taken.
+struct Query<'a> {
+    id: &'a [u8],
+    lsn: Lsn,
+}
+
+impl Place for Query<'_> {
+    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
+        (prefix(self.id), self.id, Reverse(self.lsn))
+    }
+}
+
+impl<'a> Borrow<dyn Place + 'a> for Entry {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry {}
+
+fn prefix(id: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let len = id.len().min(8);
+    first[..len].copy_from_slice(&id[..len]);
+    u64::from_be_bytes(first)
+}
+
+/// The rows of one collection since its last seal.
+#[derive(Debug, Default)]
+pub(crate) struct Memtable {
+    state: RwLock<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: BTreeSet<Entry>,
+    /// What was inserted, in order: what [`Memtable::batches`] reads.
+    sections: Vec<(Lsn, Section)>,
+    bytes: usize,
+}
+
+impl Memtable {
+    /// Inserts the records of a section, the first of which has LSN `first`. For each deletion
+    /// `deleted` is told whether the row was live here before, or nothing where it was not here.
+    ///
+    /// # Errors
+    /// `Corrupt` for a record that could not have been acknowledged.
+    pub(crate) fn insert(
+        &self,
+        first: Lsn,
+        section: &Section,
+        stride: usize,
+        mut deleted: impl FnMut(&str, Option<bool>) -> Result<()>,
+    ) -> Result<()> {
+        let mut state = writing(&self.state)?;
+        let mut lsn = first;
+        let start = section.bytes.as_ptr() as usize;
+        section.for_each(|record| {
+            let (id, payload_len, is_live) = match record {
+                Record::Upsert { external_id, vector, payload } => {
+                    check_vector(lsn, vector, stride)?;
+                    (external_id, payload.len(), true)
+                }
+                Record::Delete { external_id } => {
+                    deleted(external_id, state.newest(external_id, lsn).map(|old| old.is_live))?;
+                    (external_id, 0, false)
+                }
+                Record::CreateCollection { .. } | Record::DropCollection { .. } => {
+                    let what = format!("LSN {lsn} is a catalog record among rows");
+                    return Err(Error::corrupt(what));
+                }
+            };
+            state.entries.insert(Entry {
+                prefix: prefix(id.as_bytes()),
+                lsn,
+                bytes: Arc::clone(&section.bytes),
+                id_at: len_u32(id.as_ptr() as usize - start),
+                payload_len: len_u32(payload_len),
+                id_len: u16::try_from(id.len()).expect("ids are bounded by `limits`"),
+                is_live,
+            });
+            lsn = lsn.next();
+            Ok(())
+        })?;
+        state.bytes += section.bytes.len() + ENTRY_BYTES * section.records as usize;
+        state.sections.push((first, section.clone()));
+        Ok(())
+    }
+
+    /// The newest version of a row at or before an LSN.
+    pub(crate) fn get(&self, id: &str, at: Lsn) -> Result<Option<Entry>> {
+        Ok(reading(&self.state)?.newest(id, at).cloned())
+    }
+
+    /// Whether nothing was inserted.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        Ok(reading(&self.state)?.entries.is_empty())
+    }
+
+    /// Memory that it takes, about.
+    pub(crate) fn bytes(&self) -> Result<usize> {
+        Ok(reading(&self.state)?.bytes)
+    }
+
+    /// Versions in it, which are at least as many as rows.
+    pub(crate) fn entries(&self) -> Result<usize> {
+        Ok(reading(&self.state)?.entries.len())
+    }
+
+    /// Appends to `run` the newest versions, at or before an LSN, of up to `rows_max` rows from an
+    /// id on, deletions included; whether there may be more.
+    pub(crate) fn run(
+        &self,
+        from: Bound<&str>,
+        at: Lsn,
+        rows_max: usize,
+        run: &mut impl Extend<Entry>,
+    ) -> Result<bool> {
+        let state = reading(&self.state)?;
+        let query = match from {
+            Bound::Unbounded => Query { id: &[], lsn: Lsn(u64::MAX) },
+            Bound::Included(id) => Query { id: id.as_bytes(), lsn: Lsn(u64::MAX) },
+            // Behind the oldest version there can be.
+            Bound::Excluded(id) => Query { id: id.as_bytes(), lsn: Lsn(0) },
+        };
+        let query: &dyn Place = &query;
+        let mut last: Option<&Entry> = None;
+        let mut rows = 0;
+        let entries =
+            state.entries.range::<dyn Place, _>((Bound::Included(query), Bound::Unbounded));
+        for entry in entries.filter(|entry| entry.lsn <= at) {
+            if last.is_some_and(|last| last.id_bytes() == entry.id_bytes()) {
+                continue;
+            }
+            if rows == rows_max {
+                return Ok(true);
+            }
+            run.extend([entry.clone()]);
+            last = Some(entry);
+            rows += 1;
+        }
+        Ok(false)
+    }
+
+    /// The sections whose first record is at or behind `from` and at or before `until`, in order.
+    pub(crate) fn sections(&self, from: Lsn, until: Lsn) -> Result<Vec<(Lsn, Section)>> {
+        let state = reading(&self.state)?;
+        let start = state.sections.partition_point(|(first, _)| *first < from);
+        let inside = state.sections[start..].iter().take_while(|(first, _)| *first <= until);
+        Ok(inside.cloned().collect())
+    }
+}
+
+impl State {
+    fn newest(&self, id: &str, at: Lsn) -> Option<&Entry> {
+        let query: &dyn Place = &Query { id: id.as_bytes(), lsn: at };
+        let from = (Bound::Included(query), Bound::Unbounded);
+        let entry = self.entries.range::<dyn Place, _>(from).next()?;
+        (entry.id_bytes() == id.as_bytes()).then_some(entry)
+    }
+}
+
+fn check_vector(lsn: Lsn, vector: &[u8], stride: usize) -> Result<()> {
+    if vector.len() == stride {
+        return Ok(());
+    }
+    let len = vector.len();
+    let what = format!("LSN {lsn} has a vector of {len} bytes, expected {stride}");
+    Err(Error::new(ErrorKind::Corrupt, what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::CollectionId;
+    use std::collections::BTreeMap;
+
+    const STRIDE: usize = 4;
+
+    fn section(changes: &[(&str, Option<&[u8]>)]) -> Section {
+        let mut section = Section::new(CollectionId(1));
+        for (external_id, payload) in changes {
+            section.push(&match payload {
+                Some(payload) => Record::Upsert { external_id, vector: &[9; STRIDE], payload },
+                None => Record::Delete { external_id },
+            });
+        }
+        section
+    }
+
+    fn shown(memtable: &Memtable, from: Bound<&str>, at: Lsn) -> BTreeMap<String, Vec<u8>> {
+        let mut run = Vec::new();
+        while {
+            let last = run.last().map(|entry: &Entry| entry.id().to_owned());
+            let from = last.as_deref().map_or(from, Bound::Excluded);
+            memtable.run(from, at, 2, &mut run).expect("no panic")
+        } {}
+        let live = run.iter().filter(|entry| entry.is_live);
+        live.map(|entry| (entry.id().to_owned(), entry.payload(STRIDE).to_vec())).collect()
+    }
+
+    #[test]
+    fn reader_at_an_lsn_sees_what_was_newest_then() {
+        let memtable = Memtable::default();
+        let ids = ["a", "b", "abcdefgh", "abcdefghi", "\u{1f980}", "c"];
+        let mut states = vec![BTreeMap::new()];
+        let mut hits = Vec::new();
+        for step in 0..40_usize {
+            let mut state = states[step].clone();
+            let id = ids[step * 7 % ids.len()];
+            let payload = [u8::try_from(step).expect("small")];
+            let change = (!step.is_multiple_of(3)).then_some(payload.as_slice());
+            match change {
+                Some(payload) => drop(state.insert(id.to_owned(), payload.to_vec())),
+                None => drop(state.remove(id)),
+            }
+            states.push(state);
+            let lsn = Lsn(step as u64 + 1);
+            let inserted = memtable.insert(lsn, &section(&[(id, change)]), STRIDE, |id, live| {
+                hits.push((live.unwrap_or(false), states[step].contains_key(id)));
+                Ok(())
+            });
+            inserted.expect("well formed");
+        }
+        assert!(hits.iter().all(|(found, expected)| found == expected) && !hits.is_empty());
+        for (lsn, state) in states.iter().enumerate() {
+            let at = Lsn(lsn as u64);
+            assert_eq!(&shown(&memtable, Bound::Unbounded, at), state, "at {lsn}");
+            for id in ids {
+                let found = memtable.get(id, at).expect("no panic");
+                let found = found.filter(|entry| entry.is_live);
+                let found = found.map(|entry| entry.payload(STRIDE).to_vec());
+                assert_eq!(found.as_ref(), state.get(id), "{id} at {lsn}");
+                let behind: BTreeMap<_, _> = state
+                    .clone()
+                    .split_off(id)
+                    .into_iter()
+                    .filter(|(other, _)| other != id)
+                    .collect();
+                assert_eq!(shown(&memtable, Bound::Excluded(id), at), behind);
+            }
+        }
+    }
+
+    #[test]
+    fn vector_of_another_length_is_corrupt() {
+        let memtable = Memtable::default();
+        let batch = section(&[("a", Some(b""))]);
+        let error = memtable.insert(Lsn(1), &batch, STRIDE + 1, |_, _| Ok(())).expect_err("short");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+}
