@@ -22,6 +22,8 @@ pub enum FileKind {
     Log = 2,
     /// A segment.
     Segment = 3,
+    /// The dead rows of a segment.
+    Tombstones = 4,
 }
 
 /// Where sealed bytes stand: no two seals ever share one.

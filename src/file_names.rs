@@ -11,6 +11,8 @@
 //! | `manifest-<version>-<tag>` | which files exist, and what for |
 //! | `log-<file id>-<tag>.wal` | a log file |
 //! | `segment-<file id>-<tag>.seg` | a segment |
+//! | `tombstones-<file id>-<tag>.tmb` | the dead rows of a segment |
+//! | `reserve-<file id>-<tag>.res` | space set aside for a full disk |
 //!
 //! Numbers have ten decimal digits at least, so that names sort by age. The tag is eight
 //! hexadecimal digits of the file's salt: a number that a crash took back may be given again, a
@@ -51,6 +53,10 @@ pub enum FileName {
     Log(FileId, Tag),
     /// `segment-<file id>-<tag>.seg`.
     Segment(FileId, Tag),
+    /// `tombstones-<file id>-<tag>.tmb`.
+    Tombstones(FileId, Tag),
+    /// `reserve-<file id>-<tag>.res`.
+    Reserve(FileId, Tag),
 }
 
 impl FileName {
@@ -63,6 +69,8 @@ impl FileName {
             Self::Manifest(version, tag) => numbered("manifest-", version.0, tag, ""),
             Self::Log(id, tag) => numbered("log-", id.0, tag, ".wal"),
             Self::Segment(id, tag) => numbered("segment-", id.0, tag, ".seg"),
+            Self::Tombstones(id, tag) => numbered("tombstones-", id.0, tag, ".tmb"),
+            Self::Reserve(id, tag) => numbered("reserve-", id.0, tag, ".res"),
         }
     }
 
@@ -82,7 +90,13 @@ impl FileName {
         if let Some((number, tag)) = number(text, "log-", ".wal") {
             return Some(Self::Log(FileId(number), tag));
         }
-        number(text, "segment-", ".seg").map(|(number, tag)| Self::Segment(FileId(number), tag))
+        if let Some((number, tag)) = number(text, "segment-", ".seg") {
+            return Some(Self::Segment(FileId(number), tag));
+        }
+        if let Some((number, tag)) = number(text, "tombstones-", ".tmb") {
+            return Some(Self::Tombstones(FileId(number), tag));
+        }
+        number(text, "reserve-", ".res").map(|(number, tag)| Self::Reserve(FileId(number), tag))
     }
 }
 
@@ -116,6 +130,8 @@ mod tests {
             FileName::Manifest(ManifestVersion(12_345_678_901), tag),
             FileName::Log(FileId(3), tag),
             FileName::Segment(FileId(9), tag),
+            FileName::Tombstones(FileId(10), tag),
+            FileName::Reserve(FileId(11), tag),
         ] {
             assert_eq!(FileName::parse(&name.text()), Some(name));
         }
@@ -133,6 +149,8 @@ mod tests {
             "log-0000000001-0A0A0A0A.wal",
             "log-0000000001-0a0a0a0.wal",
             "log-18446744073709551615-0a0a0a0a.wal",
+            "tombstones-0000000001-0a0a0a0a.seg",
+            "reserve-0000000001-0a0a0a0a",
             "CURRENT.tmp",
             "LOCKS",
         ] {

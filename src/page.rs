@@ -15,7 +15,7 @@
 //! |---|---|---|---|
 //! | 0 | 4 | magic | `QVPG` |
 //! | 4 | 2 | format version | 1 |
-//! | 6 | 1 | page type | 1 manifest, 2 segment rows, 3 segment footer |
+//! | 6 | 1 | page type | 1 manifest, 2 segment column, 3 segment footer, 4 segment tail, 5 tombstones |
 //! | 7 | 1 | codec | 0 plain |
 //! | 8 | 4 | page index | position in the file, from 0 |
 //! | 12 | 4 | payload length | bytes of the body in use, at most 16,320 |
@@ -77,17 +77,22 @@ const _: () = assert!(offsets::TAG + 16 == PAGE_HEADER_SIZE_BYTES);
 pub enum PageType {
     /// A part of a manifest.
     Manifest = 1,
-    /// Rows of a segment.
-    SegmentRows = 2,
+    /// A part of a column of a segment.
+    SegmentColumn = 2,
     /// The last page of a segment.
     SegmentFooter = 3,
+    /// What the columns of a segment leave over, and where their pages are.
+    SegmentTail = 4,
+    /// Which rows of a segment are dead.
+    Tombstones = 5,
 }
 
 impl PageType {
     fn file_kind(self) -> FileKind {
         match self {
             Self::Manifest => FileKind::Manifest,
-            Self::SegmentRows | Self::SegmentFooter => FileKind::Segment,
+            Self::SegmentColumn | Self::SegmentFooter | Self::SegmentTail => FileKind::Segment,
+            Self::Tombstones => FileKind::Tombstones,
         }
     }
 }
@@ -227,8 +232,13 @@ fn checksum(page: &[u8]) -> u32 {
 /// One number for a run of pages: CRC32C of their checksum fields, one after the other. With each
 /// page verified it stands for all their bytes, and costs next to nothing.
 pub fn digest(pages: &[u8]) -> u32 {
+    digest_append(0, pages)
+}
+
+/// The number for a run of pages that continues one whose number is `before`; 0 for none.
+pub fn digest_append(before: u32, pages: &[u8]) -> u32 {
     let checksums = pages.chunks(PAGE_SIZE_BYTES).filter_map(|page| page.get(offsets::CHECKSUM..));
-    checksums.fold(0, |sum, field| crc32c::crc32c_append(sum, &field[..field.len().min(4)]))
+    checksums.fold(before, |sum, field| crc32c::crc32c_append(sum, &field[..field.len().min(4)]))
 }
 
 /// Cuts a byte string into sealed pages, one after the other; at least one.
@@ -272,7 +282,7 @@ mod tests {
             store: StoreId([7; 16]),
             salt: Salt([9; 16]),
             collection: CollectionId(3),
-            page_type: PageType::SegmentRows,
+            page_type: PageType::SegmentColumn,
             index: 5,
         }
     }

@@ -32,6 +32,8 @@ fn name(input: &mut Unstructured<'_>) -> Result<(u64, FileName)> {
         FileName::Manifest(ManifestVersion(number), tag),
         FileName::Log(FileId(number), tag),
         FileName::Segment(FileId(number), tag),
+        FileName::Tombstones(FileId(number), tag),
+        FileName::Reserve(FileId(number), tag),
     ];
     Ok((number, *input.choose(&names)?))
 }

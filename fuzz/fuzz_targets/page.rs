@@ -33,8 +33,10 @@ fn place_in(page: &[u8]) -> PagePlace {
         collection: CollectionId(1),
         page_type: match page[offsets::TYPE] {
             1 => PageType::Manifest,
-            2 => PageType::SegmentRows,
-            _ => PageType::SegmentFooter,
+            2 => PageType::SegmentColumn,
+            3 => PageType::SegmentFooter,
+            4 => PageType::SegmentTail,
+            _ => PageType::Tombstones,
         },
         index: word(page, offsets::INDEX),
     };
@@ -80,7 +82,7 @@ fn sealed_page_opens_in_its_place_only(place: &PagePlace, mut page: Vec<u8>, inp
         0 => elsewhere.index ^= 1 << (input.len() % 32),
         1 => invert(&mut elsewhere.store.0[..8], input.len()),
         2 => invert(&mut elsewhere.salt.0, input.len()),
-        _ if place.page_type == PageType::Manifest => elsewhere.page_type = PageType::SegmentRows,
+        _ if place.page_type == PageType::Manifest => elsewhere.page_type = PageType::SegmentColumn,
         _ => elsewhere.page_type = PageType::Manifest,
     }
     assert!(verify(&elsewhere, &page).is_err(), "opened in {elsewhere:?}");

@@ -52,7 +52,12 @@ impl Listing {
                     let next = ManifestVersion(version.0.saturating_add(1));
                     listing.next_version = listing.next_version.max(next);
                 }
-                Some(FileName::Log(id, _) | FileName::Segment(id, _)) => {
+                Some(
+                    FileName::Log(id, _)
+                    | FileName::Segment(id, _)
+                    | FileName::Tombstones(id, _)
+                    | FileName::Reserve(id, _),
+                ) => {
                     listing.next_file = listing.next_file.max(FileId(id.0.saturating_add(1)));
                 }
                 None if name == "lost+found" => continue,

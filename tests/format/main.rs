@@ -64,8 +64,10 @@ fn stored_numbers_are_those_of_the_engine() {
         "page types",
         &[
             ("manifest", PageType::Manifest as u64),
-            ("segment rows", PageType::SegmentRows as u64),
+            ("segment column", PageType::SegmentColumn as u64),
             ("segment footer", PageType::SegmentFooter as u64),
+            ("segment tail", PageType::SegmentTail as u64),
+            ("tombstones", PageType::Tombstones as u64),
         ],
     );
     check("codecs", &[("plain", PlainCodec::ID.into())]);
@@ -75,6 +77,7 @@ fn stored_numbers_are_those_of_the_engine() {
             ("manifest", FileKind::Manifest as u64),
             ("log", FileKind::Log as u64),
             ("segment", FileKind::Segment as u64),
+            ("tombstones", FileKind::Tombstones as u64),
         ],
     );
     check(

@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
             let name = FileName::Segment(segment.file, segment.salt.into()).text();
             let pages = self.file(&name);
             let (row_pages, footer) = pages.split_at(pages.len() - 16_384);
-            let (rows, digest) = self.stream(row_pages, "segment rows", &segment.salt.0);
+            let (rows, digest) = self.stream(row_pages, "segment column", &segment.salt.0);
             let index = (row_pages.len() / 16_384) as u64;
             let (body, checksum) = self.page(footer, "segment footer", &segment.salt.0, index);
             assert_eq!(checksum, segment.footer);

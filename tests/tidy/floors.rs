@@ -20,11 +20,12 @@ const FLOORS: [&str; 7] = [
 ];
 
 /// The files of each folder, in order.
-const FOLDERS: [(&str, &str); 5] = [
+const FOLDERS: [(&str, &str); 6] = [
     ("vfs", "mod disk memory os"),
     ("vfs/os", "clock entropy file dir lock mod"),
     ("wal", "header frame reader writer mod"),
     ("manifest", "mod current"),
+    ("segment", "plain mod"),
     (
         "store",
         "on_disk publish tail create recovery mod scan snapshot vector_source commit write read checkpoint close",

@@ -71,7 +71,7 @@ pub(crate) fn build(
         bytes.extend_from_slice(id.as_bytes());
         bytes.extend_from_slice(value);
     }
-    let first = identity.page(PageType::SegmentRows, 0);
+    let first = identity.page(PageType::SegmentColumn, 0);
     let mut file = page::seal_stream(&first, codec, &bytes)?;
     let pages = len_u32(file.len() / PAGE_SIZE_BYTES);
     let mut footer = Vec::with_capacity(24);
@@ -137,7 +137,7 @@ fn parse(
     if rows != entry.rows || row_pages != page_count || checksum != page::digest(pages) {
         return Err(Error::corrupt("footer is not that of these pages"));
     }
-    let bytes = page::open_stream(&identity.page(PageType::SegmentRows, 0), codec, pages)?;
+    let bytes = page::open_stream(&identity.page(PageType::SegmentColumn, 0), codec, pages)?;
     if bytes.len() as u64 != row_bytes {
         return Err(Error::corrupt(format!("{} bytes of rows, expected {row_bytes}", bytes.len())));
     }
