@@ -31,6 +31,7 @@ mod request;
 mod row;
 mod row_cursor;
 mod scan_range;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the store is built on it next"))]
 mod segment;
 mod sync;
 mod write_batch;

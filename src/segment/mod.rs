@@ -1,5 +1,37 @@
-//! Segments: rows sealed into files that are never changed.
+//! A segment: rows of one collection in ascending order of their ids, sealed into a file that is
+//! never changed.
+//!
+//! **Place.** Floor 3. A seal or a merge streams rows into a [`SegmentBuilder`]; readers find them
+//! with [`Segment`].
+//!
+//! **Invariants**
+//!
+//! - S1. Rows are in ascending order of the bytes of their ids, each id once. A row is its number.
+//! - S2. The footer holds a digest of all pages before it, and the manifest holds the footer's
+//!   checksum: a page of another segment, or of an older one, is refused.
+//! - S3. A segment is named by a manifest only after it was synced.
+//! - S4, S5. See `layout`, which also has the tables of the file.
+//!
+//! | column | content |
+//! |---|---|
+//! | ids | sorted, prefix-compressed, one unit for each page: `ids` |
+//! | directory | where the payload of each row starts (u64) and how long it is (u32) |
+//! | vectors | of one length, the stride |
+//! | payloads | one after the other |
+//! | filter | tells of most ids that are not there: `filter` |
+//!
+//! **A crash leaves** a file that no manifest names, whatever of it is there.
 
+mod builder;
+mod filter;
+mod ids;
+mod layout;
 mod plain;
+mod reader;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use plain::{Rows, SegmentIdentity, build, read};
+pub(crate) use builder::SegmentBuilder;
+pub(crate) use layout::SegmentIdentity;
+pub(crate) use plain::{Rows, build, read};
+pub(crate) use reader::Segment;

@@ -31,31 +31,17 @@ use std::sync::Arc;
 use crate::codec::PageCodec;
 use crate::cursor::{Cursor, index, len_u32};
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, Salt, StoreId};
+use crate::ids::StoreId;
 use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::SegmentEntry;
-use crate::page::{self, PagePlace, PageType};
+use crate::page::{self, PageType};
+use crate::segment::layout::SegmentIdentity;
 use crate::vfs::DiskFile;
 
 /// Rows by id; a value is the vector's bytes, then the payload's.
 pub(crate) type Rows = BTreeMap<Box<str>, Arc<[u8]>>;
 
 const ROW_BYTES_MIN: usize = 7;
-
-/// Which file of which store a segment is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SegmentIdentity {
-    pub(crate) store: StoreId,
-    pub(crate) collection: CollectionId,
-    pub(crate) salt: Salt,
-}
-
-impl SegmentIdentity {
-    fn page(&self, page_type: PageType, index: u32) -> PagePlace {
-        let Self { store, collection, salt } = *self;
-        PagePlace { store, salt, collection, page_type, index }
-    }
-}
 
 /// The bytes of a segment file and the checksum of its footer.
 pub(crate) fn build(
@@ -169,7 +155,7 @@ fn parse_rows(bytes: &[u8], count: u64) -> Result<Rows> {
 mod tests {
     use super::*;
     use crate::codec::PlainCodec;
-    use crate::ids::FileId;
+    use crate::ids::{CollectionId, FileId, Salt};
 
     const IDENTITY: SegmentIdentity = SegmentIdentity {
         store: StoreId([1; 16]),

@@ -1,0 +1,333 @@
+//! The column of ids: sorted, compressed against the id before, one *id page* for each page body.
+//!
+//! An id page can be read on its own. Each 16th id is stored whole, a *restart*; the others share
+//! a prefix with the one before. An id is found by bisection of the restarts and a walk of at most
+//! 16 entries.
+//!
+//! | field | type | meaning and check |
+//! |---|---|---|
+//! | first row | u32 | number of the first id's row |
+//! | ids | u16 | 1 or more |
+//! | entries end | u16 | offset behind the last entry |
+//! | entries | bytes | see below |
+//! | restarts | u16 for each 16 ids | offset of the entry |
+//! | padding | zeros | to the end of the body; none on the last id page |
+//!
+//! | entry field | type | meaning and check |
+//! |---|---|---|
+//! | shared | varint | bytes that are those of the id before; 0 at a restart |
+//! | length | varint | bytes that follow; 1 or more |
+//! | suffix | bytes | UTF-8; above what the id before has in its place |
+//!
+//! A varint is one byte below 128, or two: the low seven bits with the high bit set, then the rest.
+//! A shared prefix ends between two characters, so that each suffix is UTF-8 on its own.
+
+use std::cmp::Ordering;
+
+use crate::error::{Error, Result};
+use crate::limits::EXTERNAL_ID_BYTES_MAX;
+use crate::page::PAGE_BODY_SIZE_BYTES;
+
+/// An id of that many entries is stored whole.
+const RESTART_IDS: u16 = 16;
+
+const HEADER_SIZE_BYTES: usize = 8;
+
+// Offsets are u16, and a varint of two bytes holds every length.
+const _: () = assert!(PAGE_BODY_SIZE_BYTES <= u16::MAX as usize);
+const _: () = assert!(EXTERNAL_ID_BYTES_MAX < 1 << 14);
+
+fn put_varint(out: &mut Vec<u8>, value: usize) {
+    let low = u8::try_from(value & 0x7f).expect("seven bits");
+    if value < 0x80 {
+        out.push(low);
+    } else {
+        out.extend_from_slice(&[low | 0x80, u8::try_from(value >> 7).expect("at most 14 bits")]);
+    }
+}
+
+fn put_u16(out: &mut Vec<u8>, value: usize) {
+    let value = u16::try_from(value).expect("an id page is below 64 KiB");
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// How long the prefix is that two ids share, cut back to the end of a character.
+fn shared_prefix(a: &str, b: &str) -> usize {
+    let shared = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    // Two characters may differ in their later bytes only.
+    (0..=shared).rev().find(|&at| a.is_char_boundary(at) && b.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// One id page in the making.
+#[derive(Debug, Default)]
+pub(super) struct IdPageBuilder {
+    bytes: Vec<u8>,
+    restarts: Vec<u8>,
+    ids: usize,
+}
+
+impl IdPageBuilder {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids == 0
+    }
+
+    /// Adds an id, if there is room for it; `previous` is the id before it.
+    pub(super) fn push(&mut self, row: u32, previous: &str, id: &str) -> bool {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.restarts.clear();
+            self.bytes.extend_from_slice(&row.to_le_bytes());
+            // Ids and the end of the entries are filled in at the end.
+            self.bytes.extend_from_slice(&[0; 4]);
+        }
+        let is_restart = self.ids.is_multiple_of(RESTART_IDS.into());
+        let shared = if is_restart { 0 } else { shared_prefix(previous, id) };
+        let suffix = &id.as_bytes()[shared..];
+        let varint = |value: usize| 1 + usize::from(value >= 0x80);
+        let entry = varint(shared) + varint(suffix.len()) + suffix.len();
+        let restarts = self.restarts.len() + 2 * usize::from(is_restart);
+        if self.bytes.len() + entry + restarts > PAGE_BODY_SIZE_BYTES {
+            return false;
+        }
+        if is_restart {
+            put_u16(&mut self.restarts, self.bytes.len());
+        }
+        put_varint(&mut self.bytes, shared);
+        put_varint(&mut self.bytes, suffix.len());
+        self.bytes.extend_from_slice(suffix);
+        self.ids += 1;
+        true
+    }
+
+    /// The page, without padding; the next id starts another.
+    pub(super) fn finish(&mut self) -> &mut Vec<u8> {
+        let mut fields = Vec::with_capacity(4);
+        put_u16(&mut fields, self.ids);
+        put_u16(&mut fields, self.bytes.len());
+        self.bytes[4..HEADER_SIZE_BYTES].copy_from_slice(&fields);
+        self.bytes.extend_from_slice(&self.restarts);
+        self.ids = 0;
+        &mut self.bytes
+    }
+}
+
+/// One id page, as it lies in a page or in the tail.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IdPage<'a> {
+    bytes: &'a [u8],
+    pub(super) first_row: u32,
+    pub(super) ids: u16,
+    entries_end: usize,
+}
+
+/// One entry, and where the next one starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) shared: usize,
+    pub(super) suffix: &'a [u8],
+    pub(super) next: usize,
+}
+
+fn damaged(what: &str) -> Error {
+    Error::corrupt(format!("id page: {what}"))
+}
+
+impl<'a> IdPage<'a> {
+    /// # Errors
+    /// `Corrupt` where the page has no room for what it announces.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let header: &[u8; HEADER_SIZE_BYTES] =
+            bytes.first_chunk().ok_or_else(|| damaged("shorter than its header"))?;
+        let [a, b, c, d, e, f, g, h] = *header;
+        let page = Self {
+            bytes,
+            first_row: u32::from_le_bytes([a, b, c, d]),
+            ids: u16::from_le_bytes([e, f]),
+            entries_end: usize::from(u16::from_le_bytes([g, h])),
+        };
+        let restarts_end = page.entries_end + 2 * page.restarts();
+        if page.ids == 0 || page.entries_end < HEADER_SIZE_BYTES || restarts_end > bytes.len() {
+            return Err(damaged("its entries and restarts do not fit"));
+        }
+        Ok(page)
+    }
+
+    fn restarts(&self) -> usize {
+        usize::from(self.ids.div_ceil(RESTART_IDS))
+    }
+
+    /// The entry at an offset.
+    ///
+    /// # Errors
+    /// `Corrupt` where it does not end before the last one's end.
+    #[inline]
+    pub(super) fn entry(&self, at: usize) -> Result<Entry<'a>> {
+        let bytes = &self.bytes[..self.entries_end];
+        // Nearly all entries: both lengths take one byte.
+        if let Some(&[shared, len]) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+            && (shared | len) < 0x80
+        {
+            let (shared, start) = (usize::from(shared), at + 2);
+            let next = start + usize::from(len);
+            let suffix = bytes.get(start..next).ok_or_else(|| damaged("an entry is cut off"))?;
+            return Ok(Entry { shared, suffix, next });
+        }
+        self.long_entry(at)
+    }
+
+    #[cold]
+    fn long_entry(&self, mut at: usize) -> Result<Entry<'a>> {
+        let bytes = &self.bytes[..self.entries_end];
+        let mut varint = || {
+            let low = usize::from(*bytes.get(at)?);
+            at += 1;
+            if low < 0x80 {
+                return Some(low);
+            }
+            let high = usize::from(*bytes.get(at)?);
+            at += 1;
+            Some((low & 0x7f) | (high << 7))
+        };
+        let (Some(shared), Some(len)) = (varint(), varint()) else {
+            return Err(damaged("an entry is cut off"));
+        };
+        let next = at + len;
+        let suffix = bytes.get(at..next).ok_or_else(|| damaged("an entry is cut off"))?;
+        Ok(Entry { shared, suffix, next })
+    }
+
+    fn restart(&self, i: usize) -> Result<Entry<'a>> {
+        let entry = self.entry(self.restart_at(i))?;
+        if entry.shared == 0 { Ok(entry) } else { Err(damaged("a restart shares a prefix")) }
+    }
+
+    fn restart_at(&self, i: usize) -> usize {
+        let at = self.entries_end + 2 * i;
+        usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
+    }
+
+    /// The last restart that is not above an id: its number among the ids and its offset. The
+    /// first where all are above.
+    pub(super) fn seek(&self, id: &[u8]) -> Result<(u16, usize)> {
+        let (mut low, mut high) = (0, self.restarts());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.restart(middle)?.suffix <= id {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let i = low.saturating_sub(1);
+        let number =
+            u16::try_from(i * usize::from(RESTART_IDS)).expect("fewer ids than bytes in a page");
+        Ok((number, self.restart_at(i)))
+    }
+
+    /// The row of an id.
+    pub(super) fn find(&self, id: &[u8]) -> Result<Option<u32>> {
+        let (start, mut at) = self.seek(id)?;
+        let end = self.ids.min(start.saturating_add(RESTART_IDS));
+        // How many bytes the entry before has in common with `id`: it is below it.
+        let mut matched = 0;
+        for number in start..end {
+            let entry = self.entry(at)?;
+            at = entry.next;
+            if entry.shared > matched {
+                // As far beyond `matched` as the entry before, which was below.
+                continue;
+            }
+            let rest = &id[entry.shared..];
+            match entry.suffix.cmp(rest) {
+                Ordering::Equal => {
+                    let row = self.first_row.checked_add(number.into());
+                    return row.map(Some).ok_or_else(|| damaged("rows beyond all numbers"));
+                }
+                Ordering::Greater => break,
+                Ordering::Less => {
+                    let both = entry.suffix.iter().zip(rest);
+                    matched = entry.shared + both.take_while(|(a, b)| a == b).count();
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The offset of the first entry.
+    pub(super) fn first(&self) -> usize {
+        HEADER_SIZE_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn pages(ids: &BTreeSet<String>) -> Vec<Vec<u8>> {
+        let mut builder = IdPageBuilder::default();
+        let (mut pages, mut previous) = (Vec::new(), "");
+        for (id, row) in ids.iter().zip(0..) {
+            if !builder.push(row, previous, id) {
+                pages.push(std::mem::take(builder.finish()));
+                assert!(builder.push(row, previous, id));
+            }
+            previous = id;
+        }
+        pages.push(std::mem::take(builder.finish()));
+        pages
+    }
+
+    fn all(page: &IdPage<'_>) -> Vec<String> {
+        let (mut at, mut id) = (page.first(), Vec::new());
+        let step = |_| {
+            let entry = page.entry(at).expect("own bytes");
+            at = entry.next;
+            id.truncate(entry.shared);
+            id.extend_from_slice(entry.suffix);
+            String::from_utf8(id.clone()).expect("own bytes")
+        };
+        (0..page.ids).map(step).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_is_found_and_no_other(
+            ids in proptest::collection::btree_set("[ab\u{e9}\u{e8}]{1,6}", 1..300),
+            long in proptest::collection::btree_set("z{100,1024}", 0..40),
+            others in proptest::collection::vec("[abc\u{e9}\u{ea}]{0,7}", 50),
+        ) {
+            let ids: BTreeSet<String> = ids.into_iter().chain(long).collect();
+            let pages = pages(&ids);
+            let parsed: Vec<_> = pages.iter().map(|page| IdPage::parse(page).expect("own")).collect();
+            let read: Vec<String> = parsed.iter().flat_map(all).collect();
+            prop_assert!(read.iter().eq(&ids));
+            let find = |id: &str| {
+                let found = parsed.iter().map(|page| page.find(id.as_bytes()).expect("own bytes"));
+                found.flatten().collect::<Vec<u32>>()
+            };
+            for (id, row) in ids.iter().zip(0..) {
+                prop_assert_eq!(find(id), [row]);
+            }
+            for other in others.iter().filter(|other| !ids.contains(*other)) {
+                prop_assert_eq!(find(other), [0; 0]);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_search_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            ids in 0..40u8,
+        ) {
+            if let Some(field) = bytes.get_mut(4..8) {
+                field.copy_from_slice(&[ids, 0, 200, 0]);
+            }
+            if let Ok(page) = IdPage::parse(&bytes) {
+                for id in ["", "a", "\u{e9}", "zzzz"] {
+                    drop(page.find(id.as_bytes()));
+                }
+            }
+        }
+    }
+}
