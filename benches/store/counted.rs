@@ -1,10 +1,11 @@
-//! The operating system behind the seam, with its syncs counted.
+//! The operating system behind the seam, with its calls counted.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use quiver_store::limits::ALLOCATION_ZEROED_BYTES_MAX;
 use quiver_store::vfs::os::OsVfs;
 use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
 
@@ -12,23 +13,40 @@ use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
 #[derive(Debug, Default)]
 pub(crate) struct CountedVfs {
     os: OsVfs,
-    syncs: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    syncs: AtomicU64,
+    reads: AtomicU64,
+    written_bytes: AtomicU64,
 }
 
 #[derive(Debug)]
 struct CountedFile {
     file: Arc<dyn File>,
-    syncs: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl CountedVfs {
     /// Syncs of files and directories so far.
     pub(crate) fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::Relaxed)
+        self.counts.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Runs of bytes read from files so far.
+    pub(crate) fn reads(&self) -> u64 {
+        self.counts.reads.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to files so far, with the zeros that an allocation fills space with.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.counts.written_bytes.load(Ordering::Relaxed)
     }
 
     fn counted(&self, file: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(CountedFile { file, syncs: Arc::clone(&self.syncs) })
+        Arc::new(CountedFile { file, counts: Arc::clone(&self.counts) })
     }
 }
 
@@ -58,7 +76,7 @@ impl Vfs for CountedVfs {
     }
 
     fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
         self.os.sync_dir(path, site)
     }
 
@@ -69,15 +87,23 @@ impl Vfs for CountedVfs {
 
 impl File for CountedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64, site: CallSite) -> io::Result<usize> {
+        self.counts.reads.fetch_add(1, Ordering::Relaxed);
         self.file.read_at(buf, offset, site)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64, site: CallSite) -> io::Result<usize> {
-        self.file.write_at(bytes, offset, site)
+        let written = self.file.write_at(bytes, offset, site)?;
+        self.counts.written_bytes.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
     }
 
     fn allocate(&self, len: u64, site: CallSite) -> io::Result<()> {
-        self.file.allocate(len, site)
+        let growth = len.saturating_sub(self.file.len(site)?);
+        self.file.allocate(len, site)?;
+        if growth <= ALLOCATION_ZEROED_BYTES_MAX {
+            self.counts.written_bytes.fetch_add(growth, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn len(&self, site: CallSite) -> io::Result<u64> {
@@ -85,7 +111,7 @@ impl File for CountedFile {
     }
 
     fn sync_data(&self, site: CallSite) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.counts.syncs.fetch_add(1, Ordering::Relaxed);
         self.file.sync_data(site)
     }
 }
