@@ -1,6 +1,7 @@
 //! A random number source that a seed decides.
 
 use std::io;
+use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 use quiver_store::vfs::Entropy;
@@ -30,8 +31,8 @@ impl SimEntropy {
 
 impl Entropy for SimEntropy {
     fn fill(&self, buf: &mut [u8]) -> io::Result<()> {
-        if self.disk.as_ref().is_some_and(SimDisk::entropy_fails) {
-            return Err(io::Error::other("the simulated entropy source fails"));
+        if let Some(disk) = &self.disk {
+            disk.draw_entropy(buf.len() as u64, Location::caller())?;
         }
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(buf);
         Ok(())

@@ -138,6 +138,12 @@ impl Fault {
         }
     }
 
+    /// Whether a store carries on after it: it excuses no error.
+    pub fn is_benign(self) -> bool {
+        use Fault::{ReadInterrupted, ReadShort, WriteInterrupted, WriteShort};
+        matches!(self, ReadShort | ReadInterrupted | WriteShort | WriteInterrupted)
+    }
+
     /// The calls among which this fault's `call_index` counts.
     pub fn class(self) -> CallClass {
         match self {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quiver_store::vfs::CallSite;
 
-use super::fault::{CallClass, Fault, FaultPlan, Faults};
+use super::fault::{Fault, FaultPlan, Faults};
 use super::key::{low_half, mixed, text_key};
 use super::state::{DiskState, Inner, Node, NodeId};
 use super::trace::{IoCall, IoKind, Recording, Step, site_label};
@@ -206,12 +206,6 @@ impl SimDisk {
     /// How many files are open, each handle counted.
     pub fn open_handles(&self) -> u64 {
         self.lock_machine().open.iter().map(|(_, handles)| u64::from(*handles)).sum()
-    }
-
-    pub(crate) fn entropy_fails(&self) -> bool {
-        let mut machine = self.lock_machine();
-        let due = machine.faults.due(CallClass::Entropy);
-        due.inspect(|fault| machine.faults.fire(*fault)).is_some()
     }
 
     pub(crate) fn lock_machine(&self) -> MutexGuard<'_, Machine> {

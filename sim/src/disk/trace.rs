@@ -56,6 +56,8 @@ pub enum IoKind {
     Len,
     /// `File::sync_data`.
     Sync,
+    /// `Entropy::fill`.
+    Entropy,
 }
 
 impl IoKind {
@@ -75,12 +77,13 @@ impl IoKind {
             Self::Allocate => "allocate",
             Self::Len => "len",
             Self::Sync => "sync",
+            Self::Entropy => "entropy",
         }
     }
 
     /// Whether the call may change what a crash leaves. A `lock` that makes its file does too.
     pub fn mutates(self) -> bool {
-        !matches!(self, Self::Open | Self::ReadDir | Self::Read | Self::Len)
+        !matches!(self, Self::Open | Self::ReadDir | Self::Read | Self::Len | Self::Entropy)
     }
 
     /// The calls with which this one is counted for faults.
@@ -97,6 +100,7 @@ impl IoKind {
             Self::Allocate => CallClass::Allocate,
             Self::Len => CallClass::Len,
             Self::Sync => CallClass::Sync,
+            Self::Entropy => CallClass::Entropy,
             Self::Lock => return None,
         })
     }
@@ -130,6 +134,12 @@ pub struct IoCall {
 }
 
 impl IoCall {
+    /// The calls with which this one was counted for faults. A lock counts where it made its file.
+    pub fn class(&self) -> Option<CallClass> {
+        let makes_a_file = self.kind == IoKind::Lock && self.node.is_some();
+        if makes_a_file { Some(CallClass::Create) } else { self.kind.class() }
+    }
+
     /// The line of the engine that made it, as `src/wal/writer.rs:120`.
     pub fn site_label(&self) -> String {
         site_label(self.site)
@@ -194,7 +204,7 @@ impl Step {
                 let happened = Stream::from_rng(rng).chance(1, 2);
                 changed.then(|| if happened { self.after.clone() } else { self.before.clone() })
             }
-            IoKind::Open | IoKind::ReadDir | IoKind::Read | IoKind::Len => None,
+            IoKind::Open | IoKind::ReadDir | IoKind::Read | IoKind::Len | IoKind::Entropy => None,
         }
     }
 

@@ -194,6 +194,19 @@ impl Vfs for SimDisk {
 }
 
 impl SimDisk {
+    /// A draw from the source of randomness: a call like any other, so that it is recorded and can
+    /// fail.
+    pub(crate) fn draw_entropy(&self, len: u64, site: CallSite) -> io::Result<()> {
+        let head = Head { kind: IoKind::Entropy, path: "", to: None, offset: 0, len, site };
+        self.run(head, |_, notes| match notes.due {
+            Some(fault) => {
+                notes.struck = Some(fault);
+                Err(io::Error::other("the simulated entropy source fails"))
+            }
+            None => Ok(()),
+        })
+    }
+
     fn handle(&self, node: NodeId, access: Access, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(SimFile { disk: self.clone(), node, access, path: path_text(path)?.into() }))
     }

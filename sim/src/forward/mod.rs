@@ -7,38 +7,39 @@
 //! - F1. Every mutating I/O call is a point before and a point inside it, under the window of the
 //!   call of the store in which it happened. The end of each operation is a point under the window
 //!   after its answers: that is where what was acknowledged must be there.
-//! - F2. Without a fault every call of the store succeeds or is refused as the model says. After one
-//!   fired, the kinds of error that stand for it are excused until the process ends.
+//! - F2. Without a fault every call of the store succeeds or is refused as the model says. A call in
+//!   which I/O calls failed may answer what these stand for (`blame`), and no other.
 //! - F3. An open that fails after a fault is tried again; once the faults are spent it succeeds.
 //! - F4. Nothing here depends on time or on threads: equal seeds, equal traces.
 
 mod actions;
+mod blame;
 mod reopening;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use quiver_store::{Env, ErrorKind};
+use quiver_store::Env;
 
 use crate::address::Address;
 use crate::checker::{Finding, Invariant};
 use crate::digest;
-use crate::disk::{DiskState, FaultPlan, IoCall, IoKind, PlannedFault, Recording, SimClock};
-use crate::disk::{SimDisk, SimEntropy, Step};
+use crate::disk::{
+    CallClass, DiskState, Fault, FaultPlan, IoCall, IoKind, PlannedFault, Recording,
+};
+use crate::disk::{SimClock, SimDisk, SimEntropy, Step};
 use crate::history::{History, Operation, Planned};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
 use crate::system::{Outcome, Request, Session, System, Ticket};
+use blame::Blame;
 
 /// Where every store of the simulator lives.
 pub const STORE_DIR: &str = "/store";
 
 /// I/O calls after which one call of a store counts as hanging.
 pub const CALLS_MAX: u64 = 200_000;
-
-/// Faults that a store carries on after: they excuse no error (F2).
-const BENIGN: [&str; 4] = ["read-short", "read-interrupted", "write-short", "write-interrupted"];
 
 /// A mutating I/O call of the forward run.
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ pub struct Forward {
     pub evaluated: BTreeMap<Invariant, u64>,
     /// How often each fault fired.
     pub faults: BTreeMap<&'static str, u64>,
+    /// For each disk that was mounted, in order, the calls that faults are counted by, and which
+    /// fault struck each.
+    pub counted: Vec<Vec<(CallClass, Option<Fault>)>>,
+    /// How many mutating calls came before the call of the store in which the first fault fired.
+    pub first_struck: Option<usize>,
     /// Operations carried out.
     pub operations: u64,
     /// The most live log files at the end of an operation.
@@ -133,8 +139,10 @@ struct Runner<'a> {
     operation: usize,
     /// How many processes have opened the store.
     processes: u64,
-    /// Whether a fault fired in this process (F2).
+    /// Whether a fault fired in this process.
     excused: bool,
+    /// Which errors the last call of the store may have answered (F2).
+    blame: Blame,
     /// Faults fired on this disk so far.
     fired: u64,
     /// The first mutating call of the last operation, and the manifest version before it.
@@ -161,6 +169,7 @@ impl<'a> Runner<'a> {
             operation: 0,
             processes: 0,
             excused: false,
+            blame: Blame::default(),
             fired: 0,
             last_operation: (0, 0),
             manifest: 0,
@@ -231,6 +240,7 @@ impl<'a> Runner<'a> {
 
     /// After a call that may have committed: who was answered, what it means, which calls it made.
     fn after_call(&mut self, own: Option<(Request, quiver_store::Result<Outcome>)>) {
+        self.notice_faults();
         let mut answered = Vec::new();
         while let Some((ticket, _)) = self.waiting.front() {
             let ticket = *ticket;
@@ -239,7 +249,6 @@ impl<'a> Runner<'a> {
             answered.push((request, answer));
         }
         answered.extend(own);
-        self.notice_faults();
         let mut list = Vec::with_capacity(answered.len());
         for (request, answer) in answered {
             self.evaluated(Invariant::Answers);
@@ -248,6 +257,9 @@ impl<'a> Runner<'a> {
                 self.check_error(&error);
                 error.kind()
             });
+            if answer.is_ok() {
+                self.check_success("a request");
+            }
             list.push(Answered { request, answer });
         }
         let (window, complaints) = self.model.settle(&list);
@@ -261,32 +273,45 @@ impl<'a> Runner<'a> {
     /// Whether an error of a call is one that may be answered (F2).
     fn check_error(&mut self, error: &quiver_store::Error) {
         self.evaluated(Invariant::I10);
-        if is_refusal(error.kind()) || (self.excused && stands_for_fault(error.kind())) {
+        if is_refusal(error.kind()) || self.blame.excuses(error.kind()) {
             return;
         }
-        let expected = if self.excused {
-            "an error kind that stands for the injected fault"
-        } else {
-            "no error without a fault"
-        };
-        self.found(Finding::new(Invariant::I10, expected, format!("{error:?}")));
+        let expected = "an error that stands for what I/O calls came to, if any failed";
+        let found = format!("{error:?}, with {:?}", self.blame);
+        self.found(Finding::new(Invariant::I10, expected, found));
         self.stopped = true;
     }
 
-    /// Looks whether a fault fired that a call may fail for; whether one is new.
-    fn notice_faults(&mut self) -> bool {
+    /// Whether something may have succeeded: not after a publish failed from its rename on.
+    fn check_success(&mut self, what: &str) {
+        if self.blame.forbids_writes() {
+            self.evaluated(Invariant::I10);
+            let expected = "Latched, since a publish of this process failed from its rename on";
+            self.found(Finding::new(Invariant::I10, expected, format!("{what} succeeded")));
+            self.stopped = true;
+        }
+    }
+
+    /// Takes in what the I/O calls of the last call of the store came to.
+    fn notice_faults(&mut self) {
+        let trace = self.disk.take_trace();
+        self.blame.take_in(&trace);
+        if let Some(counted) = self.out.counted.last_mut() {
+            counted.extend(trace.iter().filter_map(|call| Some((call.class()?, call.fault))));
+        }
         let fired = self.disk.faults_fired();
-        let fired = fired.iter().filter(|(name, _)| !BENIGN.contains(name));
-        let fired = fired.map(|(_, times)| times).sum();
-        let new = fired > self.fired;
+        let benign =
+            |name| Fault::ALL.iter().any(|fault| fault.name() == name && fault.is_benign());
+        if !fired.is_empty() {
+            self.out.first_struck.get_or_insert(self.out.calls.len());
+        }
+        let fired = fired.iter().filter(|(name, _)| !benign(**name)).map(|(_, times)| times).sum();
+        self.excused |= fired > self.fired;
         self.fired = fired;
-        self.excused |= new;
-        new
     }
 
     /// Turns the calls made since the last time into crash points (F1).
     fn mark_calls(&mut self, window: Window) {
-        drop(self.disk.take_trace());
         let steps = self.disk.take_steps();
         let window = Arc::new(window);
         for step in steps {
@@ -382,12 +407,6 @@ pub fn env_on(disk: &SimDisk, entropy_seed: u64) -> Env {
 
 fn is_publish(call: &IoCall) -> bool {
     call.kind == IoKind::Rename && call.result.is_ok()
-}
-
-/// Whether an error kind says that the disk failed, or what became of a write when it did.
-fn stands_for_fault(kind: ErrorKind) -> bool {
-    use ErrorKind::{Full, Io, Latched, Unknown};
-    matches!(kind, Full | Io | Latched | Unknown)
 }
 
 fn word_of(answer: &quiver_store::Result<Outcome>) -> u64 {

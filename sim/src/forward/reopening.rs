@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use quiver_store::ErrorKind;
 
-use super::{CALLS_MAX, Invariant, Recording, Runner, SimDisk, stands_for_fault};
+use super::{Blame, CALLS_MAX, Invariant, Recording, Runner, SimDisk};
 use crate::checker::{self, Finding, Unreadable};
 use crate::disk::{DiskState, Policy};
 use crate::history::Planned;
@@ -103,7 +103,9 @@ impl Runner<'_> {
         self.waiting.clear();
         self.disk = disk;
         self.disk.set_recording(Recording::Forks);
+        self.out.counted.push(Vec::new());
         self.fired = 0;
+        self.blame = Blame::default();
         if !faults.is_empty() {
             self.arm(faults);
         }
@@ -138,9 +140,7 @@ impl Runner<'_> {
                 self.adopt(session, &content);
                 return true;
             }
-            Ok(Err(Unreadable::Failed(error)))
-                if self.excused && stands_for_fault(error.kind()) =>
-            {
+            Ok(Err(Unreadable::Failed(error))) if self.blame.excuses_open(error.kind()) => {
                 return false;
             }
             Ok(Err(unreadable)) => unreadable.finding(),
