@@ -22,7 +22,7 @@
 //! | sealed LSN | u64 | every operation up to it is in the segments |
 //! | next file id | u64 | above every file id ever given |
 //! | next collection id | u64 | above every collection id ever given |
-//! | plain table count | u32 | 3 |
+//! | plain table count | u32 | 4 |
 //! | tables | | tag u16, entry count u32, entries; in ascending order of tag |
 //! | sealed table count | u32 | 1 |
 //! | tables | | as above |
@@ -32,6 +32,7 @@
 //! | 1 | logs | file id u64, salt 16, base LSN u64, durable LSN u64, has end u8, end LSN u64, end offset u64 |
 //! | 2 | segments | file id u64, collection id u64, salt 16, length u64, rows u64, footer checksum u32 |
 //! | 3 | keys | none yet |
+//! | 4 | tombstones | file id u64, segment's file id u64, salt 16, length u64, dead rows u64, digest u32 |
 //! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
 
 pub mod current;
@@ -50,6 +51,8 @@ pub mod tags {
     pub const SEGMENTS: u16 = 2;
     /// Keys: reserved, always empty.
     pub const KEYS: u16 = 3;
+    /// Tombstone files, in ascending order of their segments' file ids.
+    pub const TOMBSTONES: u16 = 4;
     /// Collections, in ascending order of id.
     pub const COLLECTIONS: u16 = 16;
 }
@@ -59,6 +62,9 @@ pub const LOG_ENTRY_SIZE_BYTES: usize = 57;
 
 /// Bytes of one entry of the table of segments.
 pub const SEGMENT_ENTRY_SIZE_BYTES: usize = 52;
+
+/// Bytes of one entry of the table of tombstones.
+pub const TOMBSTONES_ENTRY_SIZE_BYTES: usize = 52;
 
 const COLLECTION_ENTRY_BYTES_MIN: usize = 13;
 
@@ -103,6 +109,23 @@ pub struct SegmentEntry {
     pub footer: u32,
 }
 
+/// The file that lists the dead rows of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TombstonesEntry {
+    /// The number in its name.
+    pub file: FileId,
+    /// The number in the segment's name.
+    pub segment: FileId,
+    /// Its own salt.
+    pub salt: Salt,
+    /// Bytes of the file.
+    pub len: u64,
+    /// How many rows of the segment are dead.
+    pub rows: u64,
+    /// Digest of its pages.
+    pub digest: u32,
+}
+
 /// A collection as of the sealed LSN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollectionEntry {
@@ -133,6 +156,8 @@ pub struct Manifest {
     pub logs: Vec<LogEntry>,
     /// Live segments, in ascending order of file id.
     pub segments: Vec<SegmentEntry>,
+    /// Tombstone files, in ascending order of their segments' file ids; at most one each.
+    pub tombstones: Vec<TombstonesEntry>,
     /// Collections, in ascending order of id.
     pub collections: Vec<CollectionEntry>,
 }
@@ -149,6 +174,7 @@ impl Manifest {
             next_collection: CollectionId(1),
             logs: Vec::new(),
             segments: Vec::new(),
+            tombstones: Vec::new(),
             collections: Vec::new(),
         }
     }
@@ -176,10 +202,11 @@ impl Manifest {
         out.extend_from_slice(&self.sealed.0.to_le_bytes());
         out.extend_from_slice(&self.next_file.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        out.extend_from_slice(&3u32.to_le_bytes());
+        out.extend_from_slice(&4u32.to_le_bytes());
         put_table(&mut out, tags::LOGS, &self.logs, put_log);
         put_table(&mut out, tags::SEGMENTS, &self.segments, put_segment);
         put_table(&mut out, tags::KEYS, &[(); 0], |_, ()| {});
+        put_table(&mut out, tags::TOMBSTONES, &self.tombstones, put_tombstones);
         out.extend_from_slice(&1u32.to_le_bytes());
         put_table(&mut out, tags::COLLECTIONS, &self.collections, put_collection);
         out
@@ -202,12 +229,14 @@ impl Manifest {
         let sealed = Lsn(cursor.u64()?);
         let next_file = FileId(cursor.u64()?);
         let next_collection = CollectionId(cursor.u64()?);
-        expect_count(&mut cursor, 3)?;
+        expect_count(&mut cursor, 4)?;
         let logs = table(&mut cursor, tags::LOGS, LOG_ENTRY_SIZE_BYTES, take_log)?;
         let segments = table(&mut cursor, tags::SEGMENTS, SEGMENT_ENTRY_SIZE_BYTES, take_segment)?;
         table(&mut cursor, tags::KEYS, 1, |_| -> Result<()> {
             Err(Error::unsupported("manifest with keys"))
         })?;
+        let tombstones =
+            table(&mut cursor, tags::TOMBSTONES, TOMBSTONES_ENTRY_SIZE_BYTES, take_tombstones)?;
         expect_count(&mut cursor, 1)?;
         let collections =
             table(&mut cursor, tags::COLLECTIONS, COLLECTION_ENTRY_BYTES_MIN, take_collection)?;
@@ -221,20 +250,28 @@ impl Manifest {
             next_collection,
             logs,
             segments,
+            tombstones,
             collections,
         };
-        manifest.check()?;
+        manifest.check_numbers()?;
+        manifest.check_logs()?;
+        manifest.check_segments()?;
         Ok(manifest)
     }
 
-    /// Holds the tables against one another (M2, M3).
-    fn check(&self) -> Result<()> {
+    /// No number is one that was never given (M2).
+    fn check_numbers(&self) -> Result<()> {
         let bases = self.logs.iter().map(|log| log.base.0.max(log.durable.0));
         let ends = self.logs.iter().filter_map(|log| log.end).map(|end| end.lsn.0);
         let counters = [self.version.0, self.sealed.0, self.next_file.0, self.next_collection.0];
         if counters.into_iter().chain(bases).chain(ends).any(|number| number >= NUMBER_MAX) {
             return Err(Error::corrupt("manifest: a number is beyond all that were given"));
         }
+        Ok(())
+    }
+
+    /// The logs follow one another (M3).
+    fn check_logs(&self) -> Result<()> {
         let mut next = None;
         for (i, log) in self.logs.iter().enumerate() {
             if log.end.is_none() && i + 1 < self.logs.len() {
@@ -251,6 +288,11 @@ impl Manifest {
             }
             next = log.end.map(|end| end.lsn.next());
         }
+        Ok(())
+    }
+
+    /// Segments are of collections, tombstones are of segments.
+    fn check_segments(&self) -> Result<()> {
         let ids = self.segments.iter().map(|segment| segment.file);
         if !ids.clone().is_sorted_by(|a, b| a < b) || ids.max() >= Some(self.next_file) {
             return Err(Error::corrupt("manifest: segments are out of order"));
@@ -264,7 +306,24 @@ impl Manifest {
         {
             return Err(Error::corrupt("manifest: collections are out of order"));
         }
+        if !self.tombstones.is_sorted_by(|a, b| a.segment < b.segment) {
+            return Err(Error::corrupt("manifest: tombstones are out of order"));
+        }
+        for tombstones in &self.tombstones {
+            let segment = self.segment(tombstones.segment);
+            let fits = segment.is_some_and(|segment| (1..segment.rows).contains(&tombstones.rows));
+            if !fits || tombstones.file >= self.next_file {
+                let file = tombstones.file;
+                return Err(Error::corrupt(format!("manifest: tombstones {file} of no segment")));
+            }
+        }
         Ok(())
+    }
+
+    /// The entry of a segment's file.
+    pub fn segment(&self, file: FileId) -> Option<&SegmentEntry> {
+        let place = self.segments.binary_search_by_key(&file, |segment| segment.file).ok()?;
+        Some(&self.segments[place])
     }
 }
 
@@ -339,6 +398,26 @@ fn take_segment(cursor: &mut Cursor<'_>) -> Result<SegmentEntry> {
         len: cursor.u64()?,
         rows: cursor.u64()?,
         footer: cursor.u32()?,
+    })
+}
+
+fn put_tombstones(out: &mut Vec<u8>, tombstones: &TombstonesEntry) {
+    out.extend_from_slice(&tombstones.file.0.to_le_bytes());
+    out.extend_from_slice(&tombstones.segment.0.to_le_bytes());
+    out.extend_from_slice(&tombstones.salt.0);
+    out.extend_from_slice(&tombstones.len.to_le_bytes());
+    out.extend_from_slice(&tombstones.rows.to_le_bytes());
+    out.extend_from_slice(&tombstones.digest.to_le_bytes());
+}
+
+fn take_tombstones(cursor: &mut Cursor<'_>) -> Result<TombstonesEntry> {
+    Ok(TombstonesEntry {
+        file: FileId(cursor.u64()?),
+        segment: FileId(cursor.u64()?),
+        salt: Salt(cursor.array()?),
+        len: cursor.u64()?,
+        rows: cursor.u64()?,
+        digest: cursor.u32()?,
     })
 }
 

@@ -27,6 +27,14 @@ fn manifest() -> Manifest {
             rows: 7,
             footer: 99,
         }],
+        tombstones: vec![TombstonesEntry {
+            file: FileId(7),
+            segment: FileId(4),
+            salt: Salt([5; 16]),
+            len: 16_384,
+            rows: 6,
+            digest: 77,
+        }],
         collections: vec![CollectionEntry {
             id: CollectionId(3),
             name: "points".to_owned(),
@@ -50,6 +58,23 @@ fn entry_sizes_are_those_of_the_table() {
     bytes.clear();
     put_segment(&mut bytes, &manifest().segments[0]);
     assert_eq!(bytes.len(), SEGMENT_ENTRY_SIZE_BYTES);
+    bytes.clear();
+    put_tombstones(&mut bytes, &manifest().tombstones[0]);
+    assert_eq!(bytes.len(), TOMBSTONES_ENTRY_SIZE_BYTES);
+}
+
+#[test]
+fn tombstones_of_no_segment_are_refused() {
+    let refused = |change: &dyn Fn(&mut TombstonesEntry)| {
+        let mut manifest = manifest();
+        change(&mut manifest.tombstones[0]);
+        let error = Manifest::decode(&manifest.encode()).expect_err("out of order");
+        assert!(error.to_string().contains("tombstones"), "{error}");
+    };
+    refused(&|entry| entry.segment = FileId(5));
+    refused(&|entry| entry.rows = 0);
+    refused(&|entry| entry.rows = 7);
+    refused(&|entry| entry.file = FileId(9));
 }
 
 #[test]

@@ -30,8 +30,10 @@ mod plain;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 
 pub(crate) use builder::SegmentBuilder;
 pub(crate) use layout::SegmentIdentity;
 pub(crate) use plain::{Rows, build, read};
 pub(crate) use reader::Segment;
+pub(crate) use tombstones::Tombstones;

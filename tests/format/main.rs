@@ -86,6 +86,7 @@ fn stored_numbers_are_those_of_the_engine() {
             ("logs", tags::LOGS.into()),
             ("segments", tags::SEGMENTS.into()),
             ("keys", tags::KEYS.into()),
+            ("tombstones", tags::TOMBSTONES.into()),
             ("collections", tags::COLLECTIONS.into()),
         ],
     );

@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
         assert_eq!(head.number("sealed LSN"), manifest.sealed.value());
         assert_eq!(head.number("next file id"), manifest.next_file.value());
         assert_eq!(head.number("next collection id"), manifest.next_collection.value());
-        assert_eq!(head.number("plain table count"), 3);
+        assert_eq!(head.number("plain table count"), 4);
         let count = self.table("logs", &mut rest);
         assert_eq!(count, manifest.logs.len());
         for log in &manifest.logs {
@@ -84,6 +84,16 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.number("footer checksum"), u64::from(segment.footer));
         }
         assert_eq!(self.table("keys", &mut rest), 0);
+        assert_eq!(self.table("tombstones", &mut rest), manifest.tombstones.len());
+        for tombstones in &manifest.tombstones {
+            let entry = self.document.take("tombstones entry", &mut rest);
+            assert_eq!(entry.number("file id"), tombstones.file.value());
+            assert_eq!(entry.number("segment file id"), tombstones.segment.value());
+            assert_eq!(entry.bytes("salt"), tombstones.salt.0);
+            assert_eq!(entry.number("length"), tombstones.len);
+            assert_eq!(entry.number("dead rows"), tombstones.rows);
+            assert_eq!(entry.number("digest"), u64::from(tombstones.digest));
+        }
         let (sealed_tables, behind) = rest.split_at(4);
         assert_eq!(sealed_tables, 1u32.to_le_bytes());
         rest = behind;
