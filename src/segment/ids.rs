@@ -117,7 +117,7 @@ pub(super) struct IdPage<'a> {
     bytes: &'a [u8],
     pub(super) first_row: u32,
     pub(super) ids: u16,
-    entries_end: usize,
+    pub(super) entries_end: usize,
 }
 
 /// One entry, and where the next one starts.
@@ -130,6 +130,44 @@ pub(super) struct Entry<'a> {
 
 fn damaged(what: &str) -> Error {
     Error::corrupt(format!("id page: {what}"))
+}
+
+/// The entry at an offset of the entries of a page, header included.
+///
+/// # Errors
+/// `Corrupt` where it does not end before they do.
+#[inline]
+pub(super) fn entry(entries: &[u8], at: usize) -> Result<Entry<'_>> {
+    // Nearly all entries: both lengths take one byte.
+    if let Some(&[shared, len]) = entries.get(at..).and_then(<[u8]>::first_chunk)
+        && (shared | len) < 0x80
+    {
+        let start = at + 2;
+        let next = start + usize::from(len);
+        let suffix = entries.get(start..next).ok_or_else(|| damaged("an entry is cut off"))?;
+        return Ok(Entry { shared: shared.into(), suffix, next });
+    }
+    long_entry(entries, at)
+}
+
+#[cold]
+fn long_entry(entries: &[u8], mut at: usize) -> Result<Entry<'_>> {
+    let mut varint = || {
+        let low = usize::from(*entries.get(at)?);
+        at += 1;
+        if low < 0x80 {
+            return Some(low);
+        }
+        let high = usize::from(*entries.get(at)?);
+        at += 1;
+        Some((low & 0x7f) | (high << 7))
+    };
+    let (Some(shared), Some(len)) = (varint(), varint()) else {
+        return Err(damaged("an entry is cut off"));
+    };
+    let next = at + len;
+    let suffix = entries.get(at..next).ok_or_else(|| damaged("an entry is cut off"))?;
+    Ok(Entry { shared, suffix, next })
 }
 
 impl<'a> IdPage<'a> {
@@ -156,48 +194,12 @@ impl<'a> IdPage<'a> {
         usize::from(self.ids.div_ceil(RESTART_IDS))
     }
 
-    /// The entry at an offset.
-    ///
-    /// # Errors
-    /// `Corrupt` where it does not end before the last one's end.
-    #[inline]
-    pub(super) fn entry(&self, at: usize) -> Result<Entry<'a>> {
-        let bytes = &self.bytes[..self.entries_end];
-        // Nearly all entries: both lengths take one byte.
-        if let Some(&[shared, len]) = bytes.get(at..).and_then(<[u8]>::first_chunk)
-            && (shared | len) < 0x80
-        {
-            let (shared, start) = (usize::from(shared), at + 2);
-            let next = start + usize::from(len);
-            let suffix = bytes.get(start..next).ok_or_else(|| damaged("an entry is cut off"))?;
-            return Ok(Entry { shared, suffix, next });
-        }
-        self.long_entry(at)
-    }
-
-    #[cold]
-    fn long_entry(&self, mut at: usize) -> Result<Entry<'a>> {
-        let bytes = &self.bytes[..self.entries_end];
-        let mut varint = || {
-            let low = usize::from(*bytes.get(at)?);
-            at += 1;
-            if low < 0x80 {
-                return Some(low);
-            }
-            let high = usize::from(*bytes.get(at)?);
-            at += 1;
-            Some((low & 0x7f) | (high << 7))
-        };
-        let (Some(shared), Some(len)) = (varint(), varint()) else {
-            return Err(damaged("an entry is cut off"));
-        };
-        let next = at + len;
-        let suffix = bytes.get(at..next).ok_or_else(|| damaged("an entry is cut off"))?;
-        Ok(Entry { shared, suffix, next })
+    fn entries(&self) -> &'a [u8] {
+        &self.bytes[..self.entries_end]
     }
 
     fn restart(&self, i: usize) -> Result<Entry<'a>> {
-        let entry = self.entry(self.restart_at(i))?;
+        let entry = entry(self.entries(), self.restart_at(i))?;
         if entry.shared == 0 { Ok(entry) } else { Err(damaged("a restart shares a prefix")) }
     }
 
@@ -231,7 +233,7 @@ impl<'a> IdPage<'a> {
         // How many bytes the entry before has in common with `id`: it is below it.
         let mut matched = 0;
         for number in start..end {
-            let entry = self.entry(at)?;
+            let entry = entry(self.entries(), at)?;
             at = entry.next;
             if entry.shared > matched {
                 // As far beyond `matched` as the entry before, which was below.
@@ -282,7 +284,7 @@ mod tests {
     fn all(page: &IdPage<'_>) -> Vec<String> {
         let (mut at, mut id) = (page.first(), Vec::new());
         let step = |_| {
-            let entry = page.entry(at).expect("own bytes");
+            let entry = entry(page.entries(), at).expect("own bytes");
             at = entry.next;
             id.truncate(entry.shared);
             id.extend_from_slice(entry.suffix);

@@ -2,7 +2,8 @@
 //! never changed.
 //!
 //! **Place.** Floor 3. A seal or a merge streams rows into a [`SegmentBuilder`]; readers find them
-//! with [`Segment`].
+//! through a [`Segment`], walk them with a [`SegmentCursor`], and a seal looks up the rows that it
+//! overwrites with a [`SegmentProbe`].
 //!
 //! **Invariants**
 //!
@@ -22,18 +23,23 @@
 //!
 //! **A crash leaves** a file that no manifest names, whatever of it is there.
 
+mod ahead;
 mod builder;
+mod cursor;
 mod filter;
 mod ids;
 mod layout;
 mod plain;
+mod probe;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod tombstones;
 
 pub(crate) use builder::SegmentBuilder;
+pub(crate) use cursor::{Columns, SegmentCursor};
 pub(crate) use layout::SegmentIdentity;
 pub(crate) use plain::{Rows, build, read};
+pub(crate) use probe::SegmentProbe;
 pub(crate) use reader::Segment;
 pub(crate) use tombstones::Tombstones;

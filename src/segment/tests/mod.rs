@@ -2,8 +2,10 @@
 
 mod damage;
 mod values;
+mod walk;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,15 +14,17 @@ use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Salt, StoreId};
 use crate::manifest::SegmentEntry;
 use crate::page_cache::PageCache;
-use crate::segment::{Segment, SegmentBuilder, SegmentIdentity};
+use crate::segment::{Columns, Segment, SegmentBuilder, SegmentIdentity};
 use crate::vfs::memory::MemoryVfs;
 use crate::vfs::{Disk, DiskFile};
 
 pub(super) const IDENTITY: SegmentIdentity =
     SegmentIdentity { store: StoreId([1; 16]), collection: CollectionId(3), salt: Salt([2; 16]) };
 
-/// Vectors and payloads by id.
-pub(super) type Model = BTreeMap<String, (Vec<u8>, Vec<u8>)>;
+/// A vector and a payload.
+pub(super) type Value = (Vec<u8>, Vec<u8>);
+
+pub(super) type Model = BTreeMap<String, Value>;
 
 /// A segment file.
 pub(super) struct Built {
@@ -74,22 +78,32 @@ impl Built {
     }
 
     /// Every row by every way there is to read it.
-    pub(super) fn read_all(&self, ids: &[String]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) fn read_all(&self, ids: &[String]) -> Result<Vec<Value>> {
         let segment = self.open()?;
         let mut values = Vec::new();
         for id in ids {
             let found = get(&segment, &PageCache::new(0), id)?;
             values.extend(found);
         }
+        let mut walked = Vec::new();
+        let mut cursor = segment.cursor(Bound::Unbounded, 1 << 18, Columns::default())?;
+        while cursor.advance()? {
+            walked.push((cursor.vector()?.to_vec(), cursor.payload()?.to_vec()));
+        }
+        for id in ids {
+            segment.cursor(Bound::Excluded(id), 0, Columns::default())?.advance()?;
+        }
+        let mut probe = segment.probe();
+        for id in ids {
+            probe.find(id)?;
+        }
+        // Crafted directories may answer differently, but never silently for an intact file.
+        values.extend(walked);
         Ok(values)
     }
 }
 
-pub(super) fn get(
-    segment: &Segment,
-    cache: &PageCache,
-    id: &str,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+pub(super) fn get(segment: &Segment, cache: &PageCache, id: &str) -> Result<Option<Value>> {
     let Some(row) = segment.find(cache, id)? else { return Ok(None) };
     let (mut vector, mut payload) = (Vec::new(), Vec::new());
     segment.vector_into(cache, row, &mut vector)?;
@@ -101,7 +115,7 @@ pub(super) fn get(
 pub(super) fn model(count: u32, stride: usize, payload_max: usize) -> Model {
     let row = |i: u32| {
         let mixed = i.wrapping_mul(0x9e37_79b9);
-        let id = format!("{:04x}-row-{i:06}", mixed >> 24);
+        let id = format!("{:02x}-row-{i:06}", mixed >> 24);
         let byte = |at: usize| mixed.to_le_bytes()[at % 4] ^ at.to_le_bytes()[0];
         let payload_len = mixed as usize % (payload_max + 1);
         (id, ((0..stride).map(byte).collect(), (0..payload_len).map(byte).collect()))
