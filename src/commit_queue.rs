@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
+use crate::live_set::Below;
 use crate::request::{Outcome, Ticket};
 use crate::sync::{self, Condvar, Mutex, locked};
 use crate::wal::frame::Batch;
@@ -18,17 +19,39 @@ use crate::wal::frame::Batch;
 /// What a request turned into once it was validated.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Write(Batch),
-    Create { name: String, descriptor: Descriptor },
-    Drop { name: String },
+    Write {
+        batch: Batch,
+        /// Whether it has deletions, whose hits are to be told.
+        deletes: bool,
+        /// Whether it adds no rows, and so has to work on a full disk.
+        frees_space: bool,
+        /// What the hits rest on, where that was found out before it was enqueued.
+        below: Option<Below>,
+    },
+    Create {
+        name: String,
+        descriptor: Descriptor,
+    },
+    Drop {
+        name: String,
+    },
 }
 
 impl Work {
     /// Bytes of its frame, about: what a group is bounded by.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Write(batch) => batch.frame_bytes(),
+            Self::Write { batch, .. } => batch.frame_bytes(),
             Self::Create { .. } | Self::Drop { .. } => 512,
+        }
+    }
+
+    /// Whether it adds nothing.
+    pub(crate) fn frees_space(&self) -> bool {
+        match self {
+            Self::Write { frees_space, .. } => *frees_space,
+            Self::Create { .. } => false,
+            Self::Drop { .. } => true,
         }
     }
 }

@@ -22,16 +22,13 @@
 mod commit_queue;
 mod cursor;
 mod live_set;
-#[expect(dead_code, reason = "the live set is built on it next")]
 mod memtable;
-#[cfg_attr(not(test), expect(dead_code, reason = "the store reads through it next"))]
 mod page_cache;
 mod record;
 mod request;
 mod row;
 mod row_cursor;
 mod scan_range;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the store is built on it next"))]
 mod segment;
 mod sync;
 mod write_batch;

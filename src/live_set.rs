@@ -1,48 +1,204 @@
-//! What is visible: the collections and their rows after the last durable operation.
+//! What is visible: the collections, and where the rows of each are.
+//!
+//! **Place.** A [`Version`] is what a reader holds: an immutable list of memtables and segments for
+//! each collection. Commits insert into the newest memtables and move the last visible LSN on;
+//! creations, drops, seals and merges make a new version. A version and an LSN together are one
+//! state of the store, for as long as somebody holds them.
+//!
+//! **Invariants**
 //!
 //! - A1. Operations are applied in LSN order, each after it became durable.
 //! - A2. The same routine serves the commit of a group and the replay of the log, and checks every
 //!   record in both: what was refused on the way in is refused on the way back.
+//! - A3. Each id is live in at most one segment. A row in a memtable stands for all that is
+//!   beneath it.
+//! - A4. What is beneath a memtable means the same for as long as it takes rows, wherever a seal or
+//!   a merge puts it meanwhile. So an answer about it stays true while the epoch is the same.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::descriptor::Descriptor;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::NUMBER_MAX;
+use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
+use crate::memtable::{Count, Entry, Memtable};
+use crate::page_cache::PageCache;
 use crate::record::Record;
-use crate::segment::Rows;
-use crate::wal::frame::Batch;
+use crate::segment::{Segment, Tombstones};
+use crate::sync::{Arc, locked};
+use crate::wal::frame::{Batch, Section};
+
+/// A segment and which of its rows are dead.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSegment {
+    pub(crate) entry: SegmentEntry,
+    pub(crate) segment: Arc<Segment>,
+    /// The file that lists the dead rows, if there are any.
+    pub(crate) tombstones: Option<TombstonesEntry>,
+    pub(crate) dead: Arc<Tombstones>,
+}
+
+impl LiveSegment {
+    /// Rows that are not dead.
+    pub(crate) fn rows(&self) -> u64 {
+        self.entry.rows - self.dead.len()
+    }
+}
 
 /// One collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Collection {
+    pub(crate) id: CollectionId,
     pub(crate) name: String,
     pub(crate) descriptor: Descriptor,
-    /// Shared with the scans that started on it; copied by the first change while one lives.
-    pub(crate) rows: Arc<Rows>,
-    /// LSN of the last operation on it.
-    pub(crate) changed: Lsn,
+    /// Takes the rows that are committed now.
+    pub(crate) active: Arc<Memtable>,
+    /// Took them before, and is being sealed.
+    pub(crate) sealing: Option<Arc<Memtable>>,
+    /// In ascending order of file id.
+    pub(crate) segments: Arc<[LiveSegment]>,
 }
 
-/// All collections.
+/// Where a row was found.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    Memory(Entry),
+    Sealed(&'a LiveSegment, u32),
+}
+
+impl Collection {
+    /// A collection without rows.
+    pub(crate) fn new(id: CollectionId, name: String, descriptor: Descriptor) -> Self {
+        let segments = Arc::default();
+        Self { id, name, descriptor, active: Arc::default(), sealing: None, segments }
+    }
+
+    /// As a manifest has it.
+    pub(crate) fn entry(&self) -> CollectionEntry {
+        let Self { id, ref name, ref descriptor, .. } = *self;
+        CollectionEntry { id, name: name.clone(), descriptor: descriptor.clone() }
+    }
+
+    /// The memtables, newest first.
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(&self.sealing)
+    }
+
+    /// A row as of an LSN.
+    pub(crate) fn find(&self, cache: &PageCache, id: &str, at: Lsn) -> Result<Option<Found<'_>>> {
+        for memtable in self.memtables() {
+            if let Some(entry) = memtable.get(id, at)? {
+                return Ok(entry.is_live.then_some(Found::Memory(entry)));
+            }
+        }
+        let sealed = self.find_sealed(cache, id)?;
+        Ok(sealed.map(|(segment, row)| Found::Sealed(segment, row)))
+    }
+
+    fn find_sealed(&self, cache: &PageCache, id: &str) -> Result<Option<(&LiveSegment, u32)>> {
+        for live in self.segments.iter().rev() {
+            if let Some(row) = live.segment.find(cache, id)?
+                && !live.dead.contains(row)
+            {
+                return Ok(Some((live, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many rows there are as of an LSN. The first call behind a write looks for the rows
+    /// written since the one before, in what is beneath them.
+    pub(crate) fn len(&self, cache: &PageCache, at: Lsn) -> Result<u64> {
+        let sealed: u64 = self.segments.iter().map(LiveSegment::rows).sum();
+        let mut change = 0;
+        if let Some(sealing) = &self.sealing {
+            change += settled(sealing, at, |id| Ok(self.find_sealed(cache, id)?.is_some()))?;
+        }
+        change += settled(&self.active, at, |id| {
+            if let Some(sealing) = &self.sealing
+                && let Some(entry) = sealing.get(id, at)?
+            {
+                return Ok(entry.is_live);
+            }
+            Ok(self.find_sealed(cache, id)?.is_some())
+        })?;
+        Ok(sealed.saturating_add_signed(change))
+    }
+
+    /// For each deletion of a section, whether its row is live in the segments: what its writer's
+    /// answer rests on if no memtable knows the row when it is applied.
+    fn below(&self, cache: &PageCache, section: &Section, below: &mut Vec<bool>) -> Result<()> {
+        section.for_each(|record| {
+            if let Record::Delete { external_id } = record {
+                let mut known = false;
+                for memtable in self.memtables() {
+                    known = known || memtable.get(external_id, Lsn(NUMBER_MAX))?.is_some();
+                }
+                below.push(!known && self.find_sealed(cache, external_id)?.is_some());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// How many rows a memtable adds to what is beneath it, as of an LSN.
+fn settled(
+    memtable: &Memtable,
+    at: Lsn,
+    is_live_beneath: impl Fn(&str) -> Result<bool>,
+) -> Result<i64> {
+    let mut count = locked(&memtable.count)?;
+    let mut own = if count.through <= at { *count } else { Count::default() };
+    for (first, section) in memtable.sections(own.through.next(), at)? {
+        let mut lsn = first;
+        section.for_each(|record| {
+            let (id, is_live) = match record {
+                Record::Upsert { external_id, .. } => (external_id, true),
+                Record::Delete { external_id } => (external_id, false),
+                Record::CreateCollection { .. } | Record::DropCollection { .. } => {
+                    unreachable!("refused by the insertion")
+                }
+            };
+            let was_live = match memtable.get(id, lsn.previous())? {
+                Some(entry) => entry.is_live,
+                None => is_live_beneath(id)?,
+            };
+            own.change += i64::from(is_live) - i64::from(was_live);
+            lsn = lsn.next();
+            Ok(())
+        })?;
+    }
+    own.through = at;
+    if count.through <= at {
+        *count = own;
+    }
+    Ok(own.change)
+}
+
+/// All collections, as a reader holds them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LiveSet {
-    pub(crate) collections: BTreeMap<CollectionId, Collection>,
+pub(crate) struct Version {
+    pub(crate) collections: BTreeMap<CollectionId, Arc<Collection>>,
     names: BTreeMap<String, CollectionId>,
-    /// LSN of the last operation applied.
-    pub(crate) last: Lsn,
-    /// Highest collection id that was ever applied.
-    pub(crate) last_collection: CollectionId,
+    /// One more with each seal (A4).
+    pub(crate) epoch: u64,
 }
 
-impl LiveSet {
+/// What the answers to a batch's deletions rest on beneath the memtables.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Below {
+    /// The epoch in which it was found out.
+    pub(crate) epoch: u64,
+    live: Vec<bool>,
+}
+
+impl Version {
     /// The collection of an id.
     ///
     /// # Errors
     /// `NotFound`.
-    pub(crate) fn collection(&self, id: CollectionId) -> Result<&Collection> {
+    pub(crate) fn collection(&self, id: CollectionId) -> Result<&Arc<Collection>> {
         self.collections
             .get(&id)
             .ok_or_else(|| Error::not_found(format!("no collection has the id {id}")))
@@ -58,94 +214,121 @@ impl LiveSet {
         self.names.keys()
     }
 
-    /// Adds a collection as it stands in a manifest.
-    pub(crate) fn insert(&mut self, id: CollectionId, collection: Collection) -> Result<()> {
-        if self.names.insert(collection.name.clone(), id).is_some() {
-            return Err(Error::corrupt(format!("two collections named {}", collection.name)));
+    /// Adds a collection.
+    pub(crate) fn insert(&mut self, collection: Collection) -> Result<()> {
+        let (id, name) = (collection.id, collection.name.clone());
+        if self.names.insert(name, id).is_some() {
+            let name = collection.name;
+            return Err(Error::corrupt(format!("two collections named {name}")));
         }
-        if self.collections.insert(id, collection).is_some() {
+        if self.collections.insert(id, Arc::new(collection)).is_some() {
             return Err(Error::corrupt(format!("two collections of id {id}")));
         }
-        self.last_collection = self.last_collection.max(id);
         Ok(())
     }
 
-    /// Applies a batch whose first record has LSN `first`; how many deletes found a live row.
+    /// A collection to be changed in place; the others stay shared.
+    pub(crate) fn collection_mut(&mut self, id: CollectionId) -> Option<&mut Collection> {
+        self.collections.get_mut(&id).map(Arc::make_mut)
+    }
+
+    /// What the answers to a batch's deletions rest on; reads from the disk.
+    pub(crate) fn below(&self, cache: &PageCache, batch: &Batch) -> Result<Below> {
+        let mut live = Vec::new();
+        for section in &batch.sections {
+            self.collection(section.collection)?.below(cache, section, &mut live)?;
+        }
+        Ok(Below { epoch: self.epoch, live })
+    }
+
+    /// Inserts the rows of a batch whose first record has LSN `first`; how many deletions found a
+    /// live row, where `below` is given.
     ///
     /// # Errors
     /// `Corrupt` for a record that could not have been acknowledged after those before it.
-    pub(crate) fn apply(&mut self, first: Lsn, batch: &Batch) -> Result<u64> {
+    pub(crate) fn insert_rows(
+        &self,
+        first: Lsn,
+        batch: &Batch,
+        below: Option<&Below>,
+    ) -> Result<u64> {
         let (mut lsn, mut hits) = (first, 0);
+        let mut live = below.map(|below| below.live.iter());
         for section in &batch.sections {
-            if section.collection == CollectionId(0) {
-                section.for_each(|record| {
+            let id = section.collection;
+            let collection = self
+                .collections
+                .get(&id)
+                .ok_or_else(|| Error::corrupt(format!("LSN {lsn} is of no collection: {id}")))?;
+            let stride = collection.descriptor.stride();
+            collection.active.insert(lsn, section, stride, |id, here| {
+                let Some(live) = &mut live else { return Ok(()) };
+                let beneath = live.next().copied().unwrap_or(false);
+                let sealing = match (&here, &collection.sealing) {
+                    (None, Some(sealing)) => sealing.get(id, lsn)?.map(|entry| entry.is_live),
+                    _ => None,
+                };
+                hits += u64::from(here.or(sealing).unwrap_or(beneath));
+                Ok(())
+            })?;
+            lsn = Lsn(lsn.0 + u64::from(section.records));
+        }
+        Ok(hits)
+    }
+}
+
+/// The version that is current, and its last LSN.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveSet {
+    pub(crate) version: Arc<Version>,
+    /// LSN of the last operation applied.
+    pub(crate) last: Lsn,
+    /// Highest collection id that was ever applied.
+    pub(crate) last_collection: CollectionId,
+}
+
+impl LiveSet {
+    /// Applies a batch whose first record has LSN `first`.
+    ///
+    /// # Errors
+    /// `Corrupt` for a record that could not have been acknowledged after those before it.
+    pub(crate) fn apply(&mut self, first: Lsn, batch: &Batch) -> Result<()> {
+        match batch.sections.as_slice() {
+            [catalog] if catalog.collection == CollectionId(0) => {
+                let mut lsn = first;
+                catalog.for_each(|record| {
                     self.apply_catalog(lsn, record)?;
                     lsn = lsn.next();
                     Ok(())
                 })?;
-                continue;
             }
-            let collection = self.collections.get_mut(&section.collection).ok_or_else(|| {
-                Error::corrupt(format!("LSN {lsn} is of no collection: {}", section.collection))
-            })?;
-            let rows = Arc::make_mut(&mut collection.rows);
-            let stride = collection.descriptor.stride();
-            section.for_each(|record| {
-                hits += u64::from(apply_row(rows, stride, lsn, record)?);
-                lsn = lsn.next();
-                Ok(())
-            })?;
-            collection.changed = lsn.previous();
+            _ => drop(self.version.insert_rows(first, batch, None)?),
         }
-        self.last = lsn.previous();
-        Ok(hits)
+        self.last = Lsn(first.0 + u64::from(batch.records())).previous();
+        Ok(())
     }
 
     fn apply_catalog(&mut self, lsn: Lsn, record: Record<'_>) -> Result<()> {
+        let version = Arc::make_mut(&mut self.version);
         match record {
             Record::CreateCollection { id, name, descriptor } => {
                 let descriptor = Descriptor::decode(descriptor)?;
                 if id <= self.last_collection || id.0 >= NUMBER_MAX {
                     return Err(Error::corrupt(format!("LSN {lsn} gives id {id} again")));
                 }
-                let name = name.to_owned();
-                self.insert(id, Collection { name, descriptor, rows: Arc::default(), changed: lsn })
+                self.last_collection = id;
+                version.insert(Collection::new(id, name.to_owned(), descriptor))
             }
             Record::DropCollection { id } => {
-                let dropped = self.collections.remove(&id).ok_or_else(|| {
+                let dropped = version.collections.remove(&id).ok_or_else(|| {
                     Error::corrupt(format!("LSN {lsn} drops collection {id}, which is not there"))
                 })?;
-                self.names.remove(&dropped.name);
+                version.names.remove(&dropped.name);
                 Ok(())
             }
             Record::Upsert { .. } | Record::Delete { .. } => {
                 Err(Error::corrupt(format!("LSN {lsn} is a row of the catalog")))
             }
-        }
-    }
-}
-
-/// Applies one record to the rows of its collection; whether it was a delete of a live row.
-fn apply_row(rows: &mut Rows, stride: usize, lsn: Lsn, record: Record<'_>) -> Result<bool> {
-    match record {
-        Record::Upsert { external_id, vector, payload } => {
-            if vector.len() != stride {
-                let len = vector.len();
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    format!("LSN {lsn} has a vector of {len} bytes, expected {stride}"),
-                ));
-            }
-            let value: Arc<[u8]> = [vector, payload].concat().into();
-            match rows.get_mut(external_id) {
-                Some(row) => *row = value,
-                None => drop(rows.insert(external_id.into(), value)),
-            }
-            Ok(false)
-        }
-        Record::Delete { external_id } => Ok(rows.remove(external_id).is_some()),
-        Record::CreateCollection { .. } | Record::DropCollection { .. } => {
-            Err(Error::corrupt(format!("LSN {lsn} is a catalog record among rows")))
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - E1. A version is never changed or removed: what a reader sees at an LSN stays.
 //! - E2. Rows are kept where they were serialised: an entry points into the bytes of its batch, so
 //!   that no row is copied, and a memtable takes as much memory as its part of the log, and
-//!   [`ENTRY_BYTES`] for each record.
+//!   `ENTRY_BYTES` for each record.
 //! - E3. The lock is held for one lookup, one run of a scan or one section's insertion, never
 //!   across I/O.
 //!
@@ -24,11 +24,19 @@ use crate::cursor::len_u32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
 use crate::record::Record;
-use crate::sync::{Arc, RwLock, reading, writing};
-use crate::wal::frame::Section;
+use crate::sync::{Arc, Mutex, RwLock, reading, writing};
+use crate::wal::frame::{Batch, Section};
+
+/// Memory that a batch takes once it is inserted, about: its records, and an entry for each.
+pub(crate) fn memory_bytes(batch: &Batch) -> usize {
+    BATCH_BYTES + batch.frame_bytes() + ENTRY_BYTES * batch.records() as usize
+}
 
 /// Memory that an entry takes beside the bytes it points to, about.
-pub(crate) const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 64;
+
+/// Memory that a batch takes beside its records, about.
+const BATCH_BYTES: usize = 128;
 
 /// One version of one row: an upsert or a deletion, and where its bytes are.
 #[derive(Clone, Debug)]
@@ -62,7 +70,7 @@ impl Entry {
         }
     }
 
-    fn id_bytes(&self) -> &[u8] {
+    pub(crate) fn id_bytes(&self) -> &[u8] {
         &self.bytes[self.id_at as usize..][..usize::from(self.id_len)]
     }
 
@@ -147,10 +155,20 @@ fn prefix(id: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
+/// How many rows a memtable adds to what is beneath it, as far as that was found out.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Count {
+    /// The last operation taken into account.
+    pub(crate) through: Lsn,
+    pub(crate) change: i64,
+}
+
 /// The rows of one collection since its last seal.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     state: RwLock<State>,
+    /// Held across I/O, by those who count and nobody else.
+    pub(crate) count: Mutex<Count>,
 }
 
 #[derive(Debug, Default)]
@@ -158,7 +176,6 @@ struct State {
     entries: BTreeSet<Entry>,
     /// What was inserted, in order: what [`Memtable::batches`] reads.
     sections: Vec<(Lsn, Section)>,
-    bytes: usize,
 }
 
 impl Memtable {
@@ -204,7 +221,6 @@ impl Memtable {
             lsn = lsn.next();
             Ok(())
         })?;
-        state.bytes += section.bytes.len() + ENTRY_BYTES * section.records as usize;
         state.sections.push((first, section.clone()));
         Ok(())
     }
@@ -217,11 +233,6 @@ impl Memtable {
     /// Whether nothing was inserted.
     pub(crate) fn is_empty(&self) -> Result<bool> {
         Ok(reading(&self.state)?.entries.is_empty())
-    }
-
-    /// Memory that it takes, about.
-    pub(crate) fn bytes(&self) -> Result<usize> {
-        Ok(reading(&self.state)?.bytes)
     }
 
     /// Versions in it, which are at least as many as rows.

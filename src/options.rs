@@ -28,6 +28,23 @@ pub struct Options {
     /// How much of a log file recovery reads at a time, in bytes: 512 at least. Default 256 KiB. A
     /// larger one makes fewer calls and takes more memory while the store is opened.
     pub log_window_bytes: u64,
+    /// The bytes of rows kept in memory past which a checkpoint runs by itself. Default 32 MiB.
+    /// While one runs, new rows take as much again. A larger one makes larger segments, and fewer
+    /// of them to merge.
+    pub memtable_bytes_max: usize,
+    /// The bytes of pages that reads keep. Default 32 MiB; 0 keeps none.
+    pub page_cache_bytes: u64,
+    /// How much of each column a scan or merge reads at a time, in bytes. Default 256 KiB.
+    pub read_ahead_bytes: u64,
+    /// What one step of a checkpoint or merge writes, about, in bytes. Default 1 MiB. A larger one
+    /// makes [`crate::Store::maintain`] take longer, and a writer that does a step behind its write.
+    pub step_bytes: u64,
+    /// How many segments of about one size are merged into one: 2 to 16. Default 4. A larger one
+    /// rewrites rows less often and makes reads look into more segments.
+    pub merge_factor: usize,
+    /// The bytes set aside on the disk, so that deletes, drops and the checkpoint that frees space
+    /// still work when it is full. Default 1 MiB; 0 for none.
+    pub reserve_bytes: u64,
     /// Whether a directory without a store becomes one. Default true.
     pub create: bool,
 }
@@ -42,6 +59,12 @@ impl Default for Options {
             log_size_bytes_max: 64 * 1024 * 1024,
             log_files_max: 16,
             log_window_bytes: 256 * 1024,
+            memtable_bytes_max: 32 * 1024 * 1024,
+            page_cache_bytes: 32 * 1024 * 1024,
+            read_ahead_bytes: 256 * 1024,
+            step_bytes: 1024 * 1024,
+            merge_factor: 4,
+            reserve_bytes: 1024 * 1024,
             create: true,
         }
     }
@@ -61,6 +84,12 @@ impl Options {
         check("log_size_bytes_max", self.log_size_bytes_max, 4096, 1 << 40)?;
         check("log_window_bytes", self.log_window_bytes, sector, 1 << 30)?;
         check("log_files_max", self.log_files_max, 1, 1024)?;
+        check("memtable_bytes_max", self.memtable_bytes_max as u64, 1024, 1 << 40)?;
+        check("page_cache_bytes", self.page_cache_bytes, 0, 1 << 40)?;
+        check("read_ahead_bytes", self.read_ahead_bytes, 1, 1 << 30)?;
+        check("step_bytes", self.step_bytes, 1, 1 << 30)?;
+        check("merge_factor", self.merge_factor as u64, 2, 16)?;
+        check("reserve_bytes", self.reserve_bytes, 0, 1 << 40)?;
         for (name, value) in [
             ("log_step_bytes_min", self.log_step_bytes_min),
             ("log_step_bytes_max", self.log_step_bytes_max),

@@ -1,63 +1,233 @@
 //! Walks the rows of one collection as a reader sees them, in ascending order of their ids.
+//!
+//! It merges the runs of the memtables with the cursors of the segments. Of one id the newest
+//! memtable decides, and a segment only where no memtable knows it (A3). Rows are shown where they
+//! lie: a value is copied only where it straddles pages.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
 
 use crate::error::Result;
+use crate::ids::Lsn;
+use crate::live_set::{Collection, LiveSegment};
+use crate::memtable::{Entry, Memtable};
 use crate::scan_range::ScanRange;
-use crate::segment::Rows;
+use crate::segment::{Columns, SegmentCursor, Tombstones};
 use crate::sync::Arc;
 
-/// How many rows are taken out of the map at a time.
+/// How many rows are taken out of a memtable at a time.
 const RUN_ROWS: usize = 256;
 
 /// A place between rows, and the row before it.
-#[derive(Debug)]
 pub(crate) struct RowCursor {
-    rows: Arc<Rows>,
+    /// Newest first.
+    memtables: Vec<MemtableRun>,
+    segments: Vec<SegmentRun>,
+    current: Option<Source>,
     stride: usize,
     range: ScanRange,
-    shown: u64,
-    ahead: VecDeque<(Box<str>, Arc<[u8]>)>,
-    current: Option<(Box<str>, Arc<[u8]>)>,
+    left: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Memtable(usize),
+    Segment(usize),
+}
+
+struct MemtableRun {
+    memtable: Arc<Memtable>,
+    at: Lsn,
+    /// The row that is next or current is the first.
+    ahead: VecDeque<Entry>,
+    has_more: bool,
+}
+
+impl MemtableRun {
+    fn start(memtable: &Arc<Memtable>, at: Lsn, from: Bound<&str>) -> Result<Self> {
+        let mut ahead = VecDeque::new();
+        let has_more = memtable.run(from, at, RUN_ROWS, &mut ahead)?;
+        Ok(Self { memtable: Arc::clone(memtable), at, ahead, has_more })
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let last = self.ahead.pop_front();
+        if let (true, true, Some(last)) = (self.ahead.is_empty(), self.has_more, last) {
+            let from = Bound::Excluded(last.id());
+            self.has_more = self.memtable.run(from, self.at, RUN_ROWS, &mut self.ahead)?;
+        }
+        Ok(())
+    }
+}
+
+struct SegmentRun {
+    cursor: SegmentCursor,
+    dead: Arc<Tombstones>,
+    has_row: bool,
+}
+
+impl SegmentRun {
+    fn start(
+        live: &LiveSegment,
+        from: Bound<&str>,
+        read_ahead_bytes: u64,
+        columns: Columns,
+    ) -> Result<Self> {
+        let cursor = live.segment.cursor(from, read_ahead_bytes, columns)?;
+        let mut run = Self { cursor, dead: Arc::clone(&live.dead), has_row: true };
+        run.step()?;
+        Ok(run)
+    }
+
+    fn step(&mut self) -> Result<()> {
+        loop {
+            self.has_row = self.cursor.advance()?;
+            if !self.has_row || !self.dead.contains(self.cursor.row()) {
+                return Ok(());
+            }
+        }
+    }
 }
 
 impl RowCursor {
-    /// Before the first row of a range.
-    pub(crate) fn new(rows: Arc<Rows>, stride: usize, range: ScanRange) -> Self {
-        Self { rows, stride, range, shown: 0, ahead: VecDeque::new(), current: None }
+    /// Before the first row of a range, as of an LSN.
+    pub(crate) fn start(
+        collection: &Collection,
+        at: Lsn,
+        range: ScanRange,
+        read_ahead_bytes: u64,
+        columns: Columns,
+    ) -> Result<Self> {
+        let from = range.lower();
+        let memtables =
+            collection.memtables().map(|memtable| MemtableRun::start(memtable, at, from));
+        let segments = collection.segments.iter();
+        let segments =
+            segments.map(|live| SegmentRun::start(live, from, read_ahead_bytes, columns));
+        Ok(Self {
+            memtables: memtables.collect::<Result<_>>()?,
+            segments: segments.collect::<Result<_>>()?,
+            current: None,
+            stride: collection.descriptor.stride(),
+            left: range.rows_max(),
+            range,
+        })
     }
 
     /// Goes to the next row; whether there is one.
     pub(crate) fn advance(&mut self) -> Result<bool> {
-        if self.shown == self.range.rows_max() {
+        if self.left == 0 {
+            self.current = None;
             return Ok(false);
         }
-        if self.ahead.is_empty() {
-            let from = match &self.current {
-                Some((id, _)) => Bound::Excluded(&**id),
-                None => self.range.lower(),
-            };
-            let run = self.rows.range::<str, _>((from, Bound::Unbounded)).take(RUN_ROWS);
-            self.ahead.extend(run.map(|(id, value)| (id.clone(), Arc::clone(value))));
+        if let Some(source) = self.current.take() {
+            self.step(source)?;
         }
-        self.current = self.ahead.pop_front();
-        self.shown += 1;
-        Ok(self.current.as_ref().is_some_and(|(id, _)| !self.range.ends_before(id)))
+        while let Some(source) = self.lowest() {
+            self.pass_over_older(source)?;
+            if let Source::Memtable(i) = source
+                && !self.memtables[i].ahead[0].is_live
+            {
+                self.step(source)?;
+                continue;
+            }
+            if self.range.ends_before(self.id_of(source)) {
+                self.left = 0;
+                return Ok(false);
+            }
+            self.current = Some(source);
+            self.left -= 1;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
-    /// The id of the current row.
+    /// The id of the current row; empty where there is none.
     pub(crate) fn id(&self) -> &str {
-        self.current.as_ref().map_or("", |(id, _)| id)
+        self.current.map_or("", |source| self.id_of(source))
     }
 
-    /// The vector of the current row.
+    /// The vector of the current row; empty where there is none.
     pub(crate) fn vector(&mut self) -> Result<&[u8]> {
-        Ok(self.current.as_ref().map_or(&[], |(_, value)| &value[..self.stride]))
+        match self.current {
+            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].vector(self.stride)),
+            Some(Source::Segment(i)) => self.segments[i].cursor.vector(),
+            None => Ok(&[]),
+        }
     }
 
-    /// The payload of the current row.
+    /// The payload of the current row; empty where there is none.
     pub(crate) fn payload(&mut self) -> Result<&[u8]> {
-        Ok(self.current.as_ref().map_or(&[], |(_, value)| &value[self.stride..]))
+        match self.current {
+            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].payload(self.stride)),
+            Some(Source::Segment(i)) => self.segments[i].cursor.payload(),
+            None => Ok(&[]),
+        }
+    }
+
+    /// Id, vector and payload of the current row at once; empty where there is none.
+    pub(crate) fn row(&mut self) -> Result<(&str, &[u8], &[u8])> {
+        match self.current {
+            Some(Source::Memtable(i)) => {
+                let entry = &self.memtables[i].ahead[0];
+                Ok((entry.id(), entry.vector(self.stride), entry.payload(self.stride)))
+            }
+            Some(Source::Segment(i)) => self.segments[i].cursor.row_ref(),
+            None => Ok(("", &[], &[])),
+        }
+    }
+
+    fn id_of(&self, source: Source) -> &str {
+        match source {
+            Source::Memtable(i) => self.memtables[i].ahead[0].id(),
+            Source::Segment(i) => self.segments[i].cursor.id(),
+        }
+    }
+
+    fn step(&mut self, source: Source) -> Result<()> {
+        match source {
+            Source::Memtable(i) => self.memtables[i].step(),
+            Source::Segment(i) => self.segments[i].step(),
+        }
+    }
+
+    /// The source with the lowest id; of equal ones the newest.
+    fn lowest(&self) -> Option<Source> {
+        let mut best: Option<(Source, &[u8])> = None;
+        let mut take = |source, id| {
+            if best.is_none_or(|(_, lowest)| id < lowest) {
+                best = Some((source, id));
+            }
+        };
+        for (i, run) in self.memtables.iter().enumerate() {
+            if let Some(entry) = run.ahead.front() {
+                take(Source::Memtable(i), entry.id_bytes());
+            }
+        }
+        for (i, run) in self.segments.iter().enumerate() {
+            if run.has_row {
+                take(Source::Segment(i), run.cursor.id().as_bytes());
+            }
+        }
+        best.map(|(source, _)| source)
+    }
+
+    /// Steps over what is older than a row of a memtable and of the same id. Two segments never
+    /// show one id (A3).
+    fn pass_over_older(&mut self, newest: Source) -> Result<()> {
+        let Source::Memtable(newest) = newest else { return Ok(()) };
+        let (newer, older) = self.memtables.split_at_mut(newest + 1);
+        let id = newer[newest].ahead[0].id_bytes();
+        for run in older {
+            if run.ahead.front().is_some_and(|entry| entry.id_bytes() == id) {
+                run.step()?;
+            }
+        }
+        for run in &mut self.segments {
+            if run.has_row && run.cursor.id().as_bytes() == id {
+                run.step()?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Locks of the engine, in one place: threads of an exhaustive scheduler can stand behind it, and
 //! a lock whose holder panicked is an error here, never a second panic.
 
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
-use std::sync::{RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
+use std::sync::{RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -12,6 +12,15 @@ use crate::error::{Error, ErrorKind, Result};
 /// `Latched` if a thread panicked while it held the lock: what it guards may be half changed.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| panicked())
+}
+
+/// Takes a lock that nobody holds, or none; errors as [`locked`].
+pub(crate) fn try_locked<T>(mutex: &Mutex<T>) -> Result<Option<MutexGuard<'_, T>>> {
+    match mutex.try_lock() {
+        Ok(guard) => Ok(Some(guard)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Poisoned(_)) => Err(panicked()),
+    }
 }
 
 /// Takes a lock for reading; errors as [`locked`].

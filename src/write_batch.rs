@@ -40,6 +40,7 @@ pub struct WriteBatch {
 #[derive(Clone, Debug)]
 struct Draft {
     section: Section,
+    deletes: u32,
     /// Bytes of the shortest and the longest vector: held against the schema when it is written.
     vector_bytes: Option<(usize, usize)>,
 }
@@ -88,7 +89,9 @@ impl WriteBatch {
     /// Adds a removal of a row, which need not be there.
     pub fn delete(&mut self, id: CollectionId, external_id: &str) -> &mut Self {
         if self.takes(external_id) {
-            self.draft(id).section.push(&Record::Delete { external_id });
+            let draft = self.draft(id);
+            draft.section.push(&Record::Delete { external_id });
+            draft.deletes += 1;
         }
         self
     }
@@ -101,6 +104,11 @@ impl WriteBatch {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.drafts.is_empty()
+    }
+
+    /// How many of its changes are deletions.
+    pub(crate) fn deletes(&self) -> usize {
+        self.drafts.values().map(|draft| draft.deletes as usize).sum()
     }
 
     /// Holds the batch against the schemas and turns it into what a frame carries.
@@ -137,7 +145,7 @@ impl WriteBatch {
     }
 
     fn draft(&mut self, id: CollectionId) -> &mut Draft {
-        let empty = || Draft { section: Section::new(id), vector_bytes: None };
+        let empty = || Draft { section: Section::new(id), deletes: 0, vector_bytes: None };
         self.drafts.entry(id).or_insert_with(empty)
     }
 

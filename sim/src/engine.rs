@@ -168,7 +168,7 @@ impl Session for EngineSession {
     }
 
     fn last_lsn(&self) -> Result<u64> {
-        Ok(self.store.stats()?.last_lsn.value())
+        Ok(self.store.snapshot()?.lsn().value())
     }
 
     fn standing(&self) -> Result<Standing> {

@@ -119,16 +119,6 @@ impl SegmentBuilder {
         self.columns[Column::Ids as usize].append(&mut self.out, page)
     }
 
-    /// Rows added so far.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows.into()
-    }
-
-    /// Bytes written so far.
-    pub(crate) fn bytes_written(&self) -> u64 {
-        u64::from(self.out.pages) * PAGE_SIZE_BYTES as u64
-    }
-
     /// Writes what is left and syncs the file.
     ///
     /// *Durability*: if it returned Ok, the file's content is durable; its name is not.

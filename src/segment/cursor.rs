@@ -125,16 +125,24 @@ impl SegmentCursor {
 
     /// The payload of the current row; errors and panics as [`SegmentCursor::vector`].
     pub(crate) fn payload(&mut self) -> Result<&[u8]> {
-        let row = self.row();
-        let place = self.payload.filter(|(known, ..)| *known == row);
-        let (_, start, len) = match place {
-            Some(place) => place,
-            None => self.payload_place(row)?,
-        };
+        let (_, start, len) = self.payload_place(self.row())?;
         self.payloads.bytes(&self.segment, start, len)
     }
 
+    /// Id, vector and payload of the current row at once; errors and panics as
+    /// [`SegmentCursor::vector`].
+    pub(crate) fn row_ref(&mut self) -> Result<(&str, &[u8], &[u8])> {
+        let (row, stride) = (self.row(), self.segment.stride());
+        let (_, start, len) = self.payload_place(row)?;
+        let vector = self.vectors.bytes(&self.segment, u64::from(row) * stride as u64, stride)?;
+        let payload = self.payloads.bytes(&self.segment, start, len)?;
+        Ok((&self.id, vector, payload))
+    }
+
     fn payload_place(&mut self, row: u32) -> Result<(u32, u64, usize)> {
+        if let Some(place) = self.payload.filter(|(known, ..)| *known == row) {
+            return Ok(place);
+        }
         let at = u64::from(row) * DIRECTORY_ENTRY_SIZE_BYTES as u64;
         let entry = self.directory.bytes(&self.segment, at, DIRECTORY_ENTRY_SIZE_BYTES)?;
         let (start, len) = self.segment.payload_place(row, entry)?;

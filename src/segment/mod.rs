@@ -29,7 +29,6 @@ mod cursor;
 mod filter;
 mod ids;
 mod layout;
-mod plain;
 mod probe;
 mod reader;
 #[cfg(test)]
@@ -39,7 +38,6 @@ mod tombstones;
 pub(crate) use builder::SegmentBuilder;
 pub(crate) use cursor::{Columns, SegmentCursor};
 pub(crate) use layout::SegmentIdentity;
-pub(crate) use plain::{Rows, build, read};
 pub(crate) use probe::SegmentProbe;
 pub(crate) use reader::Segment;
 pub(crate) use tombstones::Tombstones;

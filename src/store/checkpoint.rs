@@ -1,160 +1,280 @@
-//! Checkpoint: seals the rows into segments, publishes them and drops the log.
+//! Checkpoint: seals memtables into segments, publishes them and drops the log.
 //!
-//! Each collection that changed since the last checkpoint is written whole into one new segment
-//! that replaces its old one. Writers wait meanwhile; readers do not.
+//! | step | under the lock of commits | a crash leaves |
+//! |---|---|---|
+//! | 1 switch: a new log file, published; new memtables | yes | the log, in two files |
+//! | 2 seal: for each collection that changed a segment, and tombstones for the rows in older segments that it overwrites or deletes; bounded steps | no | orphans |
+//! | 3 publish: segments and tombstones in, log up to the switch out | yes | the old manifest or the new one: the same rows |
 //!
-//! **A crash leaves** the old manifest with its log, and segments that nothing names; or the new
-//! one. Both hold the same rows.
+//! - C1. A segment holds the newest version of each row as of the switch, and none that was deleted.
+//! - C2. A row that the memtables know is marked dead in whichever older segment has it live: each
+//!   id is live in at most one segment (A3).
+//! - C3. Tombstones are written whole under a new name (D4): a snapshot keeps those it had.
+//! - C4. A log is dropped only when every record in it is at or below the switch.
+//! - C5. Collections stand in the manifest as of the switch; what was created or dropped since is in
+//!   the log above it.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
-use crate::codec::PageCodec;
 use crate::error::Result;
 use crate::file_names::FileName;
-use crate::ids::CollectionId;
-use crate::live_set::{Collection, LiveSet};
-use crate::manifest::{CollectionEntry, SegmentEntry};
-use crate::segment::{self, SegmentIdentity};
-use crate::store::on_disk::{OnDisk, Tools};
-use crate::store::publish::{discard, publish};
-use crate::store::tail::{settle_log, start_log};
-use crate::store::{Inner, Store};
-use crate::sync::reading;
+use crate::ids::{CollectionId, FileId, Lsn};
+use crate::live_set::{Collection, LiveSegment};
+use crate::manifest::{Manifest, SegmentEntry, TombstonesEntry};
+use crate::memtable::Entry;
+use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, Tombstones};
+use crate::store::jobs::{Jobs, Rotation};
+use crate::store::on_disk::OnDisk;
+use crate::store::publish::publish;
+use crate::store::reclaim::reclaim;
+use crate::store::seal::{Seal, SealOne, Sealed};
+use crate::store::tail::move_tail;
+use crate::store::{Inner, full_disk};
+use crate::sync::{Arc, reading, writing};
+use crate::vfs::Access;
 
-impl Store {
-    /// Seals all rows into segments, publishes them and drops the log, so that the next open has
-    /// nothing to replay. Removes files that belong to no manifest.
-    ///
-    /// *Durability*: changes nothing of what is durable. Runs by itself past
-    /// [`crate::Options::log_size_bytes_max`].
-    ///
-    /// # Errors
-    /// `Full` and `Io`: nothing changed, try again. `Latched`: reopen first. `Closed`.
-    pub fn checkpoint(&self) -> Result<()> {
-        let mut on_disk = self.lock_on_disk()?;
-        self.inner.checkpoint(&mut on_disk)
-    }
-}
-
-/// How far [`Store::compact_with`] is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CompactProgress {
-    /// Rows written so far.
-    pub rows_done: u64,
-    /// Rows to write in all, about.
-    pub rows: u64,
-}
-
-impl Store {
-    /// Seals all rows and joins the segments of each collection into one, so that the store takes
-    /// the least space; to its end.
-    ///
-    /// *Durability*: changes nothing of what is durable.
-    ///
-    /// # Errors
-    /// Those of [`Store::checkpoint`].
-    pub fn compact(&self) -> Result<()> {
-        self.compact_with(|_| ControlFlow::Continue(()))
-    }
-
-    /// As [`Store::compact`], asking between two steps whether to go on. What is done by then
-    /// stays done.
-    ///
-    /// # Errors
-    /// Those of [`Store::checkpoint`].
-    pub fn compact_with(
-        &self,
-        mut go_on: impl FnMut(CompactProgress) -> ControlFlow<()>,
-    ) -> Result<()> {
-        if go_on(CompactProgress::default()).is_break() {
-            return Ok(());
-        }
-        self.checkpoint()
-    }
-}
+/// What looking for a row in older segments counts as, in bytes of work.
+const PROBE_BYTES: u64 = 64;
 
 impl Inner {
-    pub(super) fn checkpoint(&self, on_disk: &mut OnDisk) -> Result<()> {
-        on_disk.check_latch()?;
+    /// Switches the log and takes the memtables out of use.
+    pub(super) fn rotate(&self, jobs: &mut Jobs) -> Result<u64> {
         let tools = self.tools();
-        let live = reading(&self.live)?.clone();
-        if on_disk.manifest.sealed == live.last {
-            return if on_disk.orphans.is_empty() {
-                Ok(())
-            } else {
-                publish(&tools, on_disk, |_| {})
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        if on_disk.in_limbo || on_disk.has_records() {
+            move_tail(&tools, &mut on_disk, &[])?;
+            jobs.log_switches += 1;
+        }
+        let mut live = writing(&self.live)?;
+        let lsn = live.last;
+        let version = Arc::make_mut(&mut live.version);
+        let mut changed = Vec::new();
+        for (id, collection) in &version.collections {
+            if !collection.active.is_empty()? {
+                changed.push(*id);
+            }
+        }
+        for id in changed {
+            let collection = version.collection_mut(id).expect("listed above");
+            collection.sealing = Some(std::mem::take(&mut collection.active));
+        }
+        jobs.rotation = Some(Rotation { lsn, catalog: Arc::clone(&live.version) });
+        on_disk.memtable_bytes = 0;
+        tracing::debug!(lsn = lsn.0, "log switch");
+        Ok(0)
+    }
+
+    /// One step of the seal: rows into segments, or the publish at its end.
+    pub(super) fn step_seal(&self, jobs: &mut Jobs) -> Result<u64> {
+        let seal = match &mut jobs.seal {
+            Some(seal) => seal,
+            None => jobs.seal.insert(Seal {
+                queue: {
+                    let live = reading(&self.live)?;
+                    let all = live.version.collections.values();
+                    all.filter(|collection| collection.sealing.is_some()).cloned().collect()
+                },
+                ..Seal::default()
+            }),
+        };
+        let mut done = 0;
+        while done < self.options.step_bytes {
+            let Some(one) = &mut seal.current else {
+                let Some(collection) = seal.queue.pop_front() else {
+                    self.publish_seal(jobs)?;
+                    return Ok(done);
+                };
+                seal.current = Some(SealOne::start(collection)?);
+                continue;
             };
+            match one.next()? {
+                Some(entry) => done += self.seal_row(one, &entry, &mut seal.made)?,
+                None => {
+                    let one = seal.current.take().expect("matched above");
+                    seal.sealed.push(self.finish_one(one, &mut seal.made)?);
+                }
+            }
         }
-        let mut made = Vec::new();
-        let sealed = seal(&tools, on_disk, &live, &mut made)
-            .and_then(|segments| Ok((segments, start_log(&tools, on_disk, &[])?)));
-        let published = sealed.and_then(|(segments, log)| {
-            let (entry, collections) = (log.entry(), entries(&live));
-            let published = publish(&tools, on_disk, |manifest| {
-                manifest.sealed = live.last;
-                manifest.logs = vec![entry];
-                manifest.segments = segments;
-                manifest.collections = collections;
-            });
-            settle_log(&tools, on_disk, log, published)
-        });
-        if published.is_err() && on_disk.latched.is_none() {
-            discard(tools.disk, on_disk, made);
+        Ok(done)
+    }
+
+    /// Marks a row dead where it was (C2), and takes it over if it lives (C1).
+    fn seal_row(&self, one: &mut SealOne, entry: &Entry, made: &mut Vec<String>) -> Result<u64> {
+        let segments = Arc::clone(&one.collection.segments);
+        for (live, (probe, dead)) in segments.iter().zip(&mut one.older) {
+            if let Some(row) = probe.find(entry.id())?
+                && !live.dead.contains(row)
+            {
+                dead.get_or_insert_with(|| (*live.dead).clone()).insert(row);
+                break;
+            }
         }
-        tracing::debug!(lsn = live.last.0, ok = published.is_ok(), "checkpoint");
-        published
+        if !entry.is_live {
+            return Ok(PROBE_BYTES);
+        }
+        let stride = one.collection.descriptor.stride();
+        let (_, _, builder) = match &mut one.made {
+            Some(made) => made,
+            None => {
+                let rows_max = one.memtable.entries()? as u64;
+                one.made.insert(self.start_segment(&one.collection, rows_max, made)?)
+            }
+        };
+        let (vector, payload) = (entry.vector(stride), entry.payload(stride));
+        builder.push(entry.id(), vector, payload)?;
+        Ok(PROBE_BYTES + (entry.id().len() + vector.len() + payload.len()) as u64)
+    }
+
+    /// Creates a segment's file.
+    pub(super) fn start_segment(
+        &self,
+        collection: &Collection,
+        rows_max: u64,
+        made: &mut Vec<String>,
+    ) -> Result<(FileId, SegmentIdentity, SegmentBuilder)> {
+        let salt = self.tools().salt()?;
+        let (file_id, store) = {
+            let mut on_disk = self.lock_on_disk()?;
+            (on_disk.take_file(), on_disk.manifest.store)
+        };
+        let name = FileName::Segment(file_id, salt.into()).text();
+        made.push(name.clone());
+        let file = self.disk.create_new(&name)?;
+        let identity = SegmentIdentity { store, collection: collection.id, salt };
+        let (stride, codec) = (collection.descriptor.stride(), Arc::clone(&self.codec));
+        let builder = SegmentBuilder::start(file, identity, stride, rows_max, codec);
+        Ok((file_id, identity, builder))
+    }
+
+    /// Ends a segment's file and opens it for readers.
+    pub(super) fn finish_segment(
+        &self,
+        (file, identity, builder): (FileId, SegmentIdentity, SegmentBuilder),
+        stride: usize,
+    ) -> Result<LiveSegment> {
+        let SegmentIdentity { collection, salt, store } = identity;
+        let sealed = builder.finish()?;
+        let entry = SegmentEntry {
+            file,
+            collection,
+            salt,
+            len: sealed.len,
+            rows: sealed.rows,
+            footer: sealed.footer,
+        };
+        let name = FileName::Segment(file, salt.into()).text();
+        let reader = self.disk.open(&name, Access::Read)?;
+        let segment = Segment::open(reader, store, &entry, stride, Arc::clone(&self.codec))?;
+        let segment = Arc::new(segment);
+        self.lock_on_disk()?.open_segments.insert(file, Arc::downgrade(&segment));
+        Ok(LiveSegment { entry, segment, tombstones: None, dead: Arc::default() })
+    }
+
+    /// Writes the tombstones of a segment under a new name (C3).
+    pub(super) fn write_tombstones(
+        &self,
+        live: &LiveSegment,
+        dead: Tombstones,
+        made: &mut Vec<String>,
+    ) -> Result<LiveSegment> {
+        let salt = self.tools().salt()?;
+        let (file_id, store) = {
+            let mut on_disk = self.lock_on_disk()?;
+            (on_disk.take_file(), on_disk.manifest.store)
+        };
+        let name = FileName::Tombstones(file_id, salt.into()).text();
+        made.push(name.clone());
+        let file = self.disk.create_new(&name)?;
+        let (len, digest) = dead.write(&file, store, salt, &live.entry, &*self.codec)?;
+        let (segment, rows) = (live.entry.file, dead.len());
+        let entry = TombstonesEntry { file: file_id, segment, salt, len, rows, digest };
+        Ok(LiveSegment { tombstones: Some(entry), dead: Arc::new(dead), ..live.clone() })
+    }
+
+    fn finish_one(&self, one: SealOne, made: &mut Vec<String>) -> Result<Sealed> {
+        let stride = one.collection.descriptor.stride();
+        let mut segments = Vec::with_capacity(one.older.len() + 1);
+        for (live, (_, dead)) in one.collection.segments.iter().zip(one.older) {
+            match dead {
+                None => segments.push(live.clone()),
+                // Nothing of it lives: it goes whole.
+                Some(dead) if dead.len() == live.entry.rows => {}
+                Some(dead) => segments.push(self.write_tombstones(live, dead, made)?),
+            }
+        }
+        if let Some(built) = one.made {
+            segments.push(self.finish_segment(built, stride)?);
+        }
+        Ok(Sealed { id: one.collection.id, segments })
+    }
+
+    fn publish_seal(&self, jobs: &mut Jobs) -> Result<()> {
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        let rotation = jobs.rotation.as_ref().expect("a seal has its rotation");
+        let seal = jobs.seal.as_ref().expect("it is being stepped");
+        let lsn = rotation.lsn;
+        let sealed: BTreeMap<CollectionId, &Sealed> =
+            seal.sealed.iter().map(|sealed| (sealed.id, sealed)).collect();
+        let last_end = (on_disk.log.is_none()).then_some(on_disk.log_end.lsn);
+        publish(&self.tools(), &mut on_disk, |manifest| {
+            manifest.sealed = lsn;
+            drop_logs(manifest, lsn, last_end);
+            let catalog = rotation.catalog.collections.values();
+            manifest.collections = catalog.map(|collection| collection.entry()).collect();
+            name_segments(manifest, &sealed);
+        })?;
+        let mut live = writing(&self.live)?;
+        let version = Arc::make_mut(&mut live.version);
+        for Sealed { id, segments } in &seal.sealed {
+            if let Some(collection) = version.collection_mut(*id) {
+                collection.sealing = None;
+                collection.segments = segments.as_slice().into();
+            }
+        }
+        version.epoch += 1;
+        drop(live);
+        jobs.seal = None;
+        jobs.rotation = None;
+        jobs.checkpoints += 1;
+        reclaim(&self.disk, &mut on_disk);
+        let _ = full_disk::set_aside(&self.tools(), &mut on_disk);
+        tracing::debug!(lsn = lsn.0, "checkpoint");
+        Ok(())
     }
 }
 
-/// Writes and syncs a segment for each collection that changed; the names of the new files go to
-/// `made` also when it fails.
-fn seal(
-    tools: &Tools<'_>,
-    on_disk: &mut OnDisk,
-    live: &LiveSet,
-    made: &mut Vec<String>,
-) -> Result<Vec<SegmentEntry>> {
-    let old: BTreeMap<CollectionId, SegmentEntry> =
-        on_disk.manifest.segments.iter().map(|segment| (segment.collection, *segment)).collect();
-    let mut segments = Vec::new();
-    for (&id, collection) in &live.collections {
-        if collection.changed <= on_disk.manifest.sealed {
-            segments.extend(old.get(&id));
-        } else if !collection.rows.is_empty() {
-            segments.push(seal_collection(tools, on_disk, id, collection, made)?);
-        }
+/// Drops the logs whose every record is sealed (C4). `last_end` is where the last one ends, if it
+/// takes no more frames.
+fn drop_logs(manifest: &mut Manifest, sealed: Lsn, last_end: Option<Lsn>) {
+    let last = manifest.logs.last().map(|log| log.file);
+    manifest.logs.retain(|log| {
+        let unlisted = if Some(log.file) == last { last_end } else { None };
+        let end = log.end.map(|end| end.lsn).or(unlisted);
+        end.is_none_or(|end| end > sealed)
+    });
+}
+
+/// Names the segments and tombstones of the collections that were sealed, keeps those of the
+/// others, and leaves out those of collections that are no more.
+fn name_segments(manifest: &mut Manifest, sealed: &BTreeMap<CollectionId, &Sealed>) {
+    let Manifest { segments, tombstones, collections, .. } = manifest;
+    let known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+    segments.retain(|entry| known(entry.collection) && !sealed.contains_key(&entry.collection));
+    let kept = |file| segments.binary_search_by_key(&file, |entry| entry.file).is_ok();
+    tombstones.retain(|entry| kept(entry.segment));
+    for live in sealed.values().flat_map(|sealed| &sealed.segments) {
+        segments.push(live.entry);
+        tombstones.extend(live.tombstones);
     }
-    segments.sort_by_key(|segment| segment.file);
-    Ok(segments)
+    segments.sort_by_key(|entry| entry.file);
+    tombstones.sort_by_key(|entry| entry.segment);
 }
 
-fn seal_collection(
-    tools: &Tools<'_>,
-    on_disk: &mut OnDisk,
-    id: CollectionId,
-    collection: &Collection,
-    made: &mut Vec<String>,
-) -> Result<SegmentEntry> {
-    let (file_id, salt) = (on_disk.take_file(), tools.salt()?);
-    let identity = SegmentIdentity { store: on_disk.manifest.store, collection: id, salt };
-    let codec: &dyn PageCodec = tools.codec;
-    let (bytes, footer) = segment::build(&identity, &collection.rows, codec)?;
-    let name = FileName::Segment(file_id, salt.into()).text();
-    made.push(name.clone());
-    let file = tools.disk.create_new(&name)?;
-    file.write_all_at(&bytes, 0)?;
-    file.sync_data()?;
-    let (len, rows) = (bytes.len() as u64, collection.rows.len() as u64);
-    Ok(SegmentEntry { file: file_id, collection: id, salt, len, rows, footer })
-}
-
-fn entries(live: &LiveSet) -> Vec<CollectionEntry> {
-    let entry = |(&id, collection): (&CollectionId, &Collection)| CollectionEntry {
-        id,
-        name: collection.name.clone(),
-        descriptor: collection.descriptor.clone(),
-    };
-    live.collections.iter().map(entry).collect()
+impl OnDisk {
+    /// Whether the log file that takes frames has any records.
+    fn has_records(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| self.log_end.lsn >= log.header.base)
+    }
 }

@@ -8,6 +8,9 @@
 //! | the move, where no file took frames before | nothing that is named | its own error: not written |
 //! | a publish, from its rename on | one or the other | `Unknown`; later writes get `Latched` |
 //!
+//! Where the disk is full, deletes and drops of the group are tried once more without the others,
+//! with the reserve given back for them.
+//!
 //! While frames are in limbo, told `Unknown` and not yet void, nothing is answered before a move of
 //! the tail makes them void: else a drop could answer that there is no such collection, and a
 //! reopen bring it back.
@@ -18,25 +21,33 @@ use crate::commit_queue::{Waiting, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::COLLECTIONS_MAX;
-use crate::live_set::LiveSet;
+use crate::live_set::{Below, LiveSet};
 use crate::manifest::LogEnd;
+use crate::memtable::memory_bytes;
 use crate::record::Record;
 use crate::request::{Outcome, Ticket};
+use crate::store::full_disk::{self, with_reserve};
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::tail::{move_tail, records};
 use crate::store::{Inner, Store};
-use crate::sync::{reading, writing};
+use crate::sync::{Arc, reading, writing};
 use crate::wal::frame::{Batch, Section};
-
-/// How many groups pass between a checkpoint that failed and the next try.
-const GROUPS_BETWEEN_CHECKPOINTS: u32 = 64;
 
 /// A request that takes part in the group's write.
 struct Member {
     ticket: Ticket,
     batch: Batch,
+    below: Option<Below>,
     first: Lsn,
     outcome: Outcome,
+}
+
+/// What driving the queue once did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Driven {
+    pub(super) answered: usize,
+    /// Bytes of the group's frames.
+    pub(super) bytes: u64,
 }
 
 /// A request that changes nothing.
@@ -62,22 +73,15 @@ impl Store {
     /// # Errors
     /// `Closed` after a close; `Latched` if a thread panicked inside the store.
     pub fn drive(&self) -> Result<usize> {
-        let inner = &*self.inner;
-        let mut on_disk = self.lock_on_disk()?;
-        let answered = inner.drive(&mut on_disk)?;
-        if answered > 0 && inner.log_is_long(&on_disk) && on_disk.rests == 0 {
-            // The writes are acknowledged. A checkpoint that fails is tried again, but not behind
-            // every write: a full disk would make each of them pay for it.
-            on_disk.rests = match inner.checkpoint(&mut on_disk) {
-                Ok(()) => 0,
-                Err(error) => {
-                    tracing::warn!(%error, "a checkpoint by log size failed");
-                    GROUPS_BETWEEN_CHECKPOINTS
-                }
-            };
+        let driven = {
+            let mut on_disk = self.lock_on_disk()?;
+            self.inner.drive(&mut on_disk)?
+        };
+        if driven.answered > 0 {
+            // What it could not do is tried again behind a later group.
+            drop(self.inner.work(driven.bytes));
         }
-        on_disk.rests = on_disk.rests.saturating_sub(1);
-        Ok(answered)
+        Ok(driven.answered)
     }
 }
 
@@ -91,46 +95,64 @@ impl Inner {
         }
     }
 
-    /// Commits one group; how many requests were answered.
-    pub(super) fn drive(&self, on_disk: &mut OnDisk) -> Result<usize> {
+    /// Commits one group.
+    pub(super) fn drive(&self, on_disk: &mut OnDisk) -> Result<Driven> {
         let group = self.queue.take_group(self.options.group_bytes_max)?;
         let answered = group.len();
         if answered == 0 {
-            return Ok(0);
+            return Ok(Driven::default());
         }
+        let bytes = group.iter().map(|waiting| waiting.work.bytes() as u64).sum();
         let ready = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk));
-        let (members, refused) = match ready.and_then(|()| reading(&self.live)) {
-            Ok(live) => plan(on_disk, &live, group),
-            Err(error) => {
-                group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
-                return Ok(answered);
-            }
-        };
-        let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
-        let durable = match batches.as_slice() {
-            [] => Ok(()),
-            batches => self.make_durable(on_disk, batches),
-        };
-        for Refused { ticket, answer, rests_on_group } in refused {
-            ticket.answer(match &durable {
-                Err(error) if rests_on_group => Err(error.duplicate()),
-                _ => answer,
-            });
+        match ready {
+            Ok(()) => self.commit_group(on_disk, group)?,
+            Err(error) => answer_all(group, &error),
         }
-        match durable {
-            Ok(()) => self.make_visible(on_disk, &members),
-            Err(error) => {
-                members.iter().for_each(|member| member.ticket.answer(Err(error.duplicate())));
-            }
+        Ok(Driven { answered, bytes })
+    }
+
+    /// Commits what there is room for, and answers everyone.
+    fn commit_group(&self, on_disk: &mut OnDisk, mut group: Vec<Waiting>) -> Result<()> {
+        if let Err(error) = full_disk::check_room(&self.tools(), on_disk) {
+            refuse_growth(&mut group, &error);
         }
-        Ok(answered)
+        loop {
+            let live = reading(&self.live)?.clone();
+            let (members, refused) = self.plan(on_disk, &live, &group);
+            let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
+            let durable = match batches.as_slice() {
+                [] => Ok(()),
+                batches => self.make_durable(on_disk, batches),
+            };
+            if let Err(error) = &durable
+                && group.iter().any(|waiting| waiting.work.frees_space())
+                && full_disk::give_back(&self.tools(), on_disk, error)
+            {
+                refuse_growth(&mut group, error);
+                continue;
+            }
+            for Refused { ticket, answer, rests_on_group } in refused {
+                ticket.answer(match &durable {
+                    Err(error) if rests_on_group => Err(error.duplicate()),
+                    _ => answer,
+                });
+            }
+            match durable {
+                Ok(()) => self.make_visible(on_disk, &members),
+                Err(error) => {
+                    members.iter().for_each(|member| member.ticket.answer(Err(error.duplicate())));
+                }
+            }
+            return Ok(());
+        }
     }
 
     /// Makes void what may be left of a group that was told `Unknown`, before anything else is
     /// decided: no answer may rest on what a reopen could turn over.
     fn leave_limbo(&self, on_disk: &mut OnDisk) -> Result<()> {
+        let tools = self.tools();
         if on_disk.in_limbo {
-            return move_tail(&self.tools(), on_disk, &[]);
+            return with_reserve(&tools, on_disk, |on_disk| move_tail(&tools, on_disk, &[]));
         }
         Ok(())
     }
@@ -145,12 +167,14 @@ impl Inner {
             });
         };
         let group = batches.iter().copied();
-        let appended = log.prepare(group, durable.next(), durable, tools.codec)?;
+        let appended = log.prepare(group, durable.next(), durable, &**tools.codec)?;
         if let Err(error) = log.append().and_then(|()| log.sync()) {
             tracing::warn!(lsn = durable.0, %error, "a log file ends early");
             on_disk.log = None;
             on_disk.in_limbo = true;
-            return move_tail(&tools, on_disk, batches).map_err(unknown);
+            let moved =
+                with_reserve(&tools, on_disk, |on_disk| move_tail(&tools, on_disk, batches));
+            return moved.map_err(unknown);
         }
         let lsn = Lsn(durable.0 + records(batches));
         on_disk.log_end = LogEnd { lsn, offset: appended.end };
@@ -161,15 +185,9 @@ impl Inner {
     /// Applies a durable group and answers its members. What cannot be applied would be refused
     /// by a reopen as well: it is our bug, and the store takes no more writes.
     fn make_visible(&self, on_disk: &mut OnDisk, members: &[Member]) {
-        if members.is_empty() {
-            return;
-        }
-        let mut live = writing(&self.live);
         for member in members {
-            let applied = match &mut live {
-                Ok(live) => live.apply(member.first, &member.batch),
-                Err(error) => Err(error.duplicate()),
-            };
+            let applied = self.apply(member);
+            on_disk.memtable_bytes += memory_bytes(&member.batch);
             member.ticket.answer(match (applied, member.outcome) {
                 (Ok(hits), Outcome::Written { last_lsn, .. }) => {
                     Ok(Outcome::Written { last_lsn, hits })
@@ -182,42 +200,95 @@ impl Inner {
             });
         }
     }
+
+    /// Makes a member's batch visible, whole: its rows go into the memtables above every LSN that a
+    /// reader has, and then the last visible LSN moves on.
+    fn apply(&self, member: &Member) -> Result<u64> {
+        let Member { batch, first, below, outcome, .. } = member;
+        let Outcome::Written { last_lsn, .. } = *outcome else {
+            writing(&self.live)?.apply(*first, batch)?;
+            return Ok(0);
+        };
+        let version = Arc::clone(&reading(&self.live)?.version);
+        let hits = version.insert_rows(*first, batch, below.as_ref())?;
+        writing(&self.live)?.last = last_lsn;
+        Ok(hits)
+    }
+
+    /// Gives LSNs to the requests of a group, in order.
+    fn plan(
+        &self,
+        on_disk: &mut OnDisk,
+        live: &LiveSet,
+        group: &[Waiting],
+    ) -> (Vec<Member>, Vec<Refused>) {
+        let mut next = on_disk.log_end.lsn.next();
+        let mut overlay = Overlay::default();
+        let (mut members, mut refused) = (Vec::with_capacity(group.len()), Vec::new());
+        for Waiting { work, ticket } in group {
+            let rests_on_group = overlay.decides(work);
+            let planned = match work {
+                Work::Write { batch, deletes, below, .. } => {
+                    plan_write(live, &overlay, next, batch).and_then(|planned| {
+                        let below =
+                            if *deletes { Some(self.below(live, batch, below)?) } else { None };
+                        Ok((planned, below))
+                    })
+                }
+                Work::Create { name, descriptor } => {
+                    let descriptor = descriptor.encode();
+                    plan_create(on_disk, live, &mut overlay, next, name, &descriptor)
+                        .map(|planned| (planned, None))
+                }
+                Work::Drop { name } => {
+                    plan_drop(live, &mut overlay, next, name).map(|planned| (planned, None))
+                }
+            };
+            let (ticket, answer) = match planned {
+                Ok((Some((batch, outcome)), below)) => {
+                    let (ticket, first) = (ticket.clone(), next);
+                    next = Lsn(next.0 + u64::from(batch.records()));
+                    members.push(Member { ticket, batch, below, first, outcome });
+                    continue;
+                }
+                Ok((None, _)) => {
+                    (ticket.clone(), Ok(Outcome::Dropped { existed: false, lsn: None }))
+                }
+                Err(error) => (ticket.clone(), Err(error)),
+            };
+            refused.push(Refused { ticket, answer, rests_on_group });
+        }
+        (members, refused)
+    }
+
+    /// What the hits of a batch rest on: what its writer found out, or, where a seal came between
+    /// or nobody looked, what is there now (A4).
+    fn below(&self, live: &LiveSet, batch: &Batch, found: &Option<Below>) -> Result<Below> {
+        match found {
+            Some(below) if below.epoch == live.version.epoch => Ok(below.clone()),
+            _ => live.version.below(&self.cache, batch),
+        }
+    }
 }
 
-/// Gives LSNs to the requests of a group, in order.
-fn plan(on_disk: &mut OnDisk, live: &LiveSet, group: Vec<Waiting>) -> (Vec<Member>, Vec<Refused>) {
-    let mut next = on_disk.log_end.lsn.next();
-    let mut overlay = Overlay::default();
-    let (mut members, mut refused) = (Vec::with_capacity(group.len()), Vec::new());
-    for Waiting { work, ticket } in group {
-        let rests_on_group = overlay.decides(&work);
-        let planned = match work {
-            Work::Write(batch) => plan_write(live, &overlay, next, batch),
-            Work::Create { name, descriptor } => {
-                plan_create(on_disk, live, &mut overlay, next, name, &descriptor.encode())
-            }
-            Work::Drop { name } => plan_drop(live, &mut overlay, next, name),
-        };
-        let answer = match planned {
-            Ok(Some((batch, outcome))) => {
-                let first = next;
-                next = Lsn(next.0 + u64::from(batch.records()));
-                members.push(Member { ticket, batch, first, outcome });
-                continue;
-            }
-            Ok(None) => Ok(Outcome::Dropped { existed: false, lsn: None }),
-            Err(error) => Err(error),
-        };
-        refused.push(Refused { ticket, answer, rests_on_group });
-    }
-    (members, refused)
+/// Answers requests with one error.
+fn answer_all(group: Vec<Waiting>, error: &Error) {
+    group.iter().for_each(|waiting| waiting.ticket.answer(Err(error.duplicate())));
+}
+
+/// Answers what would add rows while space is tight, and leaves the rest.
+fn refuse_growth(group: &mut Vec<Waiting>, error: &Error) {
+    let all = std::mem::take(group);
+    let (free, grow) = all.into_iter().partition(|waiting| waiting.work.frees_space());
+    *group = free;
+    answer_all(grow, error);
 }
 
 impl Overlay {
     /// Whether an earlier member of the group has a say in what becomes of this request.
     fn decides(&self, work: &Work) -> bool {
         match work {
-            Work::Write(batch) => {
+            Work::Write { batch, .. } => {
                 batch.sections.iter().any(|section| self.gone.contains(&section.collection))
             }
             Work::Create { name, .. } | Work::Drop { name } => self.names.contains_key(name),
@@ -227,16 +298,16 @@ impl Overlay {
 
 type Planned = Result<Option<(Batch, Outcome)>>;
 
-fn plan_write(live: &LiveSet, overlay: &Overlay, next: Lsn, batch: Batch) -> Planned {
+fn plan_write(live: &LiveSet, overlay: &Overlay, next: Lsn, batch: &Batch) -> Planned {
     for section in &batch.sections {
-        live.collection(section.collection)?;
+        live.version.collection(section.collection)?;
         if overlay.gone.contains(&section.collection) {
             let id = section.collection;
             return Err(Error::not_found(format!("collection {id} was dropped")));
         }
     }
     let last_lsn = Lsn(next.0 + u64::from(batch.records()) - 1);
-    Ok(Some((batch, Outcome::Written { last_lsn, hits: 0 })))
+    Ok(Some((batch.clone(), Outcome::Written { last_lsn, hits: 0 })))
 }
 
 fn plan_create(
@@ -244,30 +315,31 @@ fn plan_create(
     live: &LiveSet,
     overlay: &mut Overlay,
     lsn: Lsn,
-    name: String,
+    name: &str,
     descriptor: &[u8],
 ) -> Planned {
-    if overlay.names.get(&name).copied().unwrap_or_else(|| live.id(&name)).is_some() {
+    if overlay.names.get(name).copied().unwrap_or_else(|| live.version.id(name)).is_some() {
         return Err(Error::new(ErrorKind::AlreadyExists, format!("collection {name} exists")));
     }
-    if live.collections.len() + overlay.created >= COLLECTIONS_MAX {
+    if live.version.collections.len() + overlay.created >= COLLECTIONS_MAX {
         let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
         return Err(Error::too_large(what));
     }
     let id = on_disk.take_collection();
-    let record = Record::CreateCollection { id, name: &name, descriptor };
+    let record = Record::CreateCollection { id, name, descriptor };
     let batch = catalog_batch(&record);
-    overlay.names.insert(name, Some(id));
+    overlay.names.insert(name.to_owned(), Some(id));
     overlay.created += 1;
     Ok(Some((batch, Outcome::Created { id, lsn })))
 }
 
-fn plan_drop(live: &LiveSet, overlay: &mut Overlay, lsn: Lsn, name: String) -> Planned {
-    let Some(id) = overlay.names.get(&name).copied().unwrap_or_else(|| live.id(&name)) else {
+fn plan_drop(live: &LiveSet, overlay: &mut Overlay, lsn: Lsn, name: &str) -> Planned {
+    let known = overlay.names.get(name).copied();
+    let Some(id) = known.unwrap_or_else(|| live.version.id(name)) else {
         return Ok(None);
     };
     let batch = catalog_batch(&Record::DropCollection { id });
-    overlay.names.insert(name, None);
+    overlay.names.insert(name.to_owned(), None);
     overlay.gone.insert(id);
     Ok(Some((batch, Outcome::Dropped { existed: true, lsn: Some(lsn) })))
 }

@@ -16,10 +16,11 @@ use std::path::Path;
 use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::{FileName, Tag};
-use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, StoreId};
+use crate::ids::{FileId, ManifestVersion, StoreId};
 use crate::limits::PAGE_SIZE_BYTES;
-use crate::manifest::{LogEnd, Manifest};
+use crate::manifest::Manifest;
 use crate::page::{PAGE_MAGIC, offsets};
+use crate::store::full_disk::set_aside;
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::publish::publish;
 use crate::vfs::{Access, DirEntry, Disk, EntryKind, Lock};
@@ -28,6 +29,8 @@ use crate::vfs::{Access, DirEntry, Disk, EntryKind, Lock};
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) files: BTreeSet<String>,
+    /// Those of them that set space aside.
+    pub(super) reserves: Vec<String>,
     pub(super) has_current: bool,
     /// Above every file id in a name.
     pub(super) next_file: FileId,
@@ -66,6 +69,9 @@ impl Listing {
                     continue;
                 }
             }
+            if let Some(FileName::Reserve(..)) = FileName::parse(&name) {
+                listing.reserves.push(name.clone());
+            }
             listing.files.insert(name);
         }
         listing
@@ -82,7 +88,7 @@ impl Listing {
                 Some(FileName::Manifest(version, tag)) => {
                     !manifest_is_of_creation(disk, name, version, tag)?
                 }
-                Some(FileName::CurrentTemporary(..)) => false,
+                Some(FileName::CurrentTemporary(..) | FileName::Reserve(..)) => false,
                 _ => true,
             };
             if of_a_store {
@@ -174,21 +180,15 @@ fn create_chain(disk: &Disk, path: &Path) -> Result<()> {
 /// Publishes the first manifest of a new store.
 pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<OnDisk> {
     let store = StoreId(tools.salt()?.0);
+    // Version 0 is never on disk: it stands for what was before.
     let mut on_disk = OnDisk {
-        // Version 0 is never on disk: it stands for what was before.
-        manifest: Manifest::empty(store, ManifestVersion(0)),
-        log: None,
-        log_end: LogEnd { lsn: Lsn(0), offset: 0 },
-        in_limbo: false,
-        unproved: false,
-        rests: 0,
         orphans: listing.files,
-        latched: None,
         next_version: listing.next_version,
         next_file: listing.next_file,
-        next_collection: CollectionId(1),
-        lock: Some(lock),
+        ..OnDisk::new(Manifest::empty(store, ManifestVersion(0)), lock)
     };
     publish(tools, &mut on_disk, |_| {})?;
+    // Where there is no room for it yet, the first write says so.
+    let _ = set_aside(tools, &mut on_disk);
     Ok(on_disk)
 }

@@ -2,9 +2,10 @@
 //!
 //! **Place.** Floor 5, on everything below. One file for each verb.
 //!
-//! **What is where.** `OnDisk` is what this process knows of the disk, behind one lock that is
-//! held across I/O by whoever commits or publishes. `LiveSet` is what readers see, behind a
-//! lock that is never held across I/O. A commit goes through both in this order.
+//! **What is where.** `Jobs` is the background work under way, behind a lock that is held for one
+//! step of it. `OnDisk` is what this process knows of the disk, behind one lock that is held across
+//! I/O by whoever commits or publishes. `LiveSet` is what readers see, behind a lock that is never
+//! held across I/O. Locks are taken in this order.
 //!
 //! **Invariants**
 //!
@@ -20,32 +21,43 @@
 mod checkpoint;
 mod close;
 mod commit;
+mod compaction;
 mod create;
+mod full_disk;
+mod jobs;
+mod maintain;
+mod merge;
 mod on_disk;
 mod publish;
 mod read;
+mod reclaim;
 mod recovery;
+mod reserve;
 mod scan;
+mod seal;
 mod snapshot;
 mod tail;
 mod vector_source;
+mod work;
 mod write;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::codec::PlainCodec;
+use crate::codec::PageCodec;
 use crate::commit_queue::{CommitQueue, closed};
 use crate::error::Result;
 use crate::ids::{Lsn, ManifestVersion};
 use crate::live_set::LiveSet;
 use crate::options::Options;
+use crate::page_cache::PageCache;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
+use jobs::Jobs;
 use on_disk::OnDisk;
 
-pub use checkpoint::CompactProgress;
+pub use maintain::CompactProgress;
 pub use scan::{PayloadScan, Scan};
 pub use snapshot::Snapshot;
 pub use vector_source::VectorSource;
@@ -63,8 +75,12 @@ pub(in crate::store) struct Inner {
     disk: Disk,
     entropy: Arc<dyn Entropy>,
     options: Options,
-    codec: PlainCodec,
+    codec: Arc<dyn PageCodec>,
+    cache: PageCache,
     queue: CommitQueue,
+    jobs: Mutex<Jobs>,
+    /// Whether a checkpoint or merge is under way, or may be due.
+    has_work: AtomicBool,
     on_disk: Mutex<OnDisk>,
     live: RwLock<LiveSet>,
     closed: AtomicBool,
@@ -82,14 +98,28 @@ pub struct Stats {
     pub log_bytes: u64,
     /// Live segments.
     pub segments: u64,
+    /// Live tombstone files: segments of which some rows are dead.
+    pub tombstones: u64,
+    /// Memory that the rows above the segments take, about, in bytes.
+    pub memtable_bytes: u64,
+    /// Checkpoints since the store was opened.
+    pub checkpoints: u64,
+    /// Merges of segments since the store was opened.
+    pub merges: u64,
+    /// Log files that a checkpoint began since the store was opened.
+    pub log_switches: u64,
+    /// Files that nothing names any more and a reader still needs.
+    pub pinned: u64,
+    /// Bytes set aside for a full disk; 0 where there is no room for them.
+    pub reserve_bytes: u64,
     /// Version of the newest manifest.
     pub manifest_version: ManifestVersion,
     /// Rows of all collections.
     pub rows: u64,
     /// Names, in the store's directory, of every file that the newest manifest accounts for:
-    /// `CURRENT`, itself, logs and segments.
+    /// `CURRENT`, itself, logs, segments and tombstones; and the reserve.
     pub files: Vec<String>,
-    /// Files known to belong to no manifest, which the next publish removes.
+    /// Files known to belong to no manifest, which the next publish removes; without the pinned.
     pub orphans: u64,
     /// Why writes are refused until a reopen, if they are.
     pub latched: Option<String>,
@@ -135,9 +165,12 @@ impl Store {
         let inner = Inner {
             disk: opened.disk,
             entropy: env.entropy,
-            options,
-            codec: PlainCodec,
+            codec: opened.codec,
+            cache: PageCache::new(options.page_cache_bytes),
             queue: CommitQueue::default(),
+            options,
+            jobs: Mutex::default(),
+            has_work: AtomicBool::new(true),
             on_disk: Mutex::new(opened.on_disk),
             live: RwLock::new(opened.live),
             closed: AtomicBool::new(false),
@@ -151,7 +184,17 @@ impl Store {
     }
 
     fn check_open(&self) -> Result<()> {
-        if self.inner.closed.load(Ordering::Acquire) {
+        self.inner.check_open()
+    }
+
+    fn lock_on_disk(&self) -> Result<MutexGuard<'_, OnDisk>> {
+        self.inner.lock_on_disk()
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
             return Err(closed());
         }
         Ok(())
@@ -160,7 +203,7 @@ impl Store {
     /// Takes the lock of the disk state. Whether the store is open is asked under it: a close
     /// may have come while this thread waited, and the directory belongs to someone else now.
     fn lock_on_disk(&self) -> Result<MutexGuard<'_, OnDisk>> {
-        let on_disk = locked(&self.inner.on_disk)?;
+        let on_disk = locked(&self.on_disk)?;
         self.check_open()?;
         Ok(on_disk)
     }

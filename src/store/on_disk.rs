@@ -1,13 +1,16 @@
 //! What this process knows of the disk, behind the one lock of committing and publishing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::codec::PlainCodec;
+use crate::codec::PageCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
-use crate::ids::{CollectionId, FileId, ManifestVersion, Salt};
+use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt};
 use crate::manifest::{LogEnd, Manifest};
 use crate::options::Options;
+use crate::segment::Segment;
+use crate::store::reserve::Reserve;
+use crate::sync::{Arc, Weak};
 use crate::vfs::{Disk, Entropy, Lock};
 use crate::wal::writer::LogWriter;
 
@@ -25,10 +28,20 @@ pub(super) struct OnDisk {
     pub(super) in_limbo: bool,
     /// Whether records became durable that no frame states as durable yet.
     pub(super) unproved: bool,
-    /// Groups to pass before an automatic checkpoint is tried again.
+    /// Memory that the rows since the last log switch take, about.
+    pub(super) memtable_bytes: usize,
+    /// Bytes of background work that the writes since the last step have to do.
+    pub(super) owed_bytes: u64,
+    /// Groups to pass before background work that failed is tried again by itself.
     pub(super) rests: u32,
-    /// Files that nothing names, to be removed by the next publish.
+    /// Files that nothing names any more, to be removed once no reader needs them.
     pub(super) orphans: BTreeSet<String>,
+    /// The segments that are open, as long as anyone holds them.
+    pub(super) open_segments: BTreeMap<FileId, Weak<Segment>>,
+    /// Whether this process has published: before, it removes nothing.
+    pub(super) has_published: bool,
+    /// Space set aside for a full disk.
+    pub(super) reserve: Reserve,
     /// Why writes are refused until a reopen, if they are.
     pub(super) latched: Option<String>,
     pub(super) next_version: ManifestVersion,
@@ -44,7 +57,7 @@ pub(super) struct Tools<'a> {
     pub(super) disk: &'a Disk,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) options: &'a Options,
-    pub(super) codec: &'a PlainCodec,
+    pub(super) codec: &'a Arc<dyn PageCodec>,
 }
 
 impl Tools<'_> {
@@ -62,6 +75,36 @@ impl Tools<'_> {
 }
 
 impl OnDisk {
+    /// The state of a store of which nothing is known but its manifest.
+    pub(super) fn new(manifest: Manifest, lock: Box<dyn Lock>) -> Self {
+        Self {
+            next_version: ManifestVersion(manifest.version.0 + 1),
+            next_file: manifest.next_file,
+            next_collection: manifest.next_collection,
+            manifest,
+            log: None,
+            log_end: LogEnd { lsn: Lsn(0), offset: 0 },
+            in_limbo: false,
+            unproved: false,
+            memtable_bytes: 0,
+            owed_bytes: 0,
+            rests: 0,
+            orphans: BTreeSet::new(),
+            open_segments: BTreeMap::new(),
+            has_published: false,
+            reserve: Reserve::default(),
+            latched: None,
+            lock: Some(lock),
+        }
+    }
+
+    /// Bytes of log that recovery would have to read.
+    pub(super) fn log_bytes(&self) -> u64 {
+        let open = self.log.as_ref().map_or(self.log_end.offset, |log| log.bytes());
+        let logs = self.manifest.logs.iter();
+        logs.map(|log| log.end.map_or(open, |end| end.offset)).fold(0, u64::saturating_add)
+    }
+
     /// A file id that was never given before.
     pub(super) fn take_file(&mut self) -> FileId {
         let id = self.next_file;
@@ -103,6 +146,8 @@ pub(super) fn files_of(manifest: &Manifest) -> impl Iterator<Item = FileName> + 
     let logs = manifest.logs.iter().map(|log| FileName::Log(log.file, log.salt.into()));
     let segments = manifest.segments.iter();
     let segments = segments.map(|segment| FileName::Segment(segment.file, segment.salt.into()));
+    let tombstones = manifest.tombstones.iter();
+    let tombstones = tombstones.map(|entry| FileName::Tombstones(entry.file, entry.salt.into()));
     let own = FileName::Manifest(manifest.version, manifest.salt.into());
-    std::iter::once(own).chain(logs).chain(segments)
+    std::iter::once(own).chain(logs).chain(segments).chain(tombstones)
 }

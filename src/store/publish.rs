@@ -10,7 +10,7 @@
 //! | 3 | sync the directory | the same, and the new files' names durable |
 //! | 4 | rename to `CURRENT` | the old manifest or the new one, each with all its files |
 //! | 5 | sync the directory | the new one |
-//! | 6 | remove what the new one does not name | orphans |
+//! | 6 | [`reclaim`] what the new one does not name | orphans |
 //!
 //! Up to step 3 a failure leaves the old manifest current and the publish can be tried again,
 //! under a new version. From step 4 on nobody knows which one a crash would leave, so the store
@@ -25,6 +25,7 @@ use crate::manifest::Manifest;
 use crate::manifest::current::Current;
 use crate::page::{self, PagePlace, PageType};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
+use crate::store::reclaim::{discard, reclaim};
 use crate::vfs::Disk;
 
 /// Makes an edited manifest current and removes what it no longer names.
@@ -59,31 +60,12 @@ pub(super) fn publish(
     }
     tracing::debug!(manifest = next.version.0, "publish");
     let previous = std::mem::replace(&mut on_disk.manifest, next);
-    reclaim(tools.disk, on_disk, &previous);
-    Ok(())
-}
-
-/// Removes files of this process that no manifest ever named. What cannot be removed now is left
-/// to the next publish.
-pub(super) fn discard(disk: &Disk, on_disk: &mut OnDisk, names: impl IntoIterator<Item = String>) {
-    for name in names {
-        if let Err(error) = disk.unlink(&name)
-            && error.io_kind() != Some(std::io::ErrorKind::NotFound)
-        {
-            tracing::warn!(file = name, %error, "an orphan stays");
-            on_disk.orphans.insert(name);
-        }
-    }
-}
-
-/// Removes what the manifest before named and the newest does not, and the orphans of earlier
-/// processes. Safe now, and only now: the newest manifest is durable.
-fn reclaim(disk: &Disk, on_disk: &mut OnDisk, previous: &Manifest) {
+    on_disk.has_published = true;
     let live: BTreeSet<FileName> = files_of(&on_disk.manifest).collect();
-    let dropped = files_of(previous).filter(|name| !live.contains(name)).map(FileName::text);
-    let mut names: Vec<String> = dropped.filter(|_| previous.version.0 > 0).collect();
-    names.extend(std::mem::take(&mut on_disk.orphans));
-    discard(disk, on_disk, names);
+    let dropped = files_of(&previous).filter(|name| !live.contains(name)).map(FileName::text);
+    on_disk.orphans.extend(dropped.filter(|_| previous.version.0 > 0));
+    reclaim(tools.disk, on_disk);
+    Ok(())
 }
 
 fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<Current> {
@@ -94,7 +76,7 @@ fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<
         page_type: PageType::Manifest,
         index: 0,
     };
-    let pages = page::seal_stream(&first, tools.codec, &manifest.encode())?;
+    let pages = page::seal_stream(&first, &**tools.codec, &manifest.encode())?;
     write_synced(tools.disk, name, &pages)?;
     let (len, digest) = (pages.len() as u64, page::digest(&pages));
     let Manifest { store, version, salt, .. } = *manifest;

@@ -9,10 +9,11 @@ use crate::ids::{CollectionId, ManifestVersion};
 use crate::row::{Record, RecordRef};
 use crate::scan_range::ScanRange;
 use crate::store::on_disk::files_of;
+use crate::store::reclaim::is_held;
 use crate::store::scan::{PayloadScan, Scan};
 use crate::store::vector_source::VectorSource;
 use crate::store::{Stats, Store};
-use crate::sync::reading;
+use crate::sync::locked;
 
 impl Store {
     /// One row, if it is live.
@@ -240,24 +241,39 @@ impl Store {
         Ok(self.lock_on_disk()?.manifest.version)
     }
 
-    /// Figures of the store. Waits for a commit or publish that is under way.
+    /// Figures of the store. Waits for a step of background work or a commit that is under way, and
+    /// counts rows as [`Store::len`] does.
     ///
     /// # Errors
-    /// `Closed`.
+    /// `Io` and `Corrupt` from the disk; `Closed`.
     pub fn stats(&self) -> Result<Stats> {
+        let snapshot = self.snapshot()?;
+        let rows = snapshot.rows()?;
+        let jobs = locked(&self.inner.jobs)?;
         let on_disk = self.lock_on_disk()?;
-        let live = reading(&self.inner.live)?;
         let manifest = &on_disk.manifest;
         let named = files_of(manifest).map(FileName::text);
+        let reserve = on_disk.reserve.name();
+        let pinned = on_disk.orphans.iter().filter(|name| is_held(&on_disk, name)).count() as u64;
         Ok(Stats {
-            last_lsn: live.last,
+            last_lsn: snapshot.lsn(),
             log_files: manifest.logs.len() as u64,
             log_bytes: on_disk.log.as_ref().map_or(0, |log| log.bytes()),
             segments: manifest.segments.len() as u64,
+            tombstones: manifest.tombstones.len() as u64,
+            memtable_bytes: on_disk.memtable_bytes as u64,
+            checkpoints: jobs.checkpoints,
+            merges: jobs.merges,
+            log_switches: jobs.log_switches,
+            pinned,
+            reserve_bytes: reserve.map_or(0, |_| self.inner.options.reserve_bytes),
             manifest_version: manifest.version,
-            rows: live.collections.values().map(|found| found.rows.len() as u64).sum(),
-            files: std::iter::once(CURRENT.to_owned()).chain(named).collect(),
-            orphans: on_disk.orphans.len() as u64,
+            rows,
+            files: std::iter::once(CURRENT.to_owned())
+                .chain(named)
+                .chain(reserve.cloned())
+                .collect(),
+            orphans: on_disk.orphans.len() as u64 - pinned,
             latched: on_disk.latched.clone(),
         })
     }

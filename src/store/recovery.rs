@@ -21,24 +21,27 @@
 //! | holds none above d | a publish that ends it at d: what is torn behind stays void |
 //! | there is none | a publish: a log file whose `CURRENT` is lost would look like a lost store |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use crate::codec::PlainCodec;
+use crate::codec::{PageCodec, PlainCodec};
 use crate::cursor::index;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName, LOCK};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
 use crate::limits::PAGE_SIZE_BYTES;
-use crate::live_set::{Collection, LiveSet};
+use crate::live_set::{Collection, LiveSegment, LiveSet, Version};
 use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
-use crate::manifest::{LogEnd, LogEntry, Manifest};
+use crate::manifest::{LogEnd, LogEntry, Manifest, SegmentEntry, TombstonesEntry};
+use crate::memtable::memory_bytes;
 use crate::options::Options;
 use crate::page::{self, PagePlace, PageType};
-use crate::segment;
+use crate::segment::{Segment, Tombstones};
 use crate::store::create::{Listing, create, create_dirs};
+use crate::store::full_disk::with_reserve;
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::publish::publish;
+use crate::store::reserve::Reserve;
 use crate::store::tail::{end_last_log, move_tail};
 use crate::sync::Arc;
 use crate::vfs::{Access, Disk, DiskFile, Env, Lock};
@@ -49,6 +52,7 @@ use crate::wal::reader::{Expected, FrameRead, LogReader};
 /// An opened store, before its first caller.
 pub(super) struct Opened {
     pub(super) disk: Disk,
+    pub(super) codec: Arc<dyn PageCodec>,
     pub(super) on_disk: OnDisk,
     pub(super) live: LiveSet,
 }
@@ -56,7 +60,7 @@ pub(super) struct Opened {
 /// Opens or creates; see the table at the top.
 pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
     let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
-    let codec = PlainCodec;
+    let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
     let tools = Tools { disk: &disk, entropy: &*env.entropy, options, codec: &codec };
     // Before the lock, which makes a file: a directory that is no store is left as it is.
     if !has_current(&disk)? {
@@ -76,7 +80,7 @@ pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
         listing.check_creatable(&disk)?;
         (create(&tools, listing, lock).map_err(unfinished)?, LiveSet::default())
     };
-    Ok(Opened { disk, on_disk, live })
+    Ok(Opened { disk, codec, on_disk, live })
 }
 
 /// Whether there is a store to open, told without changing or listing anything.
@@ -116,34 +120,37 @@ fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
 
 fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(OnDisk, LiveSet)> {
     let manifest = read_manifest(tools)?;
-    let mut live = LiveSet::default();
-    live.last = manifest.sealed;
-    load_collections(tools, &manifest, &mut live)?;
+    let version = load_collections(tools, &manifest)?;
+    let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
+    let live = LiveSet { version: Arc::new(version), last: manifest.sealed, last_collection };
     let mut replay = Replay::new(&manifest, live);
     for log in &manifest.logs {
         replay.read_log(tools, &manifest, log)?;
     }
-    let settled = replay.closed;
+    let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes);
     let (live, log_end, tail) = replay.finish(tools.disk)?;
-    let named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
+    let reserve = Reserve::adopt(tools.disk, &listing.reserves, tools.options.reserve_bytes);
+    let mut named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
+    named.extend(reserve.name().cloned());
     let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
     let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
+    let segments = live.version.collections.values().flat_map(|found| found.segments.iter());
+    let open_segments =
+        segments.map(|live| (live.entry.file, Arc::downgrade(&live.segment))).collect();
     let mut on_disk = OnDisk {
         next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
         next_file: listing.next_file.max(FileId(manifest.next_file.0)),
         next_collection,
-        manifest,
-        log: None,
         log_end,
-        in_limbo: false,
-        unproved: false,
-        rests: 0,
+        memtable_bytes,
         orphans,
-        latched: None,
-        lock: Some(lock),
+        open_segments,
+        reserve,
+        ..OnDisk::new(manifest, lock)
     };
     if !settled {
-        settle(tools, &mut on_disk, &tail).map_err(unfinished)?;
+        with_reserve(tools, &mut on_disk, |on_disk| settle(tools, on_disk, &tail))
+            .map_err(unfinished)?;
     }
     Ok((on_disk, live))
 }
@@ -197,7 +204,7 @@ fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
         page_type: PageType::Manifest,
         index: 0,
     };
-    let manifest = page::open_stream(&first, tools.codec, &mut pages)
+    let manifest = page::open_stream(&first, &**tools.codec, &mut pages)
         .and_then(|bytes| Manifest::decode(&bytes))
         .map_err(|error| named(error, &file))?;
     let named = (current.version, current.store, current.salt);
@@ -208,35 +215,49 @@ fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
     Ok(manifest)
 }
 
-fn load_collections(tools: &Tools<'_>, manifest: &Manifest, live: &mut LiveSet) -> Result<()> {
-    for entry in &manifest.collections {
-        let collection = Collection {
-            name: entry.name.clone(),
-            descriptor: entry.descriptor.clone(),
-            rows: Arc::default(),
-            changed: manifest.sealed,
-        };
-        live.insert(entry.id, collection)?;
-    }
-    for segment in &manifest.segments {
-        let file =
-            open_named(tools.disk, &FileName::Segment(segment.file, segment.salt.into()).text())?;
-        let rows = segment::read(&file, manifest.store, segment, tools.codec)?;
-        let collection =
-            live.collections.get_mut(&segment.collection).expect("checked by the manifest");
-        if !collection.rows.is_empty() {
-            return Err(Error::corrupt(format!(
-                "two segments of collection {}",
-                segment.collection
-            )));
-        }
+/// The collections of a manifest, with their segments and without the log.
+fn load_collections(tools: &Tools<'_>, manifest: &Manifest) -> Result<Version> {
+    let mut segments: BTreeMap<CollectionId, Vec<LiveSegment>> = BTreeMap::new();
+    for entry in &manifest.segments {
+        let place = manifest.collections.binary_search_by_key(&entry.collection, |found| found.id);
+        let collection = &manifest.collections[place.expect("checked by the manifest")];
+        let place = manifest.tombstones.binary_search_by_key(&entry.file, |found| found.segment);
+        let tombstones = place.ok().map(|place| manifest.tombstones[place]);
         let stride = collection.descriptor.stride();
-        if rows.values().any(|value| value.len() < stride) {
-            return Err(named(Error::corrupt("row shorter than its vector"), &file));
-        }
-        collection.rows = Arc::new(rows);
+        let live = load_segment(tools, manifest, *entry, stride, tombstones)?;
+        segments.entry(entry.collection).or_default().push(live);
     }
-    Ok(())
+    let mut version = Version::default();
+    for entry in &manifest.collections {
+        let (name, descriptor) = (entry.name.clone(), entry.descriptor.clone());
+        let mut collection = Collection::new(entry.id, name, descriptor);
+        if let Some(segments) = segments.remove(&entry.id) {
+            collection.segments = segments.into();
+        }
+        version.insert(collection)?;
+    }
+    Ok(version)
+}
+
+fn load_segment(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    entry: SegmentEntry,
+    stride: usize,
+    tombstones: Option<TombstonesEntry>,
+) -> Result<LiveSegment> {
+    let (disk, store) = (tools.disk, manifest.store);
+    let file = open_named(disk, &FileName::Segment(entry.file, entry.salt.into()).text())?;
+    let segment = Segment::open(file, store, &entry, stride, Arc::clone(tools.codec))?;
+    let dead = match &tombstones {
+        None => Arc::default(),
+        Some(listed) => {
+            let name = FileName::Tombstones(listed.file, listed.salt.into()).text();
+            let file = open_named(disk, &name)?;
+            Arc::new(Tombstones::read(&file, store, listed, &entry, &**tools.codec)?)
+        }
+    };
+    Ok(LiveSegment { entry, segment: Arc::new(segment), tombstones, dead })
 }
 
 /// The state of a replay through the logs.
@@ -249,6 +270,7 @@ struct Replay {
     end: LogEnd,
     /// Batches above `durable`.
     tail: Vec<FrameRead>,
+    memtable_bytes: usize,
     /// Whether the last log ends in a closing frame.
     closed: bool,
 }
@@ -257,7 +279,8 @@ impl Replay {
     fn new(manifest: &Manifest, live: LiveSet) -> Self {
         let durable = manifest.durable();
         let end = LogEnd { lsn: manifest.sealed, offset: 0 };
-        Self { live, sealed: manifest.sealed, durable, end, tail: Vec::new(), closed: false }
+        let (sealed, tail) = (manifest.sealed, Vec::new());
+        Self { live, sealed, durable, end, tail, memtable_bytes: 0, closed: false }
     }
 
     fn read_log(&mut self, tools: &Tools<'_>, manifest: &Manifest, log: &LogEntry) -> Result<()> {
@@ -265,7 +288,7 @@ impl Replay {
         let expected =
             Expected { store: manifest.store, file: log.file, salt: log.salt, base: log.base };
         let window = tools.options.log_window_bytes;
-        let mut reader = LogReader::start(file, &expected, window, tools.codec)?;
+        let mut reader = LogReader::start(file, &expected, window, &**tools.codec)?;
         self.end = LogEnd { lsn: log.base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
         match log.end {
             Some(end) => {
@@ -298,7 +321,8 @@ impl Replay {
             let sealed = self.sealed;
             return Err(Error::corrupt(format!("LSN {sealed} was sealed within its batch")));
         }
-        self.live.apply(frame.first, &frame.batch).map(drop)
+        self.memtable_bytes += memory_bytes(&frame.batch);
+        self.live.apply(frame.first, &frame.batch)
     }
 
     /// Takes a statement into account: the batches up to it need not be written again.

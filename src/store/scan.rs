@@ -26,10 +26,8 @@ impl Iterator for Scan {
     fn next(&mut self) -> Option<Self::Item> {
         let dtype = self.dtype;
         next(&mut self.cursor, |cursor| {
-            let vector = cursor.vector()?;
-            let vector = RecordRef { vector, payload: &[], dtype }.vector_f32();
-            let payload = cursor.payload()?.to_vec();
-            Ok((cursor.id().to_owned(), Record { vector, payload }))
+            let (id, vector, payload) = cursor.row()?;
+            Ok((id.to_owned(), RecordRef { vector, payload, dtype }.to_record()))
         })
     }
 }

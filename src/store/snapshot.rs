@@ -6,10 +6,13 @@ use std::ops::ControlFlow;
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::LiveSet;
+use crate::live_set::{Found, Version};
+use crate::memtable::Entry;
+use crate::page_cache::PageCache;
 use crate::row::{Record, RecordRef, elements};
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
+use crate::segment::{Columns, Segment};
 use crate::store::Store;
 use crate::store::scan::{PayloadScan, Scan};
 use crate::sync::{Arc, reading};
@@ -23,7 +26,8 @@ use crate::sync::{Arc, reading};
 #[derive(Clone)]
 pub struct Snapshot {
     store: Store,
-    live: Arc<LiveSet>,
+    version: Arc<Version>,
+    lsn: Lsn,
 }
 
 impl Store {
@@ -46,15 +50,15 @@ impl Store {
     /// ```
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.check_open()?;
-        let live = Arc::new(reading(&self.inner.live)?.clone());
-        Ok(Snapshot { store: self.clone(), live })
+        let live = reading(&self.inner.live)?;
+        Ok(Snapshot { store: self.clone(), version: Arc::clone(&live.version), lsn: live.last })
     }
 }
 
 impl Snapshot {
     /// LSN of the last operation that this view shows.
     pub fn lsn(&self) -> Lsn {
-        self.live.last
+        self.lsn
     }
 
     /// As [`Store::get`].
@@ -76,13 +80,22 @@ impl Snapshot {
         see: impl FnOnce(RecordRef<'_>) -> R,
     ) -> Result<Option<R>> {
         self.store.check_open()?;
-        let collection = self.live.collection(id)?;
-        let dtype = collection.descriptor.dtype;
-        let value = collection.rows.get(external_id);
-        Ok(value.map(|value| {
-            let (vector, payload) = value.split_at(collection.descriptor.stride());
-            see(RecordRef { vector, payload, dtype })
-        }))
+        let (collection, cache) = (self.version.collection(id)?, &self.store.inner.cache);
+        let (dtype, stride) = (collection.descriptor.dtype, collection.descriptor.stride());
+        let Some(found) = collection.find(cache, external_id, self.lsn)? else { return Ok(None) };
+        match found {
+            Found::Memory(entry) => {
+                let (vector, payload) = (entry.vector(stride), entry.payload(stride));
+                Ok(Some(see(RecordRef { vector, payload, dtype })))
+            }
+            Found::Sealed(live, row) => {
+                let mut bytes = Vec::new();
+                live.segment.vector_into(cache, row, &mut bytes)?;
+                live.segment.payload_into(cache, row, &mut bytes)?;
+                let (vector, payload) = bytes.split_at(stride);
+                Ok(Some(see(RecordRef { vector, payload, dtype })))
+            }
+        }
     }
 
     /// As [`Store::get_many`].
@@ -98,7 +111,9 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn get_vector(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<f32>>> {
-        self.get_with(id, external_id, |row| elements(row.vector, row.dtype))
+        let dtype = self.descriptor(id)?.dtype;
+        let bytes = self.get_column(id, external_id, Segment::vector_into, Entry::vector)?;
+        Ok(bytes.map(|bytes| elements(&bytes, dtype)))
     }
 
     /// As [`Store::get_payload`].
@@ -106,7 +121,30 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn get_payload(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<u8>>> {
-        self.get_with(id, external_id, |row| row.payload.to_vec())
+        self.get_column(id, external_id, Segment::payload_into, Entry::payload)
+    }
+
+    /// One column of a row; the others are not read.
+    fn get_column(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        read: impl FnOnce(&Segment, &PageCache, u32, &mut Vec<u8>) -> Result<()>,
+        take: impl FnOnce(&Entry, usize) -> &[u8],
+    ) -> Result<Option<Vec<u8>>> {
+        self.store.check_open()?;
+        let (collection, cache) = (self.version.collection(id)?, &self.store.inner.cache);
+        match collection.find(cache, external_id, self.lsn)? {
+            None => Ok(None),
+            Some(Found::Memory(entry)) => {
+                Ok(Some(take(&entry, collection.descriptor.stride()).to_vec()))
+            }
+            Some(Found::Sealed(live, row)) => {
+                let mut bytes = Vec::new();
+                read(&live.segment, cache, row, &mut bytes)?;
+                Ok(Some(bytes))
+            }
+        }
     }
 
     /// As [`Store::scan`].
@@ -123,7 +161,8 @@ impl Snapshot {
     /// Those of [`Store::get`].
     pub fn scan_range(&self, id: CollectionId, range: ScanRange) -> Result<Scan> {
         let dtype = self.descriptor(id)?.dtype;
-        Ok(Scan::new(self.cursor(id, range)?, dtype))
+        let columns = Columns { vectors: true, payloads: true };
+        Ok(Scan::new(self.cursor(id, range, columns)?, dtype))
     }
 
     /// As [`Store::scan_payloads`].
@@ -131,7 +170,8 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn scan_payloads(&self, id: CollectionId, range: ScanRange) -> Result<PayloadScan> {
-        Ok(PayloadScan::new(self.cursor(id, range)?))
+        let columns = Columns { vectors: false, payloads: true };
+        Ok(PayloadScan::new(self.cursor(id, range, columns)?))
     }
 
     /// As [`Store::scan_with`].
@@ -145,14 +185,11 @@ impl Snapshot {
         mut see: impl FnMut(&str, RecordRef<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         let dtype = self.descriptor(id)?.dtype;
-        let mut cursor = self.cursor(id, range)?;
-        let mut vector = Vec::new();
+        let columns = Columns { vectors: true, payloads: true };
+        let mut cursor = self.cursor(id, range, columns)?;
         while cursor.advance()? {
-            vector.clear();
-            vector.extend_from_slice(cursor.vector()?);
-            let payload = cursor.payload()?.to_vec();
-            let row = RecordRef { vector: &vector, payload: &payload, dtype };
-            if see(cursor.id(), row).is_break() {
+            let (id, vector, payload) = cursor.row()?;
+            if see(id, RecordRef { vector, payload, dtype }).is_break() {
                 break;
             }
         }
@@ -165,7 +202,14 @@ impl Snapshot {
     /// Those of [`Store::get`].
     pub fn len(&self, id: CollectionId) -> Result<u64> {
         self.store.check_open()?;
-        Ok(self.live.collection(id)?.rows.len() as u64)
+        self.version.collection(id)?.len(&self.store.inner.cache, self.lsn)
+    }
+
+    /// Rows of all collections.
+    pub(in crate::store) fn rows(&self) -> Result<u64> {
+        let cache = &self.store.inner.cache;
+        let all = self.version.collections.values();
+        all.map(|collection| collection.len(cache, self.lsn)).sum()
     }
 
     /// As [`Store::is_empty`].
@@ -182,7 +226,7 @@ impl Snapshot {
     /// `Closed`.
     pub fn collection_names(&self) -> Result<Vec<String>> {
         self.store.check_open()?;
-        Ok(self.live.names().cloned().collect())
+        Ok(self.version.names().cloned().collect())
     }
 
     /// As [`Store::collection_id`].
@@ -191,7 +235,7 @@ impl Snapshot {
     /// `Closed`.
     pub fn collection_id(&self, name: &str) -> Result<Option<CollectionId>> {
         self.store.check_open()?;
-        Ok(self.live.id(name))
+        Ok(self.version.id(name))
     }
 
     /// As [`Store::descriptor`].
@@ -200,14 +244,18 @@ impl Snapshot {
     /// Those of [`Store::descriptor`].
     pub fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
         self.store.check_open()?;
-        Ok(self.live.collection(id)?.descriptor.clone())
+        Ok(self.version.collection(id)?.descriptor.clone())
     }
 
-    pub(in crate::store) fn cursor(&self, id: CollectionId, range: ScanRange) -> Result<RowCursor> {
+    pub(in crate::store) fn cursor(
+        &self,
+        id: CollectionId,
+        range: ScanRange,
+        columns: Columns,
+    ) -> Result<RowCursor> {
         self.store.check_open()?;
-        let collection = self.live.collection(id)?;
-        let stride = collection.descriptor.stride();
-        Ok(RowCursor::new(Arc::clone(&collection.rows), stride, range))
+        let ahead = self.store.inner.options.read_ahead_bytes;
+        RowCursor::start(self.version.collection(id)?, self.lsn, range, ahead, columns)
     }
 }
 

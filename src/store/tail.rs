@@ -9,7 +9,8 @@ use crate::file_names::FileName;
 use crate::ids::Lsn;
 use crate::manifest::{LogEnd, LogEntry, Manifest};
 use crate::store::on_disk::{OnDisk, Tools};
-use crate::store::publish::{discard, publish};
+use crate::store::publish::publish;
+use crate::store::reclaim::discard;
 use crate::wal::frame::Batch;
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 use crate::wal::writer::LogWriter;
@@ -87,7 +88,7 @@ fn write_log(tools: &Tools<'_>, name: &str, header: LogHeader, tail: &[&Batch]) 
     if !tail.is_empty() {
         let durable = end.lsn;
         let batches = tail.iter().copied();
-        end.offset = writer.prepare(batches, header.base, durable, tools.codec)?.end;
+        end.offset = writer.prepare(batches, header.base, durable, &**tools.codec)?.end;
         end.lsn = Lsn(durable.0 + records(tail));
         writer.append()?;
     }

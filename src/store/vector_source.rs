@@ -5,6 +5,7 @@ use crate::ids::{CollectionId, Lsn};
 use crate::row::elements;
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
+use crate::segment::Columns;
 use crate::store::snapshot::Snapshot;
 use crate::sync::{Arc, Mutex, locked};
 
@@ -57,8 +58,9 @@ impl VectorSource {
     /// The ids and vectors, from the first on. It ends early if reading fails: ask
     /// [`VectorSource::take_error`] behind the last one.
     pub fn iter(&self) -> impl Iterator<Item = (String, Vec<f32>)> + use<> {
+        let columns = Columns { vectors: true, payloads: false };
         let opened = self.snapshot.descriptor(self.id).and_then(|descriptor| {
-            Ok((self.snapshot.cursor(self.id, ScanRange::all())?, descriptor.dtype))
+            Ok((self.snapshot.cursor(self.id, ScanRange::all(), columns)?, descriptor.dtype))
         });
         let error = Arc::clone(&self.error);
         let mut opened = match opened {

@@ -7,7 +7,7 @@ use crate::ids::{CollectionId, Lsn};
 use crate::limits::COLLECTION_NAME_BYTES_MAX;
 use crate::request::{Outcome, Request, Ticket};
 use crate::store::Store;
-use crate::sync::reading;
+use crate::sync::{Arc, reading};
 use crate::write_batch::WriteBatch;
 
 impl Store {
@@ -146,35 +146,55 @@ impl Store {
     /// # Ok::<(), quiver_store::Error>(())
     /// ```
     pub fn submit(&self, request: impl Into<Request>) -> Result<Ticket> {
+        let work = self.prepare(request.into(), false)?;
+        self.inner.queue.push(work)
+    }
+
+    /// Validates and serialises a request, outside any lock. Where `looks_below`, what the hits of
+    /// its deletions rest on is read here, so that the leader of its group need not.
+    fn prepare(&self, request: Request, looks_below: bool) -> Result<Work> {
         self.check_open()?;
-        let work = match request.into() {
+        match request {
             Request::Write(batch) => {
-                let live = reading(&self.inner.live)?;
-                let bytes_max = self.inner.options.batch_bytes_max;
-                let descriptor = |id| live.collection(id).map(|found| &found.descriptor);
-                Work::Write(batch.finish(bytes_max, descriptor)?)
+                let inner = &*self.inner;
+                let version = Arc::clone(&reading(&inner.live)?.version);
+                let deletes = batch.deletes();
+                let frees_space = deletes == batch.len();
+                let descriptor = |id| version.collection(id).map(|found| &found.descriptor);
+                let batch = batch.finish(inner.options.batch_bytes_max, descriptor)?;
+                let below = match deletes > 0 && looks_below {
+                    true => Some(version.below(&inner.cache, &batch)?),
+                    false => None,
+                };
+                Ok(Work::Write { batch, deletes: deletes > 0, frees_space, below })
             }
             Request::CreateCollection { name, descriptor } => {
                 check_name(&name)?;
                 descriptor.validate()?;
-                Work::Create { name, descriptor }
+                Ok(Work::Create { name, descriptor })
             }
-            Request::DropCollection { name } => Work::Drop { name },
-        };
-        self.inner.queue.push(work)
+            Request::DropCollection { name } => Ok(Work::Drop { name }),
+        }
     }
 
     /// Submits a request and waits for its answer, leading a commit where nobody else does.
     fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
-        let ticket = self.submit(request)?;
+        let work = self.prepare(request.into(), true)?;
+        let ticket = self.inner.queue.push(work)?;
         loop {
             match self.inner.queue.wait_turn(&ticket)? {
                 Turn::Answered(answer) => return answer,
                 Turn::Lead(leadership) => {
                     leadership.gather()?;
-                    if let Err(error) = self.drive() {
+                    let driven =
+                        self.lock_on_disk().and_then(|mut on_disk| self.inner.drive(&mut on_disk));
+                    // Whoever waits may lead now: background work holds up no commit.
+                    drop(leadership);
+                    match driven {
+                        // What it could not do is tried again behind a later group.
+                        Ok(driven) => drop(self.inner.work(driven.bytes)),
                         // A close may have committed the request before it closed.
-                        return ticket.poll().unwrap_or(Err(error));
+                        Err(error) => return ticket.poll().unwrap_or(Err(error)),
                     }
                 }
             }

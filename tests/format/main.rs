@@ -15,7 +15,9 @@ use std::fs;
 use document::Document;
 use quiver_store::codec::{FileKind, PlainCodec, TAG_SIZE_BYTES};
 use quiver_store::file_names::FileName;
-use quiver_store::manifest::{LOG_ENTRY_SIZE_BYTES, SEGMENT_ENTRY_SIZE_BYTES, current, tags};
+use quiver_store::manifest::{
+    LOG_ENTRY_SIZE_BYTES, SEGMENT_ENTRY_SIZE_BYTES, TOMBSTONES_ENTRY_SIZE_BYTES, current, tags,
+};
 use quiver_store::page::{self, PageType, offsets};
 use quiver_store::wal::{frame, header};
 use quiver_store::{Descriptor, DistanceMetric, Dtype, ErrorKind, Lsn, limits};
@@ -39,6 +41,7 @@ fn constants_are_those_of_the_engine() {
         ("TAG_SIZE_BYTES", TAG_SIZE_BYTES as u64),
         ("LOG_ENTRY_SIZE_BYTES", LOG_ENTRY_SIZE_BYTES as u64),
         ("SEGMENT_ENTRY_SIZE_BYTES", SEGMENT_ENTRY_SIZE_BYTES as u64),
+        ("TOMBSTONES_ENTRY_SIZE_BYTES", TOMBSTONES_ENTRY_SIZE_BYTES as u64),
         ("FRAME_BYTES_MAX", limits::FRAME_BYTES_MAX as u64),
         ("EXTERNAL_ID_BYTES_MAX", limits::EXTERNAL_ID_BYTES_MAX as u64),
         ("COLLECTION_NAME_BYTES_MAX", limits::COLLECTION_NAME_BYTES_MAX as u64),
@@ -164,6 +167,7 @@ fn files_of_a_store_are_as_documented() {
     let mut walk = walk::Walk::new(&document, &files);
     walk.manifest();
     walk.segments();
+    walk.tombstones();
     walk.logs();
     walk.assert_all_seen();
 }
@@ -223,11 +227,12 @@ fn golden_files_are_read_back() {
     let expected = [
         r#"fruit 1 apple [1.0, -2.0] {"red":true}"#,
         "fruit 1 fig [-0.0, 0.0] []",
+        "fruit 1 lime [8.0, 9.0] ",
         "fruit 1 plum [4.0, 5.0] null",
         "seeds 2 poppy [3.0] {}",
     ];
     assert_eq!(sample::rows(&store).expect("open"), expected);
-    assert_eq!(store.stats().expect("open").last_lsn, Lsn(11));
+    assert_eq!(store.stats().expect("open").last_lsn, Lsn(14));
     let id = store.create_collection("next", Descriptor::new(1, Dtype::F32, DistanceMetric::L2));
     assert_eq!(id.expect("free").value(), 4, "the id of a dropped collection does not come back");
 }

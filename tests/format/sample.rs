@@ -46,8 +46,11 @@ impl Sample {
 
     pub(crate) fn open(&self) -> quiver_store::Result<Store> {
         // Small steps keep the golden files small.
-        let options =
-            Options { log_step_bytes_min: 4096, log_step_bytes_max: 4096, ..Options::default() };
+        let options = Options {
+            log_step_bytes_min: 4096,
+            log_step_bytes_max: 4096,
+            ..Options { reserve_bytes: 0, ..Options::default() }
+        };
         Store::open_with(self.env.clone(), options)
     }
 
@@ -78,14 +81,18 @@ fn here() -> CallSite {
     Location::caller()
 }
 
-/// Writes the sample: a segment, two logs, every kind of frame and record.
+/// Writes the sample: a segment, its tombstones, two logs, every kind of frame and record.
 pub(crate) fn write() -> quiver_store::Result<Files> {
     let sample = Sample::empty();
     let store = sample.open()?;
     let schema = |dim, metric| Descriptor::new(dim, Dtype::F32, metric);
     let fruit = store.create_collection("fruit", schema(2, DistanceMetric::Cosine))?;
     store.upsert(fruit, "apple", &[1.0, -2.0], br#"{"red":true}"#)?;
+    store.upsert(fruit, "kiwi", &[7.0, 7.0], b"")?;
+    store.upsert(fruit, "lime", &[8.0, 9.0], b"")?;
     store.upsert(fruit, "pear", &[0.5, f32::INFINITY], b"")?;
+    store.checkpoint()?;
+    store.delete(fruit, "kiwi")?;
     store.checkpoint()?;
     let seeds = store.create_collection("seeds", schema(1, DistanceMetric::L2))?;
     let mut batch = WriteBatch::new();

@@ -113,32 +113,87 @@ impl<'a> Walk<'a> {
         usize::try_from(header.number("entry count")).expect("small")
     }
 
-    /// Every segment, row by row.
+    /// Every segment, column by column: they are small, so that all of it is tail and footer.
     pub(crate) fn segments(&mut self) {
         let manifest = self.manifest.clone().expect("the manifest is walked first");
         for segment in &manifest.segments {
             let name = FileName::Segment(segment.file, segment.salt.into()).text();
             let pages = self.file(&name);
-            let (row_pages, footer) = pages.split_at(pages.len() - 16_384);
-            let (rows, digest) = self.stream(row_pages, "segment column", &segment.salt.0);
-            let index = (row_pages.len() / 16_384) as u64;
+            let (tail_pages, footer) = pages.split_at(pages.len() - 16_384);
+            let (tail, digest) = self.stream(tail_pages, "segment tail", &segment.salt.0);
+            let index = (tail_pages.len() / 16_384) as u64;
             let (body, checksum) = self.page(footer, "segment footer", &segment.salt.0, index);
             assert_eq!(checksum, segment.footer);
             let mut rest = body;
             let footer = self.document.take("segment footer", &mut rest);
             assert!(rest.is_empty(), "the document misses the end of the footer");
             assert_eq!(footer.number("rows"), segment.rows);
-            assert_eq!(footer.number("row bytes"), rows.len() as u64);
-            assert_eq!(footer.number("row pages"), index);
             assert_eq!(footer.number("digest"), u64::from(digest));
-            let mut rest = rows.as_slice();
-            let mut ids = Vec::new();
+            assert_eq!(footer.number("tail length"), tail.len() as u64);
+            let mut rest = tail.as_slice();
+            let mut column = |name: &str| {
+                let len = footer.number(&format!("{name} length"));
+                let (column, behind) = rest.split_at(usize::try_from(len).expect("small"));
+                rest = behind;
+                column
+            };
+            let (ids, directory) = (column("ids"), column("directory"));
+            let (vectors, payloads, filter) =
+                (column("vectors"), column("payloads"), column("filter"));
+            assert_eq!(vectors.len() as u64, segment.rows * footer.number("stride"));
+            assert!(filter.len().is_multiple_of(64) && !filter.is_empty());
+            // One id page has one fence, which is empty; there are no extents.
+            assert_eq!(rest, [0; 4]);
+            assert_eq!(self.id_page(ids), ["apple", "kiwi", "lime", "pear"]);
+            let mut rest = directory;
+            let mut end = 0;
             while !rest.is_empty() {
-                let row = self.document.take("row", &mut rest);
-                ids.push(row.text("id").to_owned());
+                let entry = self.document.take("directory entry", &mut rest);
+                assert_eq!(entry.number("payload start"), end);
+                end += entry.number("payload length");
             }
-            assert_eq!(ids, ["apple", "pear"]);
+            assert_eq!(end, payloads.len() as u64);
         }
+    }
+
+    /// Every file of tombstones.
+    pub(crate) fn tombstones(&mut self) {
+        let manifest = self.manifest.clone().expect("the manifest is walked first");
+        assert_eq!(manifest.tombstones.len(), 1);
+        for listed in &manifest.tombstones {
+            let name = FileName::Tombstones(listed.file, listed.salt.into()).text();
+            let pages = self.file(&name);
+            let (bytes, digest) = self.stream(pages, "tombstones", &listed.salt.0);
+            assert_eq!(digest, listed.digest);
+            let mut rest = bytes.as_slice();
+            let head = self.document.take("tombstones", &mut rest);
+            let segment = manifest.segment(listed.segment).expect("checked by the manifest");
+            assert_eq!(head.number("segment file id"), segment.file.value());
+            assert_eq!(head.bytes("segment salt"), segment.salt.0);
+            assert_eq!(head.number("segment rows"), segment.rows);
+            assert_eq!(head.number("dead rows"), listed.rows);
+            // One container, an array of one value below 65,536: 1, the number of the row.
+            let cookie = [0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1, 0];
+            assert_eq!(rest, cookie);
+        }
+    }
+
+    fn id_page(&self, bytes: &[u8]) -> Vec<String> {
+        let mut entries = bytes;
+        let head = self.document.take("id page", &mut entries);
+        assert_eq!(head.number("first row"), 0);
+        let (mut ids, mut before) = (Vec::new(), Vec::new());
+        for _ in 0..head.number("ids") {
+            let [shared, len] = [entries[0], entries[1]].map(usize::from);
+            before.truncate(shared);
+            before.extend_from_slice(&entries[2..2 + len]);
+            ids.push(String::from_utf8(before.clone()).expect("ids are UTF-8"));
+            entries = &entries[2 + len..];
+        }
+        let end = bytes.len() - entries.len();
+        assert_eq!(head.number("entries end"), end as u64);
+        assert_eq!(entries, [8, 0], "the first entry is stored whole");
+        ids
     }
 
     /// Every log, frame by frame.

@@ -25,10 +25,10 @@ const FOLDERS: [(&str, &str); 6] = [
     ("vfs/os", "clock entropy file dir lock mod"),
     ("wal", "header frame reader writer mod"),
     ("manifest", "mod current"),
-    ("segment", "layout ids filter plain builder reader ahead cursor probe tombstones mod"),
+    ("segment", "layout ids filter builder reader ahead cursor probe tombstones mod"),
     (
         "store",
-        "on_disk publish tail create recovery mod scan snapshot vector_source commit write read checkpoint close",
+        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot vector_source checkpoint compaction work commit write close maintain read",
     ),
 ];
 

@@ -90,6 +90,12 @@ fn draw_options(stream: &mut Stream) -> Options {
         log_size_bytes_max: if stream.chance(1, 2) { 1 << 20 } else { 4096 << stream.below(5) },
         log_files_max: stream.between(1, 16),
         log_window_bytes: 512 << stream.below(10),
+        memtable_bytes_max: 1024 << stream.below(8),
+        page_cache_bytes: 0,
+        read_ahead_bytes: 16384,
+        step_bytes: 64 << stream.below(12),
+        merge_factor: stream.size(2, 4),
+        reserve_bytes: if stream.chance(1, 2) { 0 } else { 4096 << stream.below(6) },
         create: true,
     }
 }

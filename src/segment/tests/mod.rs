@@ -51,7 +51,6 @@ pub(super) fn build_for(rows: &Model, stride: usize, rows_max: u64) -> Built {
     for (id, (vector, payload)) in rows {
         builder.push(id, vector, payload).expect("a disk without faults");
     }
-    assert_eq!(builder.rows(), rows.len() as u64);
     let sealed = builder.finish().expect("a disk without faults");
     let mut bytes = vec![0; file.len_bytes().expect("it is there").try_into().expect("small")];
     file.read_exact_at(&mut bytes, 0).expect("its own length");

@@ -1,0 +1,166 @@
+//! The calls that do background work: to its end, or a step of it.
+
+use std::ops::ControlFlow;
+
+use crate::error::Result;
+use crate::ids::CollectionId;
+use crate::store::merge::Merge;
+use crate::store::publish::publish;
+use crate::store::reclaim::{discard, reclaim};
+use crate::store::{Inner, Store, full_disk};
+use crate::sync::{Arc, locked, reading};
+use crate::wal::frame::FrameKind;
+
+/// How far [`Store::compact_with`] is, in rows of the collection that is being merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CompactProgress {
+    /// The collection.
+    pub collection: CollectionId,
+    /// Rows written so far.
+    pub rows_done: u64,
+    /// Rows to write in all.
+    pub rows: u64,
+}
+
+impl Store {
+    /// Seals all rows into segments, publishes them and drops the log, so that the next open has
+    /// nothing to replay. Removes files that nothing needs. Writers and readers go on meanwhile.
+    ///
+    /// *Durability*: changes nothing of what is durable. Runs by itself, in steps behind writes,
+    /// past [`crate::Options::memtable_bytes_max`] and [`crate::Options::log_size_bytes_max`].
+    ///
+    /// # Errors
+    /// `Full` and `Io`: nothing is lost, try again. `Latched`: reopen first. `Closed`.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.check_open()?;
+        let inner = &*self.inner;
+        let target = reading(&inner.live)?.last;
+        inner.seal_through(target)?;
+        let tools = inner.tools();
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        if !on_disk.orphans.is_empty() && !on_disk.has_published {
+            publish(&tools, &mut on_disk, |_| {})?;
+        }
+        reclaim(&inner.disk, &mut on_disk);
+        // Where there is no room for it yet, the next write says so.
+        let _ = full_disk::set_aside(&tools, &mut on_disk);
+        Ok(())
+    }
+
+    /// Seals all rows and joins the segments of each collection into one without dead rows, so that
+    /// the store takes the least space. Writers and readers go on meanwhile.
+    ///
+    /// *Durability*: changes nothing of what is durable. *Units and limits*: needs as much free
+    /// space as the largest collection takes.
+    ///
+    /// # Errors
+    /// Those of [`Store::checkpoint`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// for round in 0..3 {
+    ///     store.upsert(id, "x", &[1.0], &[round])?;
+    ///     store.checkpoint()?;
+    /// }
+    /// store.compact()?;
+    /// assert_eq!(store.stats()?.segments, 1);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn compact(&self) -> Result<()> {
+        self.compact_with(|_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Store::compact`], asking between steps whether to go on. Where it breaks off, what was
+    /// done for other collections stays done.
+    ///
+    /// # Errors
+    /// Those of [`Store::checkpoint`].
+    pub fn compact_with(
+        &self,
+        mut go_on: impl FnMut(CompactProgress) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.checkpoint()?;
+        let inner = &*self.inner;
+        let version = Arc::clone(&reading(&inner.live)?.version);
+        for id in version.collections.keys() {
+            if inner.compact_one(*id, &mut go_on)?.is_break() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One bounded step of background work; whether there was any to do. Call it when idle.
+    ///
+    /// A step of a checkpoint, if one is under way or due by [`crate::Options::memtable_bytes_max`],
+    /// [`crate::Options::log_size_bytes_max`] or [`crate::Options::log_files_max`]; else of a merge;
+    /// else the removal of files that no reader needs any more, or a proof frame behind records that
+    /// nothing proves yet, so that damage to them is told apart from a crash.
+    ///
+    /// # Errors
+    /// Those of the disk. Nothing that was acknowledged is touched; call it again later.
+    pub fn maintain(&self) -> Result<bool> {
+        let inner = &*self.inner;
+        {
+            let mut jobs = locked(&inner.jobs)?;
+            self.lock_on_disk()?.check_latch()?;
+            if inner.step(&mut jobs)?.is_some() {
+                return Ok(true);
+            }
+        }
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        let orphans = on_disk.orphans.len();
+        reclaim(&inner.disk, &mut on_disk);
+        if on_disk.orphans.len() < orphans {
+            return Ok(true);
+        }
+        if !on_disk.unproved || on_disk.log.is_none() {
+            return Ok(false);
+        }
+        inner.state(&mut on_disk, FrameKind::Proof)?;
+        Ok(true)
+    }
+}
+
+impl Inner {
+    /// Merges what a collection has now, to the end.
+    fn compact_one(
+        &self,
+        id: CollectionId,
+        go_on: &mut impl FnMut(CompactProgress) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let mut is_own = false;
+        loop {
+            let mut jobs = locked(&self.jobs)?;
+            self.lock_on_disk()?.check_latch()?;
+            if jobs.rotation.is_some() {
+                self.step_checkpoint(&mut jobs)?;
+                continue;
+            }
+            if jobs.merge.is_none() {
+                let version = Arc::clone(&reading(&self.live)?.version);
+                let whole = version.collections.get(&id).and_then(|found| Merge::whole(found));
+                let (Some(whole), false) = (whole, is_own) else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                jobs.merge = Some(whole);
+                is_own = true;
+            }
+            let merge = jobs.merge.as_ref().expect("set above where there was none");
+            let (collection, rows_done) = (merge.inputs.id, merge.rows_done);
+            let progress = CompactProgress { collection, rows_done, rows: merge.rows() };
+            if go_on(progress).is_break() {
+                let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
+                discard(&self.disk, &mut *self.lock_on_disk()?, made);
+                return Ok(ControlFlow::Break(()));
+            }
+            self.step_merge(&mut jobs)?;
+        }
+    }
+}

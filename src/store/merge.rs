@@ -1,0 +1,84 @@
+//! A merge under way: which segments it joins, and how far it is.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::ids::FileId;
+use crate::limits::PAGE_SIZE_BYTES;
+use crate::live_set::{Collection, LiveSegment, Version};
+use crate::row_cursor::RowCursor;
+use crate::segment::{SegmentBuilder, SegmentIdentity};
+
+/// The most segments that one merge reads.
+const INPUTS_MAX: usize = 16;
+
+/// A merge under way.
+pub(super) struct Merge {
+    /// The collection as it was at the start, with the inputs for its only segments.
+    pub(super) inputs: Collection,
+    /// Over the inputs; opened by the first step.
+    pub(super) cursor: Option<RowCursor>,
+    pub(super) output: Option<(FileId, SegmentIdentity, SegmentBuilder)>,
+    pub(super) made: Vec<String>,
+    pub(super) rows_done: u64,
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge").field("made", &self.made).finish_non_exhaustive()
+    }
+}
+
+impl Merge {
+    /// A merge that pays off, if there is one.
+    pub(super) fn due(version: &Version, factor: usize) -> Option<Self> {
+        version.collections.values().find_map(|collection| {
+            let inputs = choose(&collection.segments, factor)?;
+            Some(Self::of(collection, inputs))
+        })
+    }
+
+    /// A merge of all that a collection has, unless it is one segment without dead rows.
+    pub(super) fn whole(collection: &Collection) -> Option<Self> {
+        let segments = &collection.segments;
+        let is_one = segments.len() < 2 && segments.iter().all(|live| live.tombstones.is_none());
+        (!is_one).then(|| Self::of(collection, segments.to_vec()))
+    }
+
+    fn of(collection: &Collection, inputs: Vec<LiveSegment>) -> Self {
+        let Collection { id, name, descriptor, .. } = collection.clone();
+        let mut alone = Collection::new(id, name, descriptor);
+        alone.segments = inputs.into();
+        Self { inputs: alone, cursor: None, output: None, made: Vec::new(), rows_done: 0 }
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.inputs.segments.iter().map(LiveSegment::rows).sum()
+    }
+
+    pub(super) fn into_made(self) -> Vec<String> {
+        self.made
+    }
+}
+
+/// The segments that should be merged next, if any.
+fn choose(segments: &[LiveSegment], factor: usize) -> Option<Vec<LiveSegment>> {
+    let classes: BTreeSet<u32> = segments.iter().map(|live| class(live, factor)).collect();
+    for wanted in classes {
+        let of_class = segments.iter().filter(|live| class(live, factor) == wanted);
+        let inputs: Vec<_> = of_class.take(INPUTS_MAX).cloned().collect();
+        if inputs.len() >= factor {
+            return Some(inputs);
+        }
+    }
+    let wasted = segments.iter().find(|live| live.dead.len() > live.entry.rows / 4)?;
+    Some(vec![wasted.clone()])
+}
+
+/// Segments of one class are within a factor of each other in size, by what lives.
+fn class(live: &LiveSegment, factor: usize) -> u32 {
+    let pages = live.entry.len / PAGE_SIZE_BYTES as u64;
+    let live_pages =
+        u128::from(pages) * u128::from(live.rows()) / u128::from(live.entry.rows.max(1));
+    live_pages.max(1).ilog(factor as u128)
+}

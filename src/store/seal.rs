@@ -1,0 +1,69 @@
+//! A seal under way: memtables on their way into segments, as far as they are.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+
+use crate::error::Result;
+use crate::ids::{CollectionId, FileId, Lsn};
+use crate::live_set::{Collection, LiveSegment};
+use crate::memtable::{Entry, Memtable};
+use crate::segment::{SegmentBuilder, SegmentIdentity, SegmentProbe, Tombstones};
+use crate::sync::Arc;
+
+/// How many rows are taken out of a memtable at a time.
+const RUN_ROWS: usize = 256;
+
+/// A seal under way.
+#[derive(Debug, Default)]
+pub(super) struct Seal {
+    pub(super) queue: VecDeque<Arc<Collection>>,
+    pub(super) current: Option<SealOne>,
+    pub(super) sealed: Vec<Sealed>,
+    /// Names of the files made so far.
+    pub(super) made: Vec<String>,
+}
+
+/// One collection's memtable on its way into a segment.
+#[derive(Debug)]
+pub(super) struct SealOne {
+    pub(super) collection: Arc<Collection>,
+    pub(super) memtable: Arc<Memtable>,
+    ahead: VecDeque<Entry>,
+    has_more: bool,
+    /// One for each segment of the collection: where to look, and the rows found dead so far.
+    pub(super) older: Vec<(SegmentProbe, Option<Tombstones>)>,
+    pub(super) made: Option<(FileId, SegmentIdentity, SegmentBuilder)>,
+}
+
+/// What became of a collection.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) id: CollectionId,
+    pub(super) segments: Vec<LiveSegment>,
+}
+
+impl Seal {
+    pub(super) fn into_made(self) -> Vec<String> {
+        self.made
+    }
+}
+
+impl SealOne {
+    pub(super) fn start(collection: Arc<Collection>) -> Result<Self> {
+        let memtable = collection.sealing.clone().expect("only those with one are queued");
+        let mut ahead = VecDeque::new();
+        let has_more = memtable.run(Bound::Unbounded, Lsn(u64::MAX), RUN_ROWS, &mut ahead)?;
+        let older = collection.segments.iter().map(|live| (live.segment.probe(), None));
+        let older = older.collect();
+        Ok(Self { collection, memtable, ahead, has_more, older, made: None })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
+        let next = self.ahead.pop_front();
+        if let (true, true, Some(last)) = (self.ahead.is_empty(), self.has_more, &next) {
+            let from = Bound::Excluded(last.id());
+            self.has_more = self.memtable.run(from, Lsn(u64::MAX), RUN_ROWS, &mut self.ahead)?;
+        }
+        Ok(next)
+    }
+}

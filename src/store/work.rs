@@ -1,0 +1,159 @@
+//! Does background work: picks the step that is due, and the writers' share of it.
+//!
+//! See [`crate::store::jobs`] for what is under way and which lock guards it.
+
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::Lsn;
+use crate::store::jobs::Jobs;
+use crate::store::merge::Merge;
+use crate::store::on_disk::OnDisk;
+use crate::store::reclaim::discard;
+use crate::store::seal::Seal;
+use crate::store::{Inner, full_disk};
+use crate::sync::{Arc, locked, reading, try_locked};
+
+/// Bytes of background work that a group of writes does for each of its own: a row is written once
+/// by a seal and a few times by merges.
+const WORK_PER_BYTE: u64 = 4;
+
+/// How many groups pass between work that failed and the next try by itself.
+const GROUPS_BETWEEN_TRIES: u32 = 64;
+
+impl Inner {
+    /// One step of whatever is due; how many bytes of work it was, or nothing to do.
+    ///
+    /// # Errors
+    /// Those of the disk: the job is undone (J3).
+    pub(super) fn step(&self, jobs: &mut Jobs) -> Result<Option<u64>> {
+        let is_due = jobs.rotation.is_some() || self.checkpoint_is_due(&*self.lock_on_disk()?);
+        if is_due {
+            return self.step_checkpoint(jobs).map(Some);
+        }
+        if jobs.merge.is_none() {
+            let version = Arc::clone(&reading(&self.live)?.version);
+            jobs.merge = Merge::due(&version, self.options.merge_factor);
+        }
+        if jobs.merge.is_some() {
+            return self.step_merge(jobs).map(Some);
+        }
+        self.has_work.store(false, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    /// One step of a checkpoint: a log switch if none waits for its seal, else of the seal.
+    pub(super) fn step_checkpoint(&self, jobs: &mut Jobs) -> Result<u64> {
+        self.has_work.store(true, Ordering::Relaxed);
+        let stepped = match jobs.rotation {
+            None => self.rotate(jobs),
+            Some(_) => self.step_seal(jobs),
+        };
+        if let Err(error) = &stepped {
+            let made = jobs.seal.take().map(Seal::into_made);
+            jobs.gave_room = self.undo(made.unwrap_or_default(), error, true)?;
+        }
+        stepped
+    }
+
+    /// One step of the merge under way.
+    pub(super) fn step_merge(&self, jobs: &mut Jobs) -> Result<u64> {
+        self.has_work.store(true, Ordering::Relaxed);
+        let stepped = self.merge_rows(jobs);
+        if let Err(error) = &stepped {
+            let made = jobs.merge.take().map(Merge::into_made);
+            self.undo(made.unwrap_or_default(), error, false)?;
+        }
+        stepped
+    }
+
+    /// Removes the files of a job that failed (J3); whether there is more room now.
+    fn undo(&self, made: Vec<String>, error: &Error, frees_space: bool) -> Result<bool> {
+        tracing::warn!(%error, files = made.len(), "a step of background work failed");
+        let mut on_disk = locked(&self.on_disk)?;
+        // From a failed rename on, a crash may leave the manifest that names them.
+        if on_disk.latched.is_some() {
+            return Ok(false);
+        }
+        discard(&self.disk, &mut on_disk, made);
+        Ok(frees_space && full_disk::give_back(&self.tools(), &mut on_disk, error))
+    }
+
+    /// Seals until every operation up to an LSN is in segments.
+    pub(super) fn seal_through(&self, target: Lsn) -> Result<()> {
+        loop {
+            let mut jobs = locked(&self.jobs)?;
+            {
+                let on_disk = self.lock_on_disk()?;
+                on_disk.check_latch()?;
+                if jobs.rotation.is_none() && on_disk.manifest.sealed >= target {
+                    return Ok(());
+                }
+            }
+            match self.step_checkpoint(&mut jobs) {
+                Err(_) if std::mem::take(&mut jobs.gave_room) => {}
+                other => drop(other?),
+            }
+        }
+    }
+
+    /// Does background work behind a group of writes, in proportion to its size; all that is under
+    /// way where writes have run ahead of it (J4).
+    pub(super) fn work(&self, written_bytes: u64) -> Result<()> {
+        let (owed, is_behind) = {
+            let mut on_disk = self.lock_on_disk()?;
+            let is_idle = !self.has_work.load(Ordering::Relaxed);
+            if is_idle && !self.checkpoint_is_due(&on_disk) {
+                on_disk.owed_bytes = 0;
+                return Ok(());
+            }
+            on_disk.owed_bytes += written_bytes.saturating_mul(WORK_PER_BYTE);
+            let rests = on_disk.rests > 0;
+            on_disk.rests = on_disk.rests.saturating_sub(1);
+            let is_behind = self.is_behind(&on_disk);
+            if rests || (on_disk.owed_bytes < self.options.step_bytes && !is_behind) {
+                return Ok(());
+            }
+            (std::mem::take(&mut on_disk.owed_bytes), is_behind)
+        };
+        // Where someone else does a step now, that is enough, unless writes have run ahead.
+        let mut jobs = match try_locked(&self.jobs)? {
+            Some(jobs) => jobs,
+            None if is_behind => locked(&self.jobs)?,
+            None => return Ok(()),
+        };
+        let mut done = 0;
+        while done < owed || self.is_behind(&*self.lock_on_disk()?) {
+            match self.step(&mut jobs) {
+                Ok(Some(bytes)) => done += bytes.max(1),
+                Ok(None) => break,
+                Err(_) if std::mem::take(&mut jobs.gave_room) => {}
+                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                Err(_) => {
+                    // The writes are acknowledged. Trying again behind each of them would make a
+                    // full disk slow as well.
+                    locked(&self.on_disk)?.rests = GROUPS_BETWEEN_TRIES;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a checkpoint is due, by what recovery would have to read or by memory.
+    pub(super) fn checkpoint_is_due(&self, on_disk: &OnDisk) -> bool {
+        let options = &self.options;
+        on_disk.log_bytes() > options.log_size_bytes_max
+            || on_disk.manifest.logs.len() as u64 > options.log_files_max
+            || on_disk.memtable_bytes > options.memtable_bytes_max
+    }
+
+    /// Whether writers have to wait for the work they are owed.
+    fn is_behind(&self, on_disk: &OnDisk) -> bool {
+        let options = &self.options;
+        on_disk.rests == 0
+            && (on_disk.manifest.logs.len() as u64 > options.log_files_max
+                || on_disk.log_bytes() / 2 > options.log_size_bytes_max
+                || on_disk.memtable_bytes / 3 * 2 > options.memtable_bytes_max)
+    }
+}
