@@ -16,6 +16,7 @@ pub mod planted;
 pub mod report;
 pub mod scenario;
 pub mod stream;
+pub mod sweep;
 pub mod system;
 pub mod tally;
 #[cfg(test)]

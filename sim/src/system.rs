@@ -21,6 +21,12 @@ pub trait System: Send + Sync + fmt::Debug {
     /// The version in reports.
     fn version(&self) -> &'static str;
 
+    /// Whether any failed I/O call may latch the store, and be answered with `Unknown` or `Latched`:
+    /// a store that cannot carry on behind a failure. The engine can, and must.
+    fn latches_early(&self) -> bool {
+        false
+    }
+
     /// Creates or recovers a store.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The command line: `run`, `replay`, `mutants`.
+//! The command line: `run`, `replay`, `sweep`, `mutants`.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -11,6 +11,7 @@
 mod mutants;
 mod replay;
 mod run;
+mod sweep;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -37,6 +38,8 @@ enum Command {
     Run(run::Arguments),
     /// Shows one image again, from the address that a violation printed.
     Replay(replay::Arguments),
+    /// Puts every fault at every I/O call of small histories; a part of the default run too.
+    Sweep(sweep::Arguments),
     /// Plants wrong engines and elided syncs: each must be found.
     Mutants(mutants::Arguments),
 }
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         None => run::run(&line.run),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
+        Some(Command::Sweep(arguments)) => sweep::run(&arguments),
         Some(Command::Mutants(arguments)) => mutants::run(&arguments),
     };
     match done {

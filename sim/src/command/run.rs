@@ -9,10 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::sweep::{default_bounds, verdict};
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::campaign::{Campaign, End, PATIENCE, Progress};
 use crate::engine::Engine;
 use crate::report;
+use crate::sweep;
 use crate::system::System;
 
 /// How many images a run checks if nothing else bounds it.
@@ -41,6 +43,9 @@ pub(super) struct Arguments {
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Leaves out the sweep of faults over small histories.
+    #[arg(long)]
+    no_sweep: bool,
     /// Prints neither progress nor table, only violations and counters at zero.
     #[arg(long)]
     quiet: bool,
@@ -85,21 +90,30 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         system: system.clone(),
     };
     let cancel = cancelled_by_ctrl_c();
+    let swept = (!arguments.no_sweep)
+        .then(|| sweep::sweep(&Engine, &default_bounds(campaign.jobs, campaign.shard), &cancel));
     let bar = progress_bar(&campaign, arguments.quiet);
     let done = campaign.run(&mut |progress| show(&bar, &campaign, progress), &cancel);
     bar.finish_and_clear();
     if let Some(file) = file {
-        file.write(&report::json(&done, system.version()))?;
+        let mut json = report::json(&done, system.version());
+        json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
+        file.write(&json)?;
     }
     let mut out = io::stdout().lock();
     if !arguments.quiet {
+        write!(out, "{}", swept.as_ref().map(report::sweep_text).unwrap_or_default())?;
         write!(out, "{}", report::text(&done, system.version()))?;
     }
+    write!(out, "{}", swept.as_ref().map(report::sweep_violations).unwrap_or_default())?;
     for violation in &done.tally.violations {
         write!(out, "\n{}", report::violation(violation))?;
     }
     if !done.tally.violations.is_empty() {
         return Ok(ExitCode::from(1));
+    }
+    if let Some(ended) = swept.as_ref().and_then(verdict) {
+        return ended;
     }
     if done.end == End::Cancelled {
         return Ok(ExitCode::from(130));

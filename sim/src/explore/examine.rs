@@ -78,7 +78,8 @@ impl Explorer<'_> {
             return;
         }
         self.watch.at(&address);
-        let shares = Shares::of(matches!(image, Image::Kill(_)), &address);
+        let mut shares = Shares::of(matches!(image, Image::Kill(_)), &address);
+        shares.nested &= self.nests;
         let recording = if self.alone || shares.nested { Recording::Forks } else { Recording::Off };
         let recovered = self.recover(&image.build(), recording, &address, 2);
         self.count(image, &expect, &address);

@@ -15,6 +15,7 @@
 mod again;
 mod examine;
 mod image;
+mod sample;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ use crate::system::System;
 use crate::tally::{Tally, Violation};
 use crate::watch::Watch;
 use image::{Image, Images};
+pub use sample::{panicked, sample};
 
 /// Images that one history's points are looked at with, before duplicates and nested ones.
 const IMAGES_WANTED: u64 = 2400;
@@ -79,6 +81,8 @@ pub struct Explorer<'a> {
     tally: Tally,
     /// One image alone, with every check (E4).
     alone: bool,
+    /// Whether crashes of recoveries are looked at (E3).
+    nests: bool,
     /// The I/O calls of the image looked at alone.
     log: Vec<String>,
 }
@@ -141,7 +145,7 @@ pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Re
 impl<'a> Explorer<'a> {
     fn new(system: &'a dyn System, history: &'a History, watch: &'a Watch, alone: bool) -> Self {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
-        Self { system, history, watch, seen, tally, alone, log }
+        Self { system, history, watch, seen, tally, alone, nests: true, log }
     }
 
     /// Counts what the forward run counted and found.

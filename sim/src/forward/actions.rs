@@ -291,6 +291,13 @@ impl Runner<'_> {
     /// The store writes again once faults are over, after a reopen where it says so (I11).
     pub(super) fn come_back(&mut self) {
         self.arm(&[]);
+        // What is called from here on is not to be struck.
+        let counted = self.out.counted.clone();
+        self.try_to_write();
+        self.out.counted = counted;
+    }
+
+    fn try_to_write(&mut self) {
         self.drive_all();
         for _ in 0..2 {
             if self.stopped {

@@ -11,6 +11,8 @@
 //! | `Latched` | a publish of this process failed from its rename on |
 //! | success of a write or a checkpoint | no publish of this process did so before |
 //!
+//! A system that says so may latch at any failed I/O call, and answer accordingly.
+//!
 //! - L1. Whoever judges has shown the I/O calls of that call of the store, and of no other.
 
 use std::collections::BTreeSet;
@@ -34,14 +36,31 @@ pub(super) struct Blame {
     latched: bool,
     /// It did so before the last call began.
     was_latched: bool,
+    /// The system may latch at any failure, and there was one.
+    early: Early,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Early {
+    #[default]
+    Never,
+    AtFailures,
+    Latched,
 }
 
 impl Blame {
+    /// Of a process that begins.
+    pub(super) fn new(latches_early: bool) -> Self {
+        let early = if latches_early { Early::AtFailures } else { Early::Never };
+        Self { early, ..Self::default() }
+    }
+
     /// Takes in the I/O calls of one call of the store (L1).
     pub(super) fn take_in(&mut self, calls: &[IoCall]) {
         let (mut renamed, mut tail_failed) = (false, false);
         let mut created: BTreeSet<&Arc<str>> = BTreeSet::new();
-        *self = Self { latched: self.latched, was_latched: self.latched, ..Self::default() };
+        let Self { latched, early, .. } = *self;
+        *self = Self { latched, was_latched: latched, early, ..Self::default() };
         for call in calls {
             let Some(kind) = failure(call) else {
                 renamed |= call.kind == IoKind::Rename;
@@ -54,6 +73,9 @@ impl Blame {
             let full = matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
             self.full |= full;
             self.failed |= !full;
+            if self.early == Early::AtFailures {
+                self.early = Early::Latched;
+            }
             if call.kind == IoKind::Rename || (renamed && call.kind == IoKind::SyncDir) {
                 self.latched = true;
                 self.unknown = true;
@@ -70,8 +92,8 @@ impl Blame {
         match kind {
             ErrorKind::Io => self.failed,
             ErrorKind::Full => self.full,
-            ErrorKind::Unknown => self.unknown,
-            ErrorKind::Latched => self.latched,
+            ErrorKind::Unknown => self.unknown || self.early == Early::Latched,
+            ErrorKind::Latched => self.latched || self.early == Early::Latched,
             _ => false,
         }
     }

@@ -29,7 +29,7 @@ use crate::disk::{
     CallClass, DiskState, Fault, FaultPlan, IoCall, IoKind, PlannedFault, Recording,
 };
 use crate::disk::{SimClock, SimDisk, SimEntropy, Step};
-use crate::history::{History, Operation, Planned};
+use crate::history::{History, Operation, Planned, Strike};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
 use crate::system::{Outcome, Request, Session, System, Ticket};
@@ -86,6 +86,9 @@ pub struct Forward {
     /// For each disk that was mounted, in order, the calls that faults are counted by, and which
     /// fault struck each.
     pub counted: Vec<Vec<(CallClass, Option<Fault>)>>,
+    /// Whether the sync of a directory above the store failed: what that lost cannot be mended
+    /// through the seam, and `docs/durability.md` says so.
+    pub parent_lost: bool,
     /// How many mutating calls came before the call of the store in which the first fault fired.
     pub first_struck: Option<usize>,
     /// Operations carried out.
@@ -215,6 +218,18 @@ impl<'a> Runner<'a> {
         self.disk.set_faults(FaultPlan { faults, seed });
     }
 
+    /// Arms what the history has for the process that begins.
+    fn arm_strikes(&mut self) {
+        let process = self.out.counted.len() - 1;
+        let own = self.history.strikes.iter().filter(|strike| strike.process == process);
+        let planned =
+            |strike: &Strike| PlannedFault { call_index: strike.call, fault: strike.fault };
+        let faults: Vec<PlannedFault> = own.map(planned).collect();
+        if !faults.is_empty() {
+            self.disk.set_faults(FaultPlan { faults, seed: self.history.dice });
+        }
+    }
+
     /// Adds the faults of a plan that ends to the run's totals.
     fn count_faults(&mut self) {
         self.notice_faults();
@@ -299,6 +314,9 @@ impl<'a> Runner<'a> {
         if let Some(counted) = self.out.counted.last_mut() {
             counted.extend(trace.iter().filter_map(|call| Some((call.class()?, call.fault))));
         }
+        self.out.parent_lost |= trace.iter().any(|call| {
+            call.kind == IoKind::SyncDir && call.fault.is_some() && *call.path != *STORE_DIR
+        });
         let fired = self.disk.faults_fired();
         let benign =
             |name| Fault::ALL.iter().any(|fault| fault.name() == name && fault.is_benign());

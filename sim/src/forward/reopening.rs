@@ -105,10 +105,10 @@ impl Runner<'_> {
         self.disk.set_recording(Recording::Forks);
         self.out.counted.push(Vec::new());
         self.fired = 0;
-        self.blame = Blame::default();
         if !faults.is_empty() {
             self.arm(faults);
         }
+        self.arm_strikes();
         self.excused = false;
         for attempt in 0..=ATTEMPTS {
             if attempt == ATTEMPTS {
@@ -124,6 +124,8 @@ impl Runner<'_> {
     /// One attempt; false if it failed for a fault that fired in this process.
     fn try_open(&mut self) -> bool {
         self.processes += 1;
+        // What an open that failed left half done latches nobody: the next one reads what it is.
+        self.blame = Blame::new(self.system.latches_early());
         self.disk.set_call_budget(CALLS_MAX);
         let (env, options) = (self.env(), &self.history.options);
         let system = self.system;

@@ -135,6 +135,17 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// A fault at a call of its kind in one process, counted from the mount of its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// Which process, from zero for the one that creates the store: each stop starts the next.
+    pub process: usize,
+    /// Which call of the fault's kind, from zero.
+    pub call: u64,
+    /// What happens then.
+    pub fault: Fault,
+}
+
 /// One step of a history and the faults that are armed just before it.
 #[derive(Clone, Debug)]
 pub struct Operation {
@@ -157,6 +168,10 @@ pub struct History {
     pub opening: Vec<Planned>,
     /// The steps.
     pub operations: Vec<Operation>,
+    /// What goes wrong besides, by the process.
+    pub strikes: Vec<Strike>,
+    /// Seeds what the strikes leave to chance.
+    pub dice: u64,
     /// Whether any fault is planned.
     pub faulty: bool,
 }

@@ -75,7 +75,9 @@ impl History {
             generator.plan_faults(seed, &mut operations);
         }
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
-        Self { seed, options, slots: generator.slots, opening, operations, faulty }
+        let slots = generator.slots;
+        let (strikes, dice) = (Vec::new(), 0);
+        Self { seed, options, slots, opening, operations, strikes, dice, faulty }
     }
 }
 

@@ -92,6 +92,10 @@ impl System for Toy {
         "0"
     }
 
+    fn latches_early(&self) -> bool {
+        true
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         if self.0 == Bug::SpinsForEver && env.vfs.read_dir(&env.dir, files::here()).is_ok() {
             loop {

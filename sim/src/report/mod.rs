@@ -2,6 +2,8 @@
 //!
 //! **Place.** The command line prints it. Everything but the times is a function of the seeds.
 
+mod sweep;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::campaign::{End, Report};
 use crate::tally::{Spread, Tally, Violation};
+pub use sweep::{sweep_json, sweep_text, sweep_violations};
 
 /// The medium that campaigns run on.
 pub const MEDIUM: &str = "posix";

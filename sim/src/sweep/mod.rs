@@ -1,0 +1,316 @@
+//! The sweep: every fault at every I/O call of small histories, alone and in pairs.
+//!
+//! **Place.** A counted part of the default run, and `quiver-sim sweep`. The campaign draws where
+//! its faults strike; the sweep leaves nothing to luck, in a small scope.
+//!
+//! - W1. A history is run once without faults. Then once for each fault of the catalogue and each
+//!   call of its kind that was made, in every process of the history, opening and creation
+//!   included; twice where the fault leaves something to chance.
+//! - W2. In each run every answer is judged by what the I/O calls came to, faults then end, and the
+//!   store has to write again (the forward run does both). The end, and a sample of the points
+//!   behind the fault, are looked at as crash points.
+//! - W3. Pairs: a second fault at each later call of a run with a first one, in the smallest
+//!   histories; of all pairs as many as the bound allows, drawn by their place.
+//! - W4. The result is a function of the bounds alone, not of the number of threads.
+
+mod case;
+mod histories;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use case::Case;
+pub use histories::{Named, all};
+
+use crate::disk::{CallClass, Fault};
+use crate::explore;
+use crate::forward::Forward;
+use crate::history::Strike;
+use crate::panic_trap;
+use crate::stream::Stream;
+use crate::system::System;
+use crate::tally::{Tally, Violation};
+use crate::watch::Watch;
+
+/// Points behind a fault that are looked at, besides the end.
+const POINTS: usize = 2;
+
+/// Violations after which the sweep ends.
+const VIOLATIONS_MAX: usize = 10;
+
+/// What to sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many seeded histories besides the fixed ones.
+    pub seeded: u64,
+    /// One pair in so many is run.
+    pub pairs_one_in: u64,
+    /// How many threads.
+    pub jobs: usize,
+    /// Which of how many parts of the work.
+    pub shard: (u64, u64),
+}
+
+/// What a sweep came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Histories.
+    pub histories: u64,
+    /// Runs with one fault.
+    pub runs: u64,
+    /// Runs with two.
+    pub pairs: u64,
+    /// Runs that are not judged: a directory above the store lost what no store can mend.
+    pub unmendable: u64,
+    /// For each fault, at how many calls it was to strike, and at how many it did not: a short read
+    /// of one byte, an unlink that a first fault made unnecessary.
+    pub planned: BTreeMap<&'static str, (u64, u64)>,
+    /// What the runs and their images counted.
+    pub tally: Tally,
+    /// What does not hold, by the case.
+    pub violations: Vec<(Case, Violation)>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+}
+
+impl Report {
+    fn zero() -> Self {
+        let planned = Fault::ALL.iter().map(|fault| (fault.name(), (0, 0))).collect();
+        Self { planned, ..Self::default() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.pairs += other.pairs;
+        self.unmendable += other.unmendable;
+        for (name, (planned, unfired)) in other.planned {
+            let own = self.planned.entry(name).or_default();
+            own.0 += planned;
+            own.1 += unfired;
+        }
+        self.tally.add(&other.tally);
+        self.violations.extend(other.violations);
+    }
+
+    /// The counters that stayed at zero.
+    pub fn idle(&self) -> Vec<String> {
+        let unfired = self.planned.iter().filter(|(_, (planned, unfired))| planned == unfired);
+        let mut idle: Vec<String> =
+            unfired.map(|(name, _)| format!("fault {name} of the sweep")).collect();
+        for (name, count) in [("runs", self.runs), ("pairs", self.pairs)] {
+            if count == 0 {
+                idle.push(format!("{name} of the sweep"));
+            }
+        }
+        idle
+    }
+}
+
+/// A history and one fault in it; with all that may follow it where pairs are made.
+struct Item<'a> {
+    named: &'a Named,
+    case: Case,
+}
+
+/// Sweeps.
+pub fn sweep(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
+    let start = Instant::now();
+    let histories = all(bounds.seeded);
+    let mut report = Report { histories: histories.len() as u64, ..Report::zero() };
+    let mut items = Vec::new();
+    for named in &histories {
+        match without_faults(system, named) {
+            Ok(counted) => items.extend(items_of(named, &counted)),
+            Err(violations) => report.violations.extend(violations),
+        }
+    }
+    let (part, parts) = bounds.shard;
+    let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
+    let items: Vec<Item<'_>> = own.map(|(item, _)| item).collect();
+    if report.violations.is_empty() {
+        carry_out(system, bounds, &items, cancel, &mut report);
+    }
+    report.cancelled = cancel.load(Ordering::Relaxed);
+    report.elapsed = start.elapsed();
+    report
+}
+
+/// Runs one case alone.
+///
+/// # Errors
+/// There is no such history.
+pub fn run_case(system: &dyn System, case: &Case, seeded: u64) -> Result<Report, String> {
+    let histories = all(seeded);
+    let named = histories.iter().find(|named| named.name == case.history);
+    let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
+    let mut report = Report { histories: 1, ..Report::zero() };
+    run(system, named, case, &mut report);
+    Ok(report)
+}
+
+fn carry_out(
+    system: &dyn System,
+    bounds: &Bounds,
+    items: &[Item<'_>],
+    cancel: &AtomicBool,
+    report: &mut Report,
+) {
+    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..bounds.jobs.max(1) {
+            let (sender, next, enough) = (sender.clone(), &next, &enough);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(place) else { break };
+                    if sender.send((place, carry_out_one(system, bounds, item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // Results are added up in the order of the items (W4).
+        let (mut waiting, mut turn) = (BTreeMap::new(), 0);
+        for (place, result) in results {
+            waiting.insert(place, result);
+            while let Some(result) = waiting.remove(&turn) {
+                turn += 1;
+                if report.violations.len() < VIOLATIONS_MAX {
+                    report.add(result);
+                }
+            }
+            enough.fetch_or(report.violations.len() >= VIOLATIONS_MAX, Ordering::Relaxed);
+        }
+    });
+}
+
+fn carry_out_one(system: &dyn System, bounds: &Bounds, item: &Item<'_>) -> Report {
+    let mut report = Report::default();
+    let Some(forward) = run(system, item.named, &item.case, &mut report) else { return report };
+    if item.named.pairs {
+        for case in followers(&item.case, &forward) {
+            let mut dice = Stream::at(item.named.history.seed, &[case_number(&case)]);
+            if dice.chance(1, bounds.pairs_one_in) {
+                run(system, item.named, &case, &mut report);
+            }
+        }
+    }
+    report
+}
+
+/// Runs one case; the forward run, unless it panicked.
+fn run(system: &dyn System, named: &Named, case: &Case, report: &mut Report) -> Option<Forward> {
+    let history = case.apply(&named.history);
+    let ran = panic_trap::catch(|| {
+        let forward = Forward::of(system, &history);
+        let tally = explore::sample(system, &history, &forward, POINTS, &Watch::default());
+        (forward, tally)
+    });
+    let (forward, mut tally) = match ran {
+        Ok((forward, tally)) => (Some(forward), tally),
+        Err(panic) => (None, explore::panicked(history.seed, panic)),
+    };
+    match case.strikes.len() {
+        0 | 1 => report.runs += 1,
+        _ => report.pairs += 1,
+    }
+    for strike in &case.strikes {
+        let name = strike.fault.name();
+        let counts = report.planned.entry(name).or_default();
+        counts.0 += 1;
+        counts.1 += u64::from(!tally.faults.contains_key(name));
+    }
+    if forward.as_ref().is_some_and(|forward| forward.parent_lost) {
+        report.unmendable += 1;
+        tally.violations.clear();
+    }
+    let violations = std::mem::take(&mut tally.violations);
+    report.violations.extend(violations.into_iter().map(|violation| (case.clone(), violation)));
+    report.tally.add(&tally);
+    forward
+}
+
+type Counted = Vec<Vec<(CallClass, Option<Fault>)>>;
+
+/// The calls of a history without faults, by process.
+fn without_faults(system: &dyn System, named: &Named) -> Result<Counted, Vec<(Case, Violation)>> {
+    let case = Case { history: named.name.clone(), strikes: Vec::new(), dice: 0 };
+    let mut report = Report::default();
+    let forward = run(system, named, &case, &mut report);
+    match forward {
+        Some(forward) if report.violations.is_empty() => Ok(forward.counted),
+        _ => Err(report.violations),
+    }
+}
+
+/// Every fault at every call of its kind (W1).
+fn items_of<'a>(named: &'a Named, counted: &Counted) -> Vec<Item<'a>> {
+    // What comes behind the last step is the forward run's own: faults are over then.
+    let mut items = Vec::new();
+    for (process, calls) in counted.iter().enumerate() {
+        for (place, (class, _)) in calls.iter().enumerate() {
+            let call = calls[..place].iter().filter(|(other, _)| other == class).count() as u64;
+            for fault in Fault::ALL.into_iter().filter(|fault| fault.class() == *class) {
+                for dice in 0..if leaves_to_chance(fault) { 2 } else { 1 } {
+                    let strikes = vec![Strike { process, call, fault }];
+                    let case = Case { history: named.name.clone(), strikes, dice };
+                    items.push(Item { named, case });
+                }
+            }
+        }
+    }
+    items
+}
+
+/// The case with a second fault at each call behind the first one (W3).
+fn followers(case: &Case, forward: &Forward) -> Vec<Case> {
+    let mut cases = Vec::new();
+    let [first] = case.strikes[..] else { return cases };
+    let calls = &forward.counted[first.process];
+    let Some(struck) = calls.iter().position(|(_, fault)| *fault == Some(first.fault)) else {
+        return cases;
+    };
+    let later = (struck + 1..calls.len()).map(|place| (first.process, place));
+    let next = forward.counted.get(first.process + 1).map_or(0, Vec::len);
+    let next = (0..next).map(|place| (first.process + 1, place));
+    for (process, place) in later.chain(next) {
+        let calls = &forward.counted[process];
+        let class = calls[place].0;
+        let call = calls[..place].iter().filter(|(other, _)| *other == class).count() as u64;
+        for fault in Fault::ALL.into_iter().filter(|fault| fault.class() == class) {
+            let strikes = vec![first, Strike { process, call, fault }];
+            cases.push(Case { strikes, ..case.clone() });
+        }
+    }
+    cases
+}
+
+/// Whether a fault may come to more than one thing.
+fn leaves_to_chance(fault: Fault) -> bool {
+    use Fault::{
+        CreateNoSpace, EntropyFails, OpenEio, ReadDirEio, ReadEio, ReadEioSticky, ReadInterrupted,
+        WriteInterrupted,
+    };
+    let same = [
+        CreateNoSpace,
+        EntropyFails,
+        OpenEio,
+        ReadDirEio,
+        ReadEio,
+        ReadEioSticky,
+        ReadInterrupted,
+        WriteInterrupted,
+    ];
+    !same.contains(&fault)
+}
+
+fn case_number(case: &Case) -> u64 {
+    crate::digest::name_key(&case.to_string())
+}
