@@ -23,6 +23,9 @@ pub(crate) mod kinds {
     pub(crate) const DELETE: u8 = 4;
 }
 
+/// What stands before the id of an upsert: kind and three lengths.
+const UPSERT_HEADER_BYTES: usize = 11;
+
 /// The fewest bytes that a record takes: a delete of a one-byte id.
 pub(crate) const RECORD_BYTES_MIN: usize = 4;
 
@@ -52,13 +55,8 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(&id.0.to_le_bytes());
             }
             Self::Upsert { external_id, vector, payload } => {
-                out.push(kinds::UPSERT);
-                put_id_len(out, external_id);
-                out.extend_from_slice(&len_u32(vector.len()).to_le_bytes());
-                out.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
-                out.extend_from_slice(external_id.as_bytes());
-                out.extend_from_slice(vector);
-                out.extend_from_slice(payload);
+                let fill = |space: &mut [u8]| space.copy_from_slice(vector);
+                encode_upsert(out, external_id, payload, vector.len(), fill);
             }
             Self::Delete { external_id } => {
                 out.push(kinds::DELETE);
@@ -97,6 +95,27 @@ impl<'a> Record<'a> {
             kind => Err(Error::unsupported(format!("record of kind {kind}"))),
         }
     }
+}
+
+/// Appends an upsert in its stored form; `fill` writes the vector into its place, so that it need
+/// not stand in stored form anywhere else before.
+pub(crate) fn encode_upsert(
+    out: &mut Vec<u8>,
+    external_id: &str,
+    payload: &[u8],
+    vector_len: usize,
+    fill: impl FnOnce(&mut [u8]),
+) {
+    out.reserve(UPSERT_HEADER_BYTES + external_id.len() + vector_len + payload.len());
+    out.push(kinds::UPSERT);
+    put_id_len(out, external_id);
+    out.extend_from_slice(&len_u32(vector_len).to_le_bytes());
+    out.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
+    out.extend_from_slice(external_id.as_bytes());
+    let vector_at = out.len();
+    out.resize(vector_at + vector_len, 0);
+    fill(&mut out[vector_at..]);
+    out.extend_from_slice(payload);
 }
 
 fn put_id_len(out: &mut Vec<u8>, external_id: &str) {

@@ -9,7 +9,8 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
 use crate::limits::{DIMENSION_MAX, EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
-use crate::record::Record;
+use crate::record::{Record, encode_upsert};
+use crate::sync::Arc;
 use crate::wal::frame::{Batch, Section};
 
 /// Upserts and deletes over several collections that commit together or not at all.
@@ -37,10 +38,12 @@ pub struct WriteBatch {
 }
 
 /// The changes to one collection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Draft {
-    section: Section,
+    records: u32,
     deletes: u32,
+    /// The records as stored: what the section will be, once it is shared.
+    bytes: Vec<u8>,
     /// Bytes of the shortest and the longest vector: held against the schema when it is written.
     vector_bytes: Option<(usize, usize)>,
 }
@@ -74,13 +77,14 @@ impl WriteBatch {
             self.refuse(ErrorKind::InvalidArgument, what);
             return self;
         }
-        let mut bytes = vec![0; size_of_val(vector)];
-        for (slot, element) in bytes.as_chunks_mut().0.iter_mut().zip(vector) {
-            *slot = element.to_le_bytes();
-        }
-        let draft = self.draft(id);
-        draft.section.push(&Record::Upsert { external_id, vector: &bytes, payload });
-        let len = bytes.len();
+        let draft = self.drafts.entry(id).or_default();
+        let len = size_of_val(vector);
+        encode_upsert(&mut draft.bytes, external_id, payload, len, |space| {
+            for (slot, element) in space.as_chunks_mut().0.iter_mut().zip(vector) {
+                *slot = element.to_le_bytes();
+            }
+        });
+        draft.records += 1;
         let (least, most) = draft.vector_bytes.unwrap_or((len, len));
         draft.vector_bytes = Some((least.min(len), most.max(len)));
         self
@@ -89,8 +93,9 @@ impl WriteBatch {
     /// Adds a removal of a row, which need not be there.
     pub fn delete(&mut self, id: CollectionId, external_id: &str) -> &mut Self {
         if self.takes(external_id) {
-            let draft = self.draft(id);
-            draft.section.push(&Record::Delete { external_id });
+            let draft = self.drafts.entry(id).or_default();
+            Record::Delete { external_id }.encode(&mut draft.bytes);
+            draft.records += 1;
             draft.deletes += 1;
         }
         self
@@ -98,7 +103,7 @@ impl WriteBatch {
 
     /// How many changes it has.
     pub fn len(&self) -> usize {
-        self.drafts.values().map(|draft| draft.section.records as usize).sum()
+        self.drafts.values().map(|draft| draft.records as usize).sum()
     }
 
     /// Whether it has none.
@@ -133,7 +138,7 @@ impl WriteBatch {
                 return Err(Error::invalid(format!("vector of dimension {found}, expected {dim}")));
             }
         }
-        let sections = self.drafts.into_values().map(|draft| draft.section).collect();
+        let sections = self.drafts.into_iter().map(|(id, draft)| draft.finish(id)).collect();
         let batch = Batch { sections };
         let bytes = batch.frame_bytes();
         if bytes > bytes_max {
@@ -142,11 +147,6 @@ impl WriteBatch {
             )));
         }
         Ok(batch)
-    }
-
-    fn draft(&mut self, id: CollectionId) -> &mut Draft {
-        let empty = || Draft { section: Section::new(id), deletes: 0, vector_bytes: None };
-        self.drafts.entry(id).or_insert_with(empty)
     }
 
     fn takes(&mut self, external_id: &str) -> bool {
@@ -161,5 +161,14 @@ impl WriteBatch {
 
     fn refuse(&mut self, kind: ErrorKind, what: String) {
         self.problem.get_or_insert((kind, what));
+    }
+}
+
+impl Draft {
+    /// What may be shared from here on. It is kept for as long as a memtable points into it, so
+    /// the space that it grew by ahead is given back.
+    fn finish(mut self, collection: CollectionId) -> Section {
+        self.bytes.shrink_to_fit();
+        Section { collection, records: self.records, bytes: Arc::new(self.bytes) }
     }
 }
