@@ -64,12 +64,14 @@ impl LogWriter {
     /// the file is as it was, but for zeros at its end.
     pub(crate) fn prepare<'b>(
         &mut self,
-        batches: impl ExactSizeIterator<Item = &'b Batch>,
+        batches: impl ExactSizeIterator<Item = &'b Batch> + Clone,
         first: Lsn,
         durable: Lsn,
         codec: &dyn PageCodec,
     ) -> Result<Appended> {
         self.buffer.clear();
+        let bytes: usize = batches.clone().map(Batch::frame_bytes).sum();
+        self.buffer.reserve(bytes + SECTOR_SIZE_BYTES);
         let identity = self.identity();
         let (count, mut next) = (batches.len(), first);
         for (i, batch) in batches.enumerate() {
