@@ -14,12 +14,13 @@ pub(crate) const BATCH_ROWS: u64 = 1000;
 
 /// Settings under which no checkpoint runs by itself.
 pub(crate) fn unsealed_options() -> Options {
-    Options { log_size_bytes_max: 1 << 40, ..Options::default() }
+    let (memtable_bytes_max, log_size_bytes_max) = (1 << 30, 1 << 30);
+    Options { memtable_bytes_max, log_size_bytes_max, ..Options::default() }
 }
 
 /// Settings under which every read goes to the system.
 pub(crate) fn uncached_options() -> Options {
-    Options::default()
+    Options { page_cache_bytes: 0, ..Options::default() }
 }
 
 /// An open store with one collection.
