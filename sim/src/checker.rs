@@ -307,7 +307,7 @@ fn diff_state(
         session.scan(id, &mut |row, vector, payload| {
             found.insert(row.to_string(), digest::of_row(0, row, vector, payload));
         })?;
-        for (row, value) in &expected.rows {
+        for (row, value) in expected.rows.iter() {
             match found.remove(&**row) {
                 None => lines.push(format!("row {} of {} is missing", short(row), short(name))),
                 Some(term) => {

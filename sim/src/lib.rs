@@ -14,6 +14,7 @@ pub mod model;
 pub mod panic_trap;
 pub mod planted;
 pub mod report;
+pub mod rows;
 pub mod scenario;
 pub mod stream;
 pub mod sweep;

@@ -5,7 +5,8 @@
 //! crash at any moment may leave.
 //!
 //! - M1. A state is known by its last LSN and its digest. States are kept whole, for the diff that
-//!   a violation prints; what did not change is shared between them.
+//!   a violation prints; what did not change is shared between them. So a snapshot of the model is
+//!   the state that was committed when it was taken.
 //! - M2. Requests commit in the order of submission. A refused one leaves no trace.
 //! - M3. *Limbo* is what an `Unknown` answer leaves: the committed state, plus some first part of
 //!   that group's requests. The next acknowledged operation voids it, and so does a reopen, after
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use quiver_store::{CollectionId, Descriptor, ErrorKind, Lsn};
 
 use crate::digest;
+use crate::rows::Rows;
 use crate::system::{Outcome, Request, RowChange};
 
 /// What is known of a collection's id (M4).
@@ -50,6 +52,14 @@ pub struct Row {
     term: u128,
 }
 
+impl Row {
+    /// A row of the collection whose name has this key.
+    pub fn new(name_key: u64, id: &str, vector: Arc<[f32]>, payload: Arc<[u8]>) -> Self {
+        let term = digest::of_row(name_key, id, &vector, &payload);
+        Self { vector, payload, term }
+    }
+}
+
 /// One collection.
 #[derive(Clone, Debug)]
 pub struct Collection {
@@ -58,7 +68,7 @@ pub struct Collection {
     /// Its schema.
     pub descriptor: Descriptor,
     /// Its rows, by external id.
-    pub rows: BTreeMap<Arc<str>, Arc<Row>>,
+    pub rows: Rows,
     key: u64,
 }
 
@@ -84,6 +94,8 @@ pub struct Window {
     pub states: Vec<Arc<State>>,
     /// Whether any request on the way here held more than one operation.
     pub batches: bool,
+    /// A version of the manifest that is durable; zero where nobody looked.
+    pub manifest: u64,
 }
 
 /// What the model says to a request.
@@ -142,7 +154,7 @@ impl State {
             Request::Create { name, descriptor } => {
                 let key = digest::name_key(name);
                 let collection =
-                    Collection { id, descriptor: descriptor.clone(), rows: BTreeMap::new(), key };
+                    Collection { id, descriptor: descriptor.clone(), rows: Rows::default(), key };
                 self.digest = self.digest.wrapping_add(digest::of_collection(key, descriptor));
                 self.collections.insert(name.clone(), Arc::new(collection));
                 self.lsn += 1;
@@ -151,7 +163,7 @@ impl State {
                 let Some(gone) = self.collections.remove(name) else { return };
                 self.digest =
                     self.digest.wrapping_sub(digest::of_collection(gone.key, &gone.descriptor));
-                for row in gone.rows.values() {
+                for (_, row) in gone.rows.iter() {
                     self.digest = self.digest.wrapping_sub(row.term);
                 }
                 self.lsn += 1;
@@ -209,9 +221,8 @@ impl State {
         let old = match &change.row {
             None => collection.rows.remove(&change.id),
             Some((vector, payload)) => {
-                let term = digest::of_row(collection.key, &change.id, vector, payload);
-                self.digest = self.digest.wrapping_add(term);
-                let row = Row { vector: vector.clone(), payload: payload.clone(), term };
+                let row = Row::new(collection.key, &change.id, vector.clone(), payload.clone());
+                self.digest = self.digest.wrapping_add(row.term);
                 collection.rows.insert(change.id.clone(), Arc::new(row))
             }
         };
@@ -271,6 +282,7 @@ impl Model {
             id_floor: self.id_floor,
             states,
             batches: self.batches,
+            manifest: 0,
         }
     }
 
