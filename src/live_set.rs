@@ -25,6 +25,7 @@ use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
 use crate::memtable::{Count, Entry, Memtable};
 use crate::page_cache::PageCache;
 use crate::record::Record;
+use crate::row::{RecordRef, elements};
 use crate::segment::{Segment, Tombstones};
 use crate::sync::{Arc, locked};
 use crate::wal::frame::{Batch, Section};
@@ -105,6 +106,68 @@ impl Collection {
             }
         }
         Ok(None)
+    }
+
+    /// Shows a row as of an LSN, if it is live.
+    pub(crate) fn get_with<R>(
+        &self,
+        cache: &PageCache,
+        id: &str,
+        at: Lsn,
+        see: impl FnOnce(RecordRef<'_>) -> R,
+    ) -> Result<Option<R>> {
+        let (dtype, stride) = (self.descriptor.dtype, self.descriptor.stride());
+        let Some(found) = self.find(cache, id, at)? else { return Ok(None) };
+        match found {
+            Found::Memory(entry) => {
+                let (vector, payload) = (entry.vector(stride), entry.payload(stride));
+                Ok(Some(see(RecordRef { vector, payload, dtype })))
+            }
+            Found::Sealed(live, row) => {
+                let mut bytes = Vec::new();
+                live.segment.vector_into(cache, row, &mut bytes)?;
+                live.segment.payload_into(cache, row, &mut bytes)?;
+                let (vector, payload) = bytes.split_at(stride);
+                Ok(Some(see(RecordRef { vector, payload, dtype })))
+            }
+        }
+    }
+
+    /// The vector of a row as of an LSN; its payload is not read.
+    pub(crate) fn get_vector(
+        &self,
+        cache: &PageCache,
+        id: &str,
+        at: Lsn,
+    ) -> Result<Option<Vec<f32>>> {
+        let (dtype, stride) = (self.descriptor.dtype, self.descriptor.stride());
+        Ok(match self.find(cache, id, at)? {
+            None => None,
+            Some(Found::Memory(entry)) => Some(elements(entry.vector(stride), dtype)),
+            Some(Found::Sealed(live, row)) => {
+                let mut bytes = Vec::new();
+                live.segment.vector_into(cache, row, &mut bytes)?;
+                Some(elements(&bytes, dtype))
+            }
+        })
+    }
+
+    /// The payload of a row as of an LSN; its vector is not read.
+    pub(crate) fn get_payload(
+        &self,
+        cache: &PageCache,
+        id: &str,
+        at: Lsn,
+    ) -> Result<Option<Vec<u8>>> {
+        Ok(match self.find(cache, id, at)? {
+            None => None,
+            Some(Found::Memory(entry)) => Some(entry.payload(self.descriptor.stride()).to_vec()),
+            Some(Found::Sealed(live, row)) => {
+                let mut bytes = Vec::new();
+                live.segment.payload_into(cache, row, &mut bytes)?;
+                Some(bytes)
+            }
+        })
     }
 
     /// How many rows there are as of an LSN. The first call behind a write looks for the rows

@@ -19,6 +19,7 @@ use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cursor::len_u32;
 use crate::error::{Error, ErrorKind, Result};
@@ -167,6 +168,8 @@ pub(crate) struct Count {
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     state: RwLock<State>,
+    /// Versions inserted so far: where there are none, nobody takes the lock.
+    entries: AtomicUsize,
     /// Held across I/O, by those who count and nobody else.
     pub(crate) count: Mutex<Count>,
 }
@@ -222,22 +225,26 @@ impl Memtable {
             Ok(())
         })?;
         state.sections.push((first, section.clone()));
+        self.entries.store(state.entries.len(), Ordering::Release);
         Ok(())
     }
 
     /// The newest version of a row at or before an LSN.
     pub(crate) fn get(&self, id: &str, at: Lsn) -> Result<Option<Entry>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
         Ok(reading(&self.state)?.newest(id, at).cloned())
     }
 
     /// Whether nothing was inserted.
-    pub(crate) fn is_empty(&self) -> Result<bool> {
-        Ok(reading(&self.state)?.entries.is_empty())
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries() == 0
     }
 
     /// Versions in it, which are at least as many as rows.
-    pub(crate) fn entries(&self) -> Result<usize> {
-        Ok(reading(&self.state)?.entries.len())
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Acquire)
     }
 
     /// Appends to `run` the newest versions, at or before an LSN, of up to `rows_max` rows from an

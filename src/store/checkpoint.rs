@@ -51,7 +51,7 @@ impl Inner {
         let version = Arc::make_mut(&mut live.version);
         let mut changed = Vec::new();
         for (id, collection) in &version.collections {
-            if !collection.active.is_empty()? {
+            if !collection.active.is_empty() {
                 changed.push(*id);
             }
         }
@@ -117,7 +117,7 @@ impl Inner {
         let (_, _, builder) = match &mut one.made {
             Some(made) => made,
             None => {
-                let rows_max = one.memtable.entries()? as u64;
+                let rows_max = one.memtable.entries() as u64;
                 one.made.insert(self.start_segment(&one.collection, rows_max, made)?)
             }
         };

@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::{Found, Version};
-use crate::memtable::Entry;
+use crate::live_set::{Collection, Version};
 use crate::page_cache::PageCache;
-use crate::row::{Record, RecordRef, elements};
+use crate::row::{Record, RecordRef};
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
-use crate::segment::{Columns, Segment};
+use crate::segment::Columns;
 use crate::store::Store;
 use crate::store::scan::{PayloadScan, Scan};
 use crate::sync::{Arc, reading};
@@ -79,23 +78,8 @@ impl Snapshot {
         external_id: &str,
         see: impl FnOnce(RecordRef<'_>) -> R,
     ) -> Result<Option<R>> {
-        self.store.check_open()?;
-        let (collection, cache) = (self.version.collection(id)?, &self.store.inner.cache);
-        let (dtype, stride) = (collection.descriptor.dtype, collection.descriptor.stride());
-        let Some(found) = collection.find(cache, external_id, self.lsn)? else { return Ok(None) };
-        match found {
-            Found::Memory(entry) => {
-                let (vector, payload) = (entry.vector(stride), entry.payload(stride));
-                Ok(Some(see(RecordRef { vector, payload, dtype })))
-            }
-            Found::Sealed(live, row) => {
-                let mut bytes = Vec::new();
-                live.segment.vector_into(cache, row, &mut bytes)?;
-                live.segment.payload_into(cache, row, &mut bytes)?;
-                let (vector, payload) = bytes.split_at(stride);
-                Ok(Some(see(RecordRef { vector, payload, dtype })))
-            }
-        }
+        let (collection, cache) = self.collection(id)?;
+        collection.get_with(cache, external_id, self.lsn, see)
     }
 
     /// As [`Store::get_many`].
@@ -111,9 +95,8 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn get_vector(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<f32>>> {
-        let dtype = self.descriptor(id)?.dtype;
-        let bytes = self.get_column(id, external_id, Segment::vector_into, Entry::vector)?;
-        Ok(bytes.map(|bytes| elements(&bytes, dtype)))
+        let (collection, cache) = self.collection(id)?;
+        collection.get_vector(cache, external_id, self.lsn)
     }
 
     /// As [`Store::get_payload`].
@@ -121,30 +104,13 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn get_payload(&self, id: CollectionId, external_id: &str) -> Result<Option<Vec<u8>>> {
-        self.get_column(id, external_id, Segment::payload_into, Entry::payload)
+        let (collection, cache) = self.collection(id)?;
+        collection.get_payload(cache, external_id, self.lsn)
     }
 
-    /// One column of a row; the others are not read.
-    fn get_column(
-        &self,
-        id: CollectionId,
-        external_id: &str,
-        read: impl FnOnce(&Segment, &PageCache, u32, &mut Vec<u8>) -> Result<()>,
-        take: impl FnOnce(&Entry, usize) -> &[u8],
-    ) -> Result<Option<Vec<u8>>> {
+    fn collection(&self, id: CollectionId) -> Result<(&Collection, &PageCache)> {
         self.store.check_open()?;
-        let (collection, cache) = (self.version.collection(id)?, &self.store.inner.cache);
-        match collection.find(cache, external_id, self.lsn)? {
-            None => Ok(None),
-            Some(Found::Memory(entry)) => {
-                Ok(Some(take(&entry, collection.descriptor.stride()).to_vec()))
-            }
-            Some(Found::Sealed(live, row)) => {
-                let mut bytes = Vec::new();
-                read(&live.segment, cache, row, &mut bytes)?;
-                Ok(Some(bytes))
-            }
-        }
+        Ok((self.version.collection(id)?, &self.store.inner.cache))
     }
 
     /// As [`Store::scan`].
