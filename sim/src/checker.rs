@@ -16,7 +16,7 @@ use quiver_store::CollectionId;
 
 use crate::digest;
 use crate::model::{KnownId, State, Window};
-use crate::system::Session;
+use crate::system::View;
 
 /// An invariant, by the name that the reports use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,8 +41,12 @@ pub enum Invariant {
     I10,
     /// The store writes again once faults stop.
     I11,
+    /// A snapshot or an iterator shows one LSN.
+    I13,
     /// LSNs, ids, file names and versions never come back.
     I14,
+    /// Files, handles, bytes and work stay within their bounds.
+    I18,
     /// What is acknowledged after a recovery survives the next crash.
     Probe,
     /// A running store answers as the model does.
@@ -51,7 +55,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All that the explorer and the forward run evaluate.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -62,7 +66,9 @@ impl Invariant {
         Self::I8,
         Self::I10,
         Self::I11,
+        Self::I13,
         Self::I14,
+        Self::I18,
         Self::Probe,
         Self::Answers,
     ];
@@ -80,7 +86,9 @@ impl Invariant {
             Self::I8 => "I8 tidy",
             Self::I10 => "I10 fails closed",
             Self::I11 => "I11 comes back",
+            Self::I13 => "I13 snapshot",
             Self::I14 => "I14 order",
+            Self::I18 => "I18 bounded",
             Self::Probe => "probe after recovery",
             Self::Answers => "answers of a running store",
         }
@@ -168,7 +176,7 @@ impl Unreadable {
 ///
 /// # Errors
 /// The first call that failed or contradicts another.
-pub fn read(session: &dyn Session) -> Result<Content, Unreadable> {
+pub fn read(session: &dyn View) -> Result<Content, Unreadable> {
     let names = session.names()?;
     let mut content = Content { lsn: session.last_lsn()?, digest: 0, ids: Vec::new() };
     content.ids.reserve(names.len());
@@ -189,7 +197,7 @@ pub fn read(session: &dyn Session) -> Result<Content, Unreadable> {
     Ok(content)
 }
 
-fn read_rows(session: &dyn Session, id: CollectionId, key: u64) -> Result<u128, Unreadable> {
+fn read_rows(session: &dyn View, id: CollectionId, key: u64) -> Result<u128, Unreadable> {
     let mut rows = 0u64;
     let mut sum = 0u128;
     let mut last = String::new();
@@ -265,7 +273,7 @@ fn mismatch(content: &Content, window: &Window) -> Finding {
 }
 
 /// Says in words how a store differs from the nearest state of a window.
-pub fn diff(session: &dyn Session, window: &Window) -> String {
+pub fn diff(session: &dyn View, window: &Window) -> String {
     let lsn = session.last_lsn().unwrap_or(0);
     let nearest = window.states.iter().min_by_key(|state| state.lsn.abs_diff(lsn));
     let Some(state) = nearest else { return String::new() };
@@ -276,11 +284,7 @@ pub fn diff(session: &dyn Session, window: &Window) -> String {
     words
 }
 
-fn diff_state(
-    session: &dyn Session,
-    state: &State,
-    words: &mut String,
-) -> quiver_store::Result<()> {
+fn diff_state(session: &dyn View, state: &State, words: &mut String) -> quiver_store::Result<()> {
     let mut lines = Vec::new();
     let names = session.names()?;
     for name in &names {

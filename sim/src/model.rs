@@ -58,6 +58,11 @@ impl Row {
         let term = digest::of_row(name_key, id, &vector, &payload);
         Self { vector, payload, term }
     }
+
+    /// Its bytes, those of its id included.
+    pub fn bytes(&self, id: &str) -> u64 {
+        (id.len() + size_of_val(&*self.vector) + self.payload.len()) as u64
+    }
 }
 
 /// One collection.
@@ -79,6 +84,8 @@ pub struct State {
     pub lsn: u64,
     /// The sum of the digests of all collections and rows.
     pub digest: u128,
+    /// Bytes of all ids, vectors and payloads.
+    pub bytes: u64,
     /// The collections, by name.
     pub collections: BTreeMap<Arc<str>, Arc<Collection>>,
 }
@@ -163,8 +170,9 @@ impl State {
                 let Some(gone) = self.collections.remove(name) else { return };
                 self.digest =
                     self.digest.wrapping_sub(digest::of_collection(gone.key, &gone.descriptor));
-                for (_, row) in gone.rows.iter() {
+                for (id, row) in gone.rows.iter() {
                     self.digest = self.digest.wrapping_sub(row.term);
+                    self.bytes -= row.bytes(id);
                 }
                 self.lsn += 1;
             }
@@ -223,11 +231,13 @@ impl State {
             Some((vector, payload)) => {
                 let row = Row::new(collection.key, &change.id, vector.clone(), payload.clone());
                 self.digest = self.digest.wrapping_add(row.term);
+                self.bytes += row.bytes(&change.id);
                 collection.rows.insert(change.id.clone(), Arc::new(row))
             }
         };
         if let Some(old) = old {
             self.digest = self.digest.wrapping_sub(old.term);
+            self.bytes -= old.bytes(&change.id);
         }
     }
 }

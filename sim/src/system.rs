@@ -6,12 +6,17 @@
 //!
 //! - Y1. A session does I/O only inside its calls, through the disk of the [`Env`] it was opened
 //!   with.
-//! - Y2. Dropping a session without `close` is like a kill of its process.
+//! - Y2. Dropping a session without `close` is like a kill of its process. What stands on it
+//!   (snapshots, iterators) is dropped before it.
+//! - Y3. Reads are the calls of [`View`], which a store and each of its snapshots answer.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, Env, Lsn, Options, Result};
+use quiver_store::{CollectionId, Descriptor, Env, Error, Lsn, Options, Result};
+
+use crate::row_range::RowRange;
 
 /// A kind of store.
 pub trait System: Send + Sync + fmt::Debug {
@@ -39,6 +44,23 @@ pub type Row = (Arc<[f32]>, Arc<[u8]>);
 
 /// Takes the id, vector and payload of each row of a scan.
 pub type SeeRow<'a> = dyn FnMut(&str, &[f32], &[u8]) + 'a;
+
+/// As [`SeeRow`], and may end the scan.
+pub type SeeSome<'a> = dyn FnMut(&str, &[f32], &[u8]) -> ControlFlow<()> + 'a;
+
+/// A row as an iterator gives it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Its id.
+    pub id: String,
+    /// Its vector, unless the iterator leaves it out.
+    pub vector: Option<Vec<f32>>,
+    /// Its payload, unless the iterator leaves it out.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// Rows one at a time: a scan that can be left and gone on with. Ends behind the first error.
+pub type Scan = Box<dyn Iterator<Item = Result<Shown>>>;
 
 /// One change of one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,29 +140,31 @@ pub struct Standing {
     pub log_files: u64,
     /// Live segments.
     pub segments: u64,
+    /// Files of tombstones.
+    pub tombstones: u64,
+    /// Files that nothing names any more and a reader keeps.
+    pub pinned: u64,
+    /// Files known to belong to no manifest, which are still to be removed.
+    pub orphans: u64,
+    /// Bytes that are kept back for a full disk.
+    pub reserve_bytes: u64,
+    /// Checkpoints since the store was opened.
+    pub checkpoints: u64,
+    /// Merges of segments since the store was opened.
+    pub merges: u64,
+    /// Switches to a new log file since the store was opened.
+    pub log_switches: u64,
     /// The version of the newest manifest.
     pub manifest_version: u64,
     /// Names, relative to the directory, of the files that the store says are its own.
     pub files: Vec<String>,
 }
 
-/// An open store.
+/// The calls that change nothing: of a store as it is now, or of a snapshot of it.
 ///
 /// # Errors
 /// Of every call: what the store answers. Which kinds are right is the checker's business.
-pub trait Session {
-    /// Carries out one request and waits for its end.
-    fn perform(&self, request: &Request, call: Call) -> Result<Outcome>;
-
-    /// Enqueues a request; its place among all submitted ones is its ticket.
-    fn submit(&self, request: &Request) -> Result<Ticket>;
-
-    /// Commits one group of what waits.
-    fn drive(&self) -> Result<usize>;
-
-    /// The outcome of a submitted request, once it was driven; it is told once.
-    fn poll(&self, ticket: Ticket) -> Option<Result<Outcome>>;
-
+pub trait View {
     /// The names of all collections, in order.
     fn names(&self) -> Result<Vec<String>>;
 
@@ -159,17 +183,155 @@ pub trait Session {
     /// All rows, shown to `see` in the order of their ids.
     fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()>;
 
-    /// The highest visible LSN, without the rest of what [`Session::standing`] tells.
+    /// The highest LSN that is visible in it.
     fn last_lsn(&self) -> Result<u64>;
+
+    /// Several rows, in the order asked for.
+    fn get_many(&self, id: CollectionId, rows: &[&str]) -> Result<Vec<Option<Row>>> {
+        rows.iter().map(|row| row_of(self, id, row)).collect()
+    }
+
+    /// One row's vector.
+    fn get_vector(&self, id: CollectionId, row: &str) -> Result<Option<Vec<f32>>> {
+        Ok(row_of(self, id, row)?.map(|(vector, _)| vector.to_vec()))
+    }
+
+    /// One row's payload.
+    fn get_payload(&self, id: CollectionId, row: &str) -> Result<Option<Vec<u8>>> {
+        Ok(row_of(self, id, row)?.map(|(_, payload)| payload.to_vec()))
+    }
+
+    /// One row, borrowed for the time of a call; whether it is there.
+    fn get_with(
+        &self,
+        id: CollectionId,
+        row: &str,
+        see: &mut dyn FnMut(&[f32], &[u8]),
+    ) -> Result<bool> {
+        self.get(id, row, see)
+    }
+
+    /// The rows of a range.
+    fn scan_range(&self, id: CollectionId, range: &RowRange) -> Result<Scan> {
+        let mut shown = Vec::new();
+        self.scan(id, &mut |row, vector, payload| {
+            if range.admits(row) && shown.len() < range.rows_max() {
+                let (vector, payload) = (Some(vector.to_vec()), Some(payload.to_vec()));
+                shown.push(Ok(Shown { id: row.to_owned(), vector, payload }));
+            }
+        })?;
+        Ok(Box::new(shown.into_iter()))
+    }
+
+    /// The rows of a range without their vectors.
+    fn scan_payloads(&self, id: CollectionId, range: &RowRange) -> Result<Scan> {
+        let rows = self.scan_range(id, range)?;
+        Ok(Box::new(rows.map(|row| row.map(|row| Shown { vector: None, ..row }))))
+    }
+
+    /// The rows of a range, each borrowed for the time of a call.
+    fn scan_with(&self, id: CollectionId, range: &RowRange, see: &mut SeeSome<'_>) -> Result<()> {
+        for row in self.scan_range(id, range)? {
+            let row = row?;
+            let vector = row.vector.unwrap_or_default();
+            if see(&row.id, &vector, &row.payload.unwrap_or_default()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// All vectors of a collection, as often as wanted.
+    fn vectors(&self, id: CollectionId) -> Result<Box<dyn Vectors>> {
+        let descriptor = self.descriptor(id)?;
+        let mut rows = Vec::new();
+        self.scan(id, &mut |row, vector, _| rows.push((row.to_owned(), vector.to_vec())))?;
+        Ok(Box::new(Captured { dim: descriptor.dim, rows: rows.into() }))
+    }
+}
+
+fn row_of(view: &(impl View + ?Sized), id: CollectionId, row: &str) -> Result<Option<Row>> {
+    let mut found = None;
+    view.get(id, row, &mut |vector, payload| found = Some((vector.into(), payload.into())))?;
+    Ok(found)
+}
+
+/// The vectors of one collection as they were when it was captured.
+pub trait Vectors {
+    /// How many there are.
+    fn count(&self) -> u64;
+
+    /// Elements of each.
+    fn dim(&self) -> u32;
+
+    /// All of them, in the order of their ids, from the first on; without payloads.
+    fn pass(&self) -> Scan;
+
+    /// Why the last pass ended early, if it did and nobody was told yet.
+    fn take_error(&self) -> Option<Error>;
+}
+
+/// The vectors that a view without a source of its own read.
+struct Captured {
+    dim: u32,
+    rows: Arc<[(String, Vec<f32>)]>,
+}
+
+impl Vectors for Captured {
+    fn count(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn dim(&self) -> u32 {
+        self.dim
+    }
+
+    fn pass(&self) -> Scan {
+        let rows = self.rows.clone();
+        Box::new((0..rows.len()).map(move |place| {
+            let (id, vector) = rows[place].clone();
+            Ok(Shown { id, vector: Some(vector), payload: None })
+        }))
+    }
+
+    fn take_error(&self) -> Option<Error> {
+        None
+    }
+}
+
+/// An open store.
+///
+/// # Errors
+/// Of every call: what the store answers. Which kinds are right is the checker's business.
+pub trait Session: View {
+    /// Carries out one request and waits for its end.
+    fn perform(&self, request: &Request, call: Call) -> Result<Outcome>;
+
+    /// Enqueues a request; its place among all submitted ones is its ticket.
+    fn submit(&self, request: &Request) -> Result<Ticket>;
+
+    /// Commits one group of what waits.
+    fn drive(&self) -> Result<usize>;
+
+    /// The outcome of a submitted request, once it was driven; it is told once.
+    fn poll(&self, ticket: Ticket) -> Option<Result<Outcome>>;
 
     /// What the store says about itself.
     fn standing(&self) -> Result<Standing>;
+
+    /// A view of the store as it is now.
+    fn snapshot(&self) -> Result<Box<dyn View>>;
 
     /// Seals everything, publishes, drops the log.
     fn checkpoint(&self) -> Result<()>;
 
     /// One bounded step of background work; whether there was any.
     fn maintain(&self) -> Result<bool>;
+
+    /// Seals everything and joins the segments of each collection; gives up after so many steps.
+    fn compact(&self, steps: Option<u64>) -> Result<()> {
+        if steps == Some(0) { Ok(()) } else { self.checkpoint() }
+    }
 
     /// A clean end.
     fn close(&self) -> Result<()>;

@@ -64,12 +64,8 @@ pub struct Tally {
     pub invariants: BTreeMap<&'static str, u64>,
     /// How often each fault fired.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Histories by their number of operations.
-    pub operations_spread: Spread,
-    /// Histories by their most live log files.
-    pub log_files_spread: Spread,
-    /// Histories by their most live segments.
-    pub segments_spread: Spread,
+    /// Histories by what they came to, one spread for each of [`SPREADS`].
+    pub spreads: BTreeMap<&'static str, Spread>,
     /// The most I/O calls that one recovery made.
     pub recovery_calls_max: u64,
     /// A hash of all traces and all recovered states, in order.
@@ -101,12 +97,35 @@ impl Spread {
         0
     }
 
+    /// The highest number; zero of nothing.
+    pub fn most(&self) -> u64 {
+        self.0.keys().next_back().copied().unwrap_or_default()
+    }
+
     fn add(&mut self, other: &Self) {
         for (number, times) in &other.0 {
             *self.0.entry(*number).or_default() += times;
         }
     }
 }
+
+/// What is told of each history.
+pub const SPREADS: [&str; 14] = [
+    "operations",
+    "log files, most",
+    "segments, most",
+    "segments at the end",
+    "tombstone files, most",
+    "pinned files, most",
+    "checkpoints",
+    "merges",
+    "log switches",
+    "rows, most",
+    "snapshots",
+    "paused scans",
+    "paused scans, changed under",
+    "operations of long runs",
+];
 
 /// The word for images of a killed process in [`Tally::policies`].
 pub const KILL: &str = "kill";
@@ -129,6 +148,9 @@ impl Tally {
         for fault in Fault::ALL {
             tally.faults.insert(fault.name(), 0);
         }
+        for name in SPREADS {
+            tally.spreads.insert(name, Spread::default());
+        }
         for tear in [Tear::None, Tear::Mutation, Tear::Sector, Tear::TornSector] {
             tally.tears.insert(tear.name(), 0);
         }
@@ -138,6 +160,11 @@ impl Tally {
     /// Counts an evaluation.
     pub fn evaluated(&mut self, invariant: Invariant) {
         *self.invariants.entry(invariant.name()).or_default() += 1;
+    }
+
+    /// Counts a number of one history.
+    pub fn count(&mut self, name: &'static str, number: u64) {
+        self.spreads.entry(name).or_default().count(number);
     }
 
     /// Adds another tally (T2). Seeds are to be added in ascending order.
@@ -161,9 +188,9 @@ impl Tally {
                 *own.entry(name).or_default() += times;
             }
         }
-        self.operations_spread.add(&other.operations_spread);
-        self.log_files_spread.add(&other.log_files_spread);
-        self.segments_spread.add(&other.segments_spread);
+        for (name, spread) in &other.spreads {
+            self.spreads.entry(name).or_default().add(spread);
+        }
         self.recovery_calls_max = self.recovery_calls_max.max(other.recovery_calls_max);
         self.trace_hash = digest::of_words(&[self.trace_hash, other.trace_hash]);
         self.violations.extend(other.violations.iter().cloned());
@@ -190,6 +217,8 @@ impl Tally {
             let unused = table.iter().filter(|(_, times)| **times == 0);
             idle.extend(unused.map(|(name, _)| format!("{kind} {name}")));
         }
+        let unused = self.spreads.iter().filter(|(_, spread)| spread.most() == 0);
+        idle.extend(unused.map(|(name, _)| (*name).into()));
         idle
     }
 }

@@ -40,6 +40,8 @@ impl Default for SimDisk {
 pub(crate) struct Machine {
     pub(crate) state: DiskState,
     pub(crate) open: Vec<(NodeId, u32)>,
+    open_most: u64,
+    pub(crate) bytes_read: u64,
     pub(crate) locked: Vec<NodeId>,
     pub(crate) faults: Faults,
     /// Files of which the next sync reports, once, a writeback that failed before it. The process
@@ -99,6 +101,8 @@ impl SimDisk {
         let machine = Machine {
             state: state.clone(),
             open: Vec::new(),
+            open_most: 0,
+            bytes_read: 0,
             locked: Vec::new(),
             faults: Faults::default(),
             failed_writeback: Vec::new(),
@@ -205,7 +209,19 @@ impl SimDisk {
 
     /// How many files are open, each handle counted.
     pub fn open_handles(&self) -> u64 {
-        self.lock_machine().open.iter().map(|(_, handles)| u64::from(*handles)).sum()
+        self.lock_machine().handles()
+    }
+
+    /// The most files that were open at a time since this was asked last.
+    pub fn take_open_handles_most(&self) -> u64 {
+        let mut machine = self.lock_machine();
+        let now = machine.handles();
+        std::mem::replace(&mut machine.open_most, now)
+    }
+
+    /// How many bytes the process has read.
+    pub fn bytes_read(&self) -> u64 {
+        self.lock_machine().bytes_read
     }
 
     pub(crate) fn lock_machine(&self) -> MutexGuard<'_, Machine> {
@@ -324,6 +340,11 @@ impl Machine {
             Some((_, handles)) => *handles += 1,
             None => self.open.push((id, 1)),
         }
+        self.open_most = self.open_most.max(self.handles());
+    }
+
+    fn handles(&self) -> u64 {
+        self.open.iter().map(|(_, handles)| u64::from(*handles)).sum()
     }
 
     pub(crate) fn closed(&mut self, id: NodeId) {

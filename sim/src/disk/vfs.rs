@@ -389,6 +389,7 @@ impl Machine {
         let count = content.read(&mut buf[..wanted], offset);
         notes.count = count as u64;
         notes.key = content.key();
+        self.bytes_read += count as u64;
         Ok(count)
     }
 

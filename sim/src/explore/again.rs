@@ -8,6 +8,7 @@
 //! - A3. I8: after a checkpoint the directory holds what the store says, and nothing else.
 //! - A4. Probe: what is acknowledged after the recovery is there after the next loss of power, with
 //!   all the rest.
+//! - A5. Before all of these, rows are looked up in other ways than by a scan (`lookups`).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,6 +34,12 @@ impl Explorer<'_> {
     pub(super) fn further(&mut self, way: &Way<'_>, left: &Left, shares: &Shares) {
         let Left { disk, session, content, address, .. } = left;
         let found = disk.state();
+        if shares.looked_up
+            && let Err(finding) = self.look_up(left, &mut address.stream(7))
+        {
+            self.violated(*address, finding, way);
+            return;
+        }
         if shares.again {
             self.again(way, &found, content, *address);
         }

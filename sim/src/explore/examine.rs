@@ -2,16 +2,23 @@
 //!
 //! **Place.** The hot path of the simulator: it runs a million times in a campaign.
 
+use std::sync::Arc;
+
 use super::{Calls, Expect, Explorer, Image, Way, has_room};
 use crate::address::Address;
 use crate::checker::{self, Content, Finding, Invariant, Unreadable};
 use crate::disk::{DiskState, Recording, SimDisk, Step};
 use crate::forward::{CALLS_MAX, env_on};
+use crate::history::Shape;
+use crate::model::State;
 use crate::panic_trap;
 use crate::system::Session;
 
 /// One image in so many has the crashes of its recovery looked at.
 const NESTED_ONE_IN: u64 = 40;
+
+/// The same where one image takes many times as long.
+const NESTED_ONE_IN_OF_LARGE: u64 = 200;
 
 /// What a recovery came to.
 pub(super) struct Recovered {
@@ -29,20 +36,26 @@ pub(super) struct Shares {
     pub(super) stays: bool,
     pub(super) tidy: bool,
     pub(super) probe: bool,
+    pub(super) looked_up: bool,
 }
 
 impl Shares {
-    fn of(kill: bool, address: &Address) -> Self {
+    fn of(kill: bool, shape: Shape, address: &Address) -> Self {
         let mut stream = address.stream(1);
         let draw = stream.below(32);
         // What a killed process leaves is where seen data is most easily lost.
         let stays = if kill { draw < 8 } else { (4..6).contains(&draw) };
+        let nested_one_in = match shape {
+            Shape::Small => NESTED_ONE_IN,
+            Shape::Many | Shape::Wide | Shape::Churn => NESTED_ONE_IN_OF_LARGE,
+        };
         Self {
-            nested: stream.chance(1, NESTED_ONE_IN) && has_room(address),
+            nested: stream.chance(1, nested_one_in) && has_room(address),
             again: draw < 4,
             stays,
             tidy: (8..10).contains(&draw),
             probe: (10..13).contains(&draw),
+            looked_up: (13..18).contains(&draw),
         }
     }
 }
@@ -52,6 +65,10 @@ pub(super) struct Left {
     pub(super) disk: SimDisk,
     pub(super) session: Box<dyn Session>,
     pub(super) content: Content,
+    /// The state of the model that the content is.
+    pub(super) state: Arc<State>,
+    /// A version of the manifest that was durable before the crash.
+    pub(super) manifest: u64,
     /// The highest collection id that anyone knows of.
     pub(super) id_floor: u64,
     pub(super) address: Address,
@@ -78,7 +95,8 @@ impl Explorer<'_> {
             return;
         }
         self.watch.at(&address);
-        let mut shares = Shares::of(matches!(image, Image::Kill(_)), &address);
+        let killed = matches!(image, Image::Kill(_));
+        let mut shares = Shares::of(killed, self.history.shape, &address);
         shares.nested &= self.nests;
         let recording = if self.alone || shares.nested { Recording::Forks } else { Recording::Off };
         let recovered = self.recover(&image.build(), recording, &address, 2);
@@ -99,8 +117,8 @@ impl Explorer<'_> {
             }
         };
         self.mix_in(content.words());
-        match expect.judge(&content) {
-            Ok(()) => {}
+        let state = match expect.judge(&content) {
+            Ok(state) => state,
             Err(mut finding) => {
                 if let Expect::Window(window) = expect {
                     let diff = panic_trap::catch(|| checker::diff(&*session, window));
@@ -109,11 +127,12 @@ impl Explorer<'_> {
                 self.violated(address, finding, &way);
                 return;
             }
-        }
+        };
         let mut content = content;
-        if let Expect::Window(window) = expect {
-            let id_floor = window.id_floor;
-            let left = Left { disk: recovered.disk, session, content, id_floor, address };
+        if let (Expect::Window(window), Some(state)) = (expect, state) {
+            let (id_floor, manifest) = (window.id_floor, window.manifest);
+            let disk = recovered.disk;
+            let left = Left { disk, session, content, state, id_floor, manifest, address };
             if self.alone {
                 self.everything_further(&way, image, &left);
             } else {
@@ -129,12 +148,20 @@ impl Explorer<'_> {
 
     /// Makes every further recovery, each from where it starts in a campaign.
     fn everything_further(&mut self, way: &Way<'_>, image: &Image, left: &Left) {
-        let none = Shares { nested: false, again: false, stays: false, tidy: false, probe: false };
-        self.further(way, left, &Shares { again: true, stays: true, tidy: true, ..none });
+        let none = Shares {
+            nested: false,
+            again: false,
+            stays: false,
+            tidy: false,
+            probe: false,
+            looked_up: false,
+        };
+        let first = Shares { looked_up: true, again: true, stays: true, tidy: true, ..none };
+        self.further(way, left, &first);
         let Recovered { disk, outcome } =
             self.recover(&image.build(), Recording::Off, &left.address, 2);
         if let Ok((session, content)) = outcome {
-            let left = Left { disk, session, content, ..*left };
+            let left = Left { disk, session, content, state: left.state.clone(), ..*left };
             self.further(way, &left, &Shares { probe: true, ..none });
         }
     }
@@ -199,11 +226,14 @@ impl Explorer<'_> {
 }
 
 impl Expect<'_> {
-    /// Holds what was found against what must be.
-    pub(super) fn judge(&self, content: &Content) -> Result<(), Finding> {
+    /// Holds what was found against what must be; the state of the model that it is, where one is
+    /// known.
+    pub(super) fn judge(&self, content: &Content) -> Result<Option<Arc<State>>, Finding> {
         match self {
-            Self::Window(window) => checker::judge(content, window).map(drop),
-            Self::Exactly(seen, _) if *seen == content => Ok(()),
+            Self::Window(window) => {
+                Ok(Some(window.states[checker::judge(content, window)?].clone()))
+            }
+            Self::Exactly(seen, _) if *seen == content => Ok(None),
             Self::Exactly(seen, invariant) => {
                 let expected = format!("what was seen before: {}", words(seen));
                 Err(Finding::new(*invariant, expected, words(content)))

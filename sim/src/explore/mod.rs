@@ -15,6 +15,7 @@
 mod again;
 mod examine;
 mod image;
+mod lookups;
 mod sample;
 
 use std::collections::BTreeMap;
@@ -24,16 +25,19 @@ use crate::checker::{Content, Finding, Invariant};
 use crate::digest;
 use crate::disk::Step;
 use crate::forward::{Forward, Marked, Point};
-use crate::history::History;
+use crate::history::{History, Shape};
 use crate::model::Window;
 use crate::system::System;
-use crate::tally::{Tally, Violation};
+use crate::tally::{SPREADS, Tally, Violation};
 use crate::watch::Watch;
 use image::{Image, Images};
 pub use sample::{panicked, sample};
 
 /// Images that one history's points are looked at with, before duplicates and nested ones.
 const IMAGES_WANTED: u64 = 2400;
+
+/// The same where one image takes many times as long.
+const IMAGES_WANTED_OF_LARGE: u64 = 300;
 
 /// Images of a recovery's points, per point.
 const NESTED_PER_POINT: u64 = 2;
@@ -133,7 +137,7 @@ pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Re
     let place = place.ok_or_else(|| {
         format!("the history of seed {} has {points} points, there is no {point}", address.seed)
     })?;
-    let images = forward_images(&forward, place);
+    let images = forward_images(&history, &forward, place);
     let at = Address::run(address.seed).below(*point, *number);
     let image = images.get(*number, at).ok_or_else(|| format!("there is no image {at}"))?;
     let (_, window, calls) = forward.at(place);
@@ -159,9 +163,14 @@ impl<'a> Explorer<'a> {
         for (name, times) in &forward.faults {
             *tally.faults.entry(name).or_default() += times;
         }
-        tally.operations_spread.count(forward.operations);
-        tally.log_files_spread.count(forward.log_files);
-        tally.segments_spread.count(forward.segments);
+        if self.history.shape == Shape::Churn {
+            tally.count("operations of long runs", forward.operations);
+        } else {
+            tally.count("operations", forward.operations);
+            for name in SPREADS.into_iter().filter(|name| !name.starts_with("operations")) {
+                tally.count(name, forward.counts.get(name).copied().unwrap_or_default());
+            }
+        }
         tally.trace_hash = forward.trace_hash;
         let address = Address::run(self.history.seed);
         for (operation, finding) in &forward.findings {
@@ -189,12 +198,16 @@ impl<'a> Explorer<'a> {
     }
 
     fn every_point(&mut self, forward: &Forward) {
-        let wanted = (IMAGES_WANTED / (forward.points.len() as u64).max(1)).clamp(6, 48);
+        let (images, least) = match self.history.shape {
+            Shape::Small => (IMAGES_WANTED, 6),
+            Shape::Many | Shape::Wide | Shape::Churn => (IMAGES_WANTED_OF_LARGE, 1),
+        };
+        let wanted = (images / (forward.points.len() as u64).max(1)).clamp(least, 48);
         for (place, point) in forward.points.iter().enumerate() {
             let (_, window, calls) = forward.at(point);
             let way =
                 Way { before: None, calls: Calls::Forward(&forward.calls[..calls]), image: None };
-            let images = forward_images(forward, point);
+            let images = forward_images(self.history, forward, point);
             let address = Address::run(self.history.seed);
             self.point(&way, &images, wanted, window, address, place as u64);
             if self.gives_up() {
@@ -325,10 +338,12 @@ impl Way<'_> {
     }
 }
 
-fn forward_images<'a>(forward: &'a Forward, point: &'a Point) -> Images<'a> {
+/// Where one image takes long, not all legal ones are looked at.
+fn forward_images<'a>(history: &History, forward: &'a Forward, point: &'a Point) -> Images<'a> {
+    let enumerate = history.shape == Shape::Small;
     match point {
         Point::Inside(call) => Images::inside(&forward.calls[*call].step),
-        Point::Before(_) | Point::End { .. } => Images::of(forward.at(point).0, true),
+        Point::Before(_) | Point::End { .. } => Images::of(forward.at(point).0, enumerate),
     }
 }
 

@@ -85,7 +85,7 @@ impl Explorer<'_> {
         let calls = Calls::Forward(&forward.calls[..calls]);
         let way = Way { before: None, calls, image: None };
         let images = match point {
-            Point::Inside(_) => forward_images(forward, point),
+            Point::Inside(_) => forward_images(self.history, forward, point),
             _ => Images::of(state, false),
         };
         let address = Address::run(self.history.seed).below(place as u64, number);

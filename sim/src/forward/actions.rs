@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, Descriptor, Dtype, ErrorKind, limits};
 
+use super::bounds::Done;
 use super::{Invariant, Runner};
 use crate::checker::{self, Finding, Unreadable};
 use crate::history::{Action, Bad, Change, Member, Planned};
 use crate::model::{KnownId, Window};
 use crate::panic_trap;
-use crate::system::{Call, Request, RowChange};
+use crate::system::{Call, Request, RowChange, Session};
 
 /// An id that no history reaches.
-const NO_COLLECTION: CollectionId = CollectionId(1 << 40);
+pub(super) const NO_COLLECTION: CollectionId = CollectionId(1 << 40);
+
+/// Steps of background work after which it counts as endless.
+const STEPS_MAX: u64 = 20_000;
 
 impl Runner<'_> {
     pub(super) fn perform(&mut self, action: &Action, faults: &[Planned]) {
@@ -25,8 +29,17 @@ impl Runner<'_> {
             Action::Group(members, drives) => self.group(members, *drives),
             Action::Get(slot, id) => self.get(*slot, id),
             Action::Scan(_) | Action::ReadAll => self.read_all(),
-            Action::Checkpoint => self.background(|session| session.checkpoint()),
-            Action::Maintain => self.background(|session| session.maintain().map(drop)),
+            Action::Read(source, slot, read) => self.read(*source, *slot, read),
+            Action::Snapshot => self.take_snapshot(),
+            Action::ReadSnapshot(number) => self.read_snapshot(*number),
+            Action::Release(number) => self.release(*number),
+            Action::ReleaseAll => self.release_all(),
+            Action::Pause(source, slot, read, rows) => self.pause(*source, *slot, read, *rows),
+            Action::Resume(number, rows) => self.resume(*number, *rows),
+            Action::Checkpoint => drop(self.background(|session| session.checkpoint())),
+            Action::Maintain => drop(self.background(|session| session.maintain())),
+            Action::MaintainAll => self.maintain_all(),
+            Action::Compact(steps) => self.compact(*steps),
             Action::Close => self.close(faults),
             Action::Kill => self.kill(faults),
             Action::KillInside(number) => self.stop_inside(*number, false, faults),
@@ -103,16 +116,57 @@ impl Runner<'_> {
         self.waiting.clear();
     }
 
-    fn background(
+    /// Background work in this thread; what it answered, if it succeeded.
+    fn background<T>(
         &mut self,
-        run: impl FnOnce(&dyn crate::system::Session) -> quiver_store::Result<()>,
-    ) {
-        let Some(result) = self.inside(run) else { return };
+        run: impl FnOnce(&dyn Session) -> quiver_store::Result<T>,
+    ) -> Option<T> {
+        let result = self.inside(run)?;
         self.after_call(None);
         match result {
-            Ok(()) => self.check_success("a background call"),
-            Err(error) => self.check_error(&error),
+            Ok(answer) => {
+                self.check_success("a background call");
+                Some(answer)
+            }
+            Err(error) => {
+                self.check_error(&error);
+                None
+            }
         }
+    }
+
+    /// A compaction that its caller ends may end before it does anything, so that its success says
+    /// nothing.
+    fn compact(&mut self, steps: Option<u64>) {
+        if steps.is_none() {
+            if self.background(|session| session.compact(None)).is_some() {
+                self.done = Done::Compacted;
+            }
+            return;
+        }
+        let Some(result) = self.inside(|session| session.compact(steps)) else { return };
+        self.after_call(None);
+        if let Err(error) = result {
+            self.check_error(&error);
+        }
+    }
+
+    /// Background work comes to an end once nobody writes (I18).
+    fn maintain_all(&mut self) {
+        for _ in 0..STEPS_MAX {
+            match self.background(|session| session.maintain()) {
+                Some(true) if !self.stopped => {}
+                Some(false) => {
+                    self.done = Done::Maintained;
+                    return;
+                }
+                _ => return,
+            }
+        }
+        let expected = "background work that ends";
+        let found = format!("{STEPS_MAX} steps of it with no write between them");
+        self.found(Finding::new(Invariant::I18, expected, found));
+        self.stopped = true;
     }
 
     fn get(&mut self, slot: usize, id: &Arc<str>) {
@@ -149,7 +203,7 @@ impl Runner<'_> {
     }
 
     pub(super) fn read_all(&mut self) {
-        let Some(content) = self.inside(checker::read) else { return };
+        let Some(content) = self.inside(|session| checker::read(session)) else { return };
         self.notice_faults();
         self.mark_calls(self.model.window());
         self.evaluated(Invariant::Answers);
@@ -279,7 +333,7 @@ impl Runner<'_> {
     }
 
     /// The id of the collection that has a slot's name now.
-    fn id_of(&self, slot: usize, guess: Option<usize>) -> CollectionId {
+    pub(super) fn id_of(&self, slot: usize, guess: Option<usize>) -> CollectionId {
         let name = &self.history.slots[slot].name;
         match self.model.committed().collections.get(name).map(|collection| collection.id) {
             Some(KnownId::Is(id)) => CollectionId(id),

@@ -14,7 +14,10 @@
 
 mod actions;
 mod blame;
+mod bounds;
+mod held;
 mod reopening;
+mod standing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -25,14 +28,12 @@ use quiver_store::Env;
 use crate::address::Address;
 use crate::checker::{Finding, Invariant};
 use crate::digest;
-use crate::disk::{
-    CallClass, DiskState, Fault, FaultPlan, IoCall, IoKind, PlannedFault, Recording,
-};
+use crate::disk::{CallClass, DiskState, Fault, FaultPlan, IoKind, PlannedFault, Recording};
 use crate::disk::{SimClock, SimDisk, SimEntropy, Step};
-use crate::history::{History, Operation, Planned, Strike};
+use crate::history::{History, Operation, Planned, Shape, Strike};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
-use crate::system::{Outcome, Request, Session, System, Ticket};
+use crate::system::{Outcome, Request, Session, Standing, System, Ticket};
 use blame::Blame;
 
 /// Where every store of the simulator lives.
@@ -93,10 +94,8 @@ pub struct Forward {
     pub first_struck: Option<usize>,
     /// Operations carried out.
     pub operations: u64,
-    /// The most live log files at the end of an operation.
-    pub log_files: u64,
-    /// The most live segments at the end of an operation.
-    pub segments: u64,
+    /// What it came to, by the names of [`crate::tally::SPREADS`].
+    pub counts: BTreeMap<&'static str, u64>,
     /// A hash of all I/O calls and all answers.
     pub trace_hash: u64,
 }
@@ -138,6 +137,9 @@ struct Runner<'a> {
     session: Option<Box<dyn Session>>,
     model: Model,
     waiting: VecDeque<(Ticket, Request)>,
+    /// Snapshots and iterators that the history holds.
+    snapshots: Vec<held::Snapshot>,
+    paused: Vec<held::Paused>,
     out: Forward,
     operation: usize,
     /// How many processes have opened the store.
@@ -154,6 +156,10 @@ struct Runner<'a> {
     manifest: u64,
     /// What it was when this operation began, or where it went back to.
     manifest_before: u64,
+    /// What the store of this process said last.
+    standing: Standing,
+    /// What this operation has done that a tighter bound holds after.
+    done: bounds::Done,
     words: Vec<u64>,
     stopped: bool,
 }
@@ -168,6 +174,8 @@ impl<'a> Runner<'a> {
             session: None,
             model: Model::default(),
             waiting: VecDeque::new(),
+            snapshots: Vec::new(),
+            paused: Vec::new(),
             out: Forward::default(),
             operation: 0,
             processes: 0,
@@ -177,6 +185,8 @@ impl<'a> Runner<'a> {
             last_operation: (0, 0),
             manifest: 0,
             manifest_before: 0,
+            standing: Standing::default(),
+            done: bounds::Done::default(),
             words: Vec::new(),
             stopped: false,
         }
@@ -185,6 +195,7 @@ impl<'a> Runner<'a> {
     fn carry_out(&mut self, operation: &Operation) {
         let calls_before = self.out.calls.len();
         self.manifest_before = self.manifest;
+        self.done = bounds::Done::Other;
         let lsn_before = self.model.committed().lsn;
         let limbo_before = self.model.in_limbo();
         if !operation.faults.is_empty() {
@@ -203,7 +214,10 @@ impl<'a> Runner<'a> {
     }
 
     fn mark_end(&mut self) {
-        let window = Arc::new(self.model.window());
+        if self.history.shape == Shape::Churn {
+            return;
+        }
+        let window = Arc::new(Window { manifest: self.manifest, ..self.model.window() });
         let calls = self.out.calls.len();
         self.out.points.push(Point::End { state: self.disk.state(), window, calls });
     }
@@ -241,9 +255,16 @@ impl<'a> Runner<'a> {
 
     /// Runs something in the store; `None` if it panicked, which ends the history.
     fn inside<T>(&mut self, run: impl FnOnce(&dyn Session) -> T) -> Option<T> {
-        let session = self.session.as_deref()?;
+        let session = self.session.take()?;
+        let result = self.guarded(|| run(&*session));
+        self.session = Some(session);
+        result
+    }
+
+    /// Runs something on what a store gave away; `None` as for [`Runner::inside`].
+    fn guarded<T>(&mut self, run: impl FnOnce() -> T) -> Option<T> {
         self.disk.set_call_budget(CALLS_MAX);
-        match panic_trap::catch(|| run(session)) {
+        match panic_trap::catch(run) {
             Ok(value) => Some(value),
             Err(panic) => {
                 self.found(Finding::new(Invariant::I5, "no panic", panic));
@@ -331,7 +352,7 @@ impl<'a> Runner<'a> {
     /// Turns the calls made since the last time into crash points (F1).
     fn mark_calls(&mut self, window: Window) {
         let steps = self.disk.take_steps();
-        let window = Arc::new(window);
+        let window = Arc::new(Window { manifest: self.manifest, ..window });
         for step in steps {
             let call = self.out.calls.len();
             let marked = Marked { step, window: window.clone(), operation: self.operation };
@@ -339,46 +360,6 @@ impl<'a> Runner<'a> {
             self.out.points.push(Point::Before(call));
             self.out.points.push(Point::Inside(call));
         }
-    }
-
-    fn check_standing(&mut self) {
-        if self.stopped || self.session.is_none() {
-            return;
-        }
-        let Some(standing) = self.inside(|session| session.standing()) else { return };
-        let Ok(standing) = standing else { return };
-        self.out.log_files = self.out.log_files.max(standing.log_files);
-        self.out.segments = self.out.segments.max(standing.segments);
-        self.evaluated(Invariant::I14);
-        let lsn = self.model.committed().lsn;
-        if standing.last_lsn != lsn {
-            let found = format!("visible LSN {}", standing.last_lsn);
-            self.found(Finding::new(Invariant::I14, format!("visible LSN {lsn}"), found));
-        }
-        let published = self.published();
-        let lowest = self.manifest + u64::from(published && !self.excused);
-        if standing.manifest_version < lowest {
-            let expected = format!("a manifest version from {lowest} on");
-            let found = format!("manifest version {}", standing.manifest_version);
-            self.found(Finding::new(Invariant::I14, expected, found));
-        }
-        // A publish that failed may be visible without being durable.
-        if !self.excused {
-            self.manifest = standing.manifest_version;
-        }
-        let reused = self.disk.reused_names();
-        if !reused.is_empty() {
-            let expected = "no name of a removed file is used again";
-            self.found(Finding::new(Invariant::I14, expected, format!("{reused:?}")));
-            self.stopped = true;
-        }
-    }
-
-    /// Whether this operation made a manifest current.
-    fn published(&self) -> bool {
-        let calls = self.out.calls.iter().rev();
-        let own = calls.take_while(|marked| marked.operation == self.operation);
-        own.map(|marked| &marked.step.call).any(is_publish)
     }
 
     fn found(&mut self, finding: Finding) {
@@ -400,6 +381,9 @@ impl<'a> Runner<'a> {
             self.operation = self.history.operations.len();
             self.come_back();
         }
+        self.read_all_held();
+        self.snapshots.clear();
+        self.paused.clear();
         self.session = None;
         self.close_books();
         let hashes = std::mem::take(&mut self.words);
@@ -421,10 +405,6 @@ pub fn env_on(disk: &SimDisk, entropy_seed: u64) -> Env {
         clock: Arc::new(SimClock::new(entropy_seed)),
         entropy: Arc::new(SimEntropy::with_faults_of(entropy_seed, disk)),
     }
-}
-
-fn is_publish(call: &IoCall) -> bool {
-    call.kind == IoKind::Rename && call.result.is_ok()
 }
 
 fn word_of(answer: &quiver_store::Result<Outcome>) -> u64 {

@@ -9,9 +9,9 @@ use quiver_store::ErrorKind;
 use super::{Blame, CALLS_MAX, Invariant, Recording, Runner, SimDisk};
 use crate::checker::{self, Finding, Unreadable};
 use crate::disk::{DiskState, Policy};
-use crate::history::Planned;
+use crate::history::{Planned, Shape};
 use crate::panic_trap;
-use crate::system::Session;
+use crate::system::{Session, Standing};
 
 /// How often an open is tried while faults fire (F3).
 const ATTEMPTS: u32 = 8;
@@ -19,6 +19,7 @@ const ATTEMPTS: u32 = 8;
 impl Runner<'_> {
     pub(super) fn close(&mut self, faults: &[Planned]) {
         self.drive_all();
+        self.check_snapshots();
         if self.stopped {
             return;
         }
@@ -29,6 +30,7 @@ impl Runner<'_> {
             self.check_error(&error);
         } else {
             self.check_closed();
+            self.check_held_closed();
         }
         let disk = self.disk.state();
         self.restart(&disk.kill(), faults);
@@ -45,11 +47,13 @@ impl Runner<'_> {
     }
 
     pub(super) fn kill(&mut self, faults: &[Planned]) {
+        self.read_all_held();
         let state = self.disk.state().kill();
         self.restart(&state, faults);
     }
 
     pub(super) fn power_loss(&mut self, faults: &[Planned]) {
+        self.read_all_held();
         let state = self.disk.state();
         let state = self.without_power(&state);
         self.restart(&state, faults);
@@ -64,6 +68,7 @@ impl Runner<'_> {
         }
         let place = usize::try_from(number).expect("drawn below 1000");
         let marked = self.out.calls[first + place / 2 % calls].clone();
+        self.read_all_held();
         let mut stream = self.address.stream(0x696e_7369 + self.operation as u64);
         let inside = marked.step.inside(&mut stream).filter(|_| place % 2 == 1);
         let state = inside.unwrap_or(marked.step.before).kill();
@@ -86,6 +91,10 @@ impl Runner<'_> {
             return;
         }
         let disk = SimDisk::mount(state);
+        // The last reader of a file may be the one that removes it.
+        self.snapshots.clear();
+        self.paused.clear();
+        drop(self.disk.take_steps());
         // Y2: the end of a session without a close writes nothing.
         self.session = None;
         self.evaluated(Invariant::Answers);
@@ -102,7 +111,11 @@ impl Runner<'_> {
         self.session = None;
         self.waiting.clear();
         self.disk = disk;
-        self.disk.set_recording(Recording::Forks);
+        self.standing = Standing::default();
+        // A long run has no crash points, and would keep a disk for each.
+        if self.history.shape != Shape::Churn {
+            self.disk.set_recording(Recording::Forks);
+        }
         self.out.counted.push(Vec::new());
         self.fired = 0;
         if !faults.is_empty() {

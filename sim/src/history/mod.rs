@@ -7,6 +7,9 @@
 //!   whether or not a drop or a creation before it succeeded.
 //! - H2. Row ids come from small key spaces, so overwrites and deletes hit.
 
+mod motif;
+mod profile;
+mod queries;
 pub mod workload;
 
 use std::sync::Arc;
@@ -14,7 +17,21 @@ use std::sync::Arc;
 use quiver_store::{Descriptor, Options};
 
 use crate::disk::Fault;
+use crate::reads::Read;
 use crate::system::Row;
+
+/// What kind of history it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Few operations on few rows, each call a crash point. Most are.
+    Small,
+    /// The same with a collection of hundreds of rows.
+    Many,
+    /// The same with long vectors and payloads.
+    Wide,
+    /// Thousands of operations in one process and no crash points: what leaks shows.
+    Churn,
+}
 
 /// A name that a collection may have.
 #[derive(Clone, Debug)]
@@ -87,6 +104,15 @@ impl Bad {
     ];
 }
 
+/// What a read is made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The store as it is now.
+    Store,
+    /// The held snapshot of this number, counted round those that are held; the store if none is.
+    Snapshot(u64),
+}
+
 /// One step of a history.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -105,10 +131,28 @@ pub enum Action {
     Scan(usize),
     /// Everything is read.
     ReadAll,
+    /// A call that reads.
+    Read(Source, usize, Read),
+    /// A snapshot is taken and held.
+    Snapshot,
+    /// All of a held snapshot is read; the number is counted round.
+    ReadSnapshot(u64),
+    /// A held snapshot or iterator is let go; the number is counted round.
+    Release(u64),
+    /// Everything held is let go.
+    ReleaseAll,
+    /// An iterator is started, shows so many rows and is held.
+    Pause(Source, usize, Read, u64),
+    /// A held iterator shows so many rows more; its number is counted round.
+    Resume(u64, u64),
     /// `checkpoint`.
     Checkpoint,
-    /// `maintain`.
+    /// `maintain`, once.
     Maintain,
+    /// `maintain` until there is nothing left to do.
+    MaintainAll,
+    /// `compact`, ended after so many steps or at its end.
+    Compact(Option<u64>),
     /// A clean end, and a reopen.
     Close,
     /// A kill of the process between two calls, and a reopen.
@@ -160,6 +204,8 @@ pub struct Operation {
 pub struct History {
     /// The seed.
     pub seed: u64,
+    /// What kind of history it is.
+    pub shape: Shape,
     /// The settings that the store is opened with, each time.
     pub options: Options,
     /// The names in use.

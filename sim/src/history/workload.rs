@@ -7,13 +7,20 @@
 //!   store's limits and whether faults are injected.
 //! - G2. Limits are drawn small, so that a short history crosses sector, step, group and checkpoint
 //!   bounds.
+//! - G3. Most histories are small, because most are run a thousand times over. A few have hundreds
+//!   of rows, long rows, or thousands of operations.
+//! - G4. What it takes several operations in a row to provoke is drawn as a whole now and then
+//!   ([`super::motif`]).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiver_store::limits::EXTERNAL_ID_BYTES_MAX;
-use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
+use quiver_store::{Descriptor, DistanceMetric, Dtype};
 
-use super::{Action, Bad, Change, History, Member, Operation, Planned, Slot};
+use super::profile::{
+    FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots,
+};
+use super::{Action, Bad, Change, History, Member, Operation, Planned, Shape, Slot, Source};
 use crate::disk::{CallClass, Fault};
 use crate::stream::Stream;
 use crate::system::Row;
@@ -22,53 +29,33 @@ use crate::system::Row;
 const PAYLOAD_BOUNDS: [usize; 14] =
     [0, 1, 7, 8, 255, 256, 400, 440, 511, 512, 513, 1024, 4096, 6000];
 
-/// How often each kind of operation is drawn; the order is that of `draw_action`.
-const KINDS: [(u64, &str); 16] = [
-    (10, "upsert"),
-    (4, "delete"),
-    (5, "batch"),
-    (5, "write"),
-    (6, "group"),
-    (2, "create"),
-    (2, "drop"),
-    (2, "get"),
-    (2, "scan"),
-    (1, "read all"),
-    (6, "checkpoint"),
-    (2, "maintain"),
-    (2, "close"),
-    (3, "kill"),
-    (3, "power loss"),
-    (1, "bad"),
-];
-
-struct Profile {
-    weights: [u64; KINDS.len()],
-    payload_bytes_max: usize,
-    bounds: bool,
-    batch_rows_max: usize,
-    group_members_max: usize,
-}
-
-struct Generator {
-    stream: Stream,
-    profile: Profile,
-    slots: Vec<Slot>,
+pub(super) struct Generator {
+    pub(super) stream: Stream,
+    pub(super) profile: Profile,
+    pub(super) slots: Vec<Slot>,
+    /// Actions of a motif under way.
+    pub(super) next: VecDeque<Action>,
 }
 
 impl History {
     /// The history of a seed.
     pub fn of(seed: u64) -> Self {
         let mut stream = Stream::at(seed, &[0x6869_7374]);
-        let options = draw_options(&mut stream);
-        let profile = draw_profile(&mut stream);
-        let slots = draw_slots(&mut stream);
-        let count = if stream.chance(1, 4) { stream.size(1, 8) } else { stream.size(6, 40) };
-        let faulty = stream.chance(1, 2);
-        let mut generator = Generator { stream, profile, slots };
-        let mut operations = generator.first_operations();
-        while operations.len() < count {
-            let action = generator.draw_action();
+        let shape = draw_shape(seed, &mut stream);
+        let options = draw_options(shape, &mut stream);
+        let profile = draw_profile(shape, &mut stream);
+        let slots = draw_slots(shape, &mut stream);
+        let count = match shape {
+            Shape::Churn => stream.size(1500, 3000),
+            _ if stream.chance(1, 4) => stream.size(1, 8),
+            _ => stream.size(6, 48),
+        };
+        let faulty = shape != Shape::Churn && stream.chance(1, 2);
+        let mut generator = Generator { stream, profile, slots, next: VecDeque::new() };
+        let mut operations = generator.first_operations(shape);
+        let filled = operations.len();
+        while operations.len() - filled < count {
+            let action = generator.next_action();
             operations.push(Operation { action, faults: Vec::new() });
         }
         if faulty {
@@ -77,103 +64,52 @@ impl History {
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
         let (strikes, dice) = (Vec::new(), 0);
-        Self { seed, options, slots, opening, operations, strikes, dice, faulty }
+        Self { seed, shape, options, slots, opening, operations, strikes, dice, faulty }
     }
-}
-
-fn draw_options(stream: &mut Stream) -> Options {
-    let step_min = 512 << stream.below(8);
-    let step_max = step_min << stream.below(4);
-    Options {
-        batch_bytes_max: (128 * 1024) << stream.below(3),
-        group_bytes_max: 4096 << stream.below(5),
-        log_step_bytes_min: step_min,
-        log_step_bytes_max: step_max,
-        log_size_bytes_max: if stream.chance(1, 2) { 1 << 20 } else { 4096 << stream.below(5) },
-        log_files_max: stream.between(1, 16),
-        log_window_bytes: 512 << stream.below(10),
-        memtable_bytes_max: 1024 << stream.below(8),
-        page_cache_bytes: 0,
-        read_ahead_bytes: 16384,
-        step_bytes: 64 << stream.below(12),
-        merge_factor: stream.size(2, 4),
-        reserve_bytes: if stream.chance(1, 2) { 0 } else { 4096 << stream.below(6) },
-        create: true,
-    }
-}
-
-fn draw_profile(stream: &mut Stream) -> Profile {
-    let mut weights = [0; KINDS.len()];
-    for (weight, (usual, _)) in weights.iter_mut().zip(KINDS) {
-        if stream.chance(7, 10) {
-            *weight = usual * stream.between(1, 4);
-        }
-    }
-    if weights[..5].iter().all(|weight| *weight == 0) {
-        weights[0] = 10;
-    }
-    Profile {
-        weights,
-        payload_bytes_max: *stream.pick(&[8, 32, 64, 64, 200, 600, 2000]),
-        bounds: stream.chance(1, 3),
-        batch_rows_max: stream.size(1, 9),
-        group_members_max: stream.size(2, 6),
-    }
-}
-
-fn draw_slots(stream: &mut Stream) -> Vec<Slot> {
-    let count = stream.size(1, 4);
-    let dim_max = *stream.pick(&[2, 4, 8, 8, 16, 64]);
-    (0..count)
-        .map(|index| {
-            let name = match stream.below(4) {
-                0 => format!("Items.v{index}"),
-                1 => format!("{index}{}", "n".repeat(stream.size(1, 254))),
-                _ => format!("c{index}"),
-            };
-            let dim = u32::try_from(stream.between(1, dim_max)).expect("at most 64");
-            let ids = draw_ids(stream);
-            Slot { name: name.into(), dim, ids }
-        })
-        .collect()
-}
-
-fn draw_ids(stream: &mut Stream) -> Vec<Arc<str>> {
-    let count = stream.size(1, 12);
-    let style = stream.below(8);
-    (0..count)
-        .map(|index| -> Arc<str> {
-            match style {
-                0 => format!("ключ-{index}-⚙"),
-                1 => format!("\u{1f980}{index}\0\n"),
-                2 => {
-                    let tail = stream.size(1, EXTERNAL_ID_BYTES_MAX - 2);
-                    format!("{index:02}{}", "x".repeat(tail))
-                }
-                3 => format!("{:02}{}", index, "y".repeat(EXTERNAL_ID_BYTES_MAX - 2)),
-                _ => format!("k{index}"),
-            }
-            .into()
-        })
-        .collect()
 }
 
 impl Generator {
-    fn first_operations(&mut self) -> Vec<Operation> {
+    fn first_operations(&mut self, shape: Shape) -> Vec<Operation> {
         let mut operations = Vec::new();
-        let first = if self.stream.chance(9, 10) { self.slots.len() } else { 0 };
+        let creates = shape != Shape::Small || self.stream.chance(9, 10);
+        let first = if creates { self.slots.len() } else { 0 };
         for slot in 0..first {
             if slot == 0 || self.stream.chance(3, 4) {
                 let action = Action::Single(self.creation(slot));
                 operations.push(Operation { action, faults: Vec::new() });
             }
         }
+        if matches!(shape, Shape::Many | Shape::Churn) {
+            for first in (0..self.slots[0].ids.len()).step_by(FILL_ROWS) {
+                let action = self.fill(first);
+                operations.push(Operation { action, faults: Vec::new() });
+            }
+        }
         operations
+    }
+
+    /// Rows for the next ids of the first slot.
+    fn fill(&mut self, first: usize) -> Action {
+        let ids: Vec<Arc<str>> =
+            self.slots[0].ids[first..].iter().take(FILL_ROWS).cloned().collect();
+        let row = |id| Change { slot: 0, id, row: Some(self.row(0)) };
+        Action::Batch(ids.into_iter().map(row).collect())
+    }
+
+    fn next_action(&mut self) -> Action {
+        match self.next.pop_front() {
+            Some(action) => action,
+            None => self.draw_action(),
+        }
     }
 
     fn draw_action(&mut self) -> Action {
         let weights = self.profile.weights;
         match KINDS[self.stream.weighted(&weights)].1 {
+            "motif" => {
+                self.draw_motif();
+                self.next_action()
+            }
             "upsert" => {
                 let slot = self.slot();
                 Action::Single(Member::Write(vec![self.upsert(slot)]))
@@ -200,8 +136,20 @@ impl Generator {
             }
             "scan" => Action::Scan(self.slot()),
             "read all" => Action::ReadAll,
+            "read" => self.read_of(Source::Store),
+            "snapshot" => Action::Snapshot,
+            "read of a snapshot" => {
+                let source = self.held();
+                self.read_of(source)
+            }
+            "read snapshot" => Action::ReadSnapshot(self.stream.below(8)),
+            "release" => Action::Release(self.stream.below(8)),
+            "pause" => self.pause(),
+            "resume" => self.resume(),
             "checkpoint" => Action::Checkpoint,
             "maintain" => Action::Maintain,
+            "maintain all" => Action::MaintainAll,
+            "compact" => self.compact(),
             "close" => Action::Close,
             "kill" if self.stream.chance(1, 3) => Action::KillInside(self.stream.below(1000)),
             "kill" => Action::Kill,
@@ -232,13 +180,13 @@ impl Generator {
         }
     }
 
-    fn creation(&mut self, slot: usize) -> Member {
+    pub(super) fn creation(&mut self, slot: usize) -> Member {
         let metrics = [DistanceMetric::Dot, DistanceMetric::Cosine, DistanceMetric::L2];
         let metric = *self.stream.pick(&metrics);
         Member::Create(slot, Descriptor::new(self.slots[slot].dim, Dtype::F32, metric))
     }
 
-    fn changes(&mut self) -> Vec<Change> {
+    pub(super) fn changes(&mut self) -> Vec<Change> {
         let count = self.stream.size(1, self.profile.batch_rows_max);
         (0..count)
             .map(|_| {
@@ -248,22 +196,28 @@ impl Generator {
             .collect()
     }
 
-    fn upsert(&mut self, slot: usize) -> Change {
+    pub(super) fn upsert(&mut self, slot: usize) -> Change {
         let row = self.row(slot);
         Change { slot, id: self.id(slot), row: Some(row) }
     }
 
-    fn deletion(&mut self, slot: usize) -> Change {
+    pub(super) fn deletion(&mut self, slot: usize) -> Change {
         Change { slot, id: self.id(slot), row: None }
     }
 
     /// The first slot most often: the others may not exist.
-    fn slot(&mut self) -> usize {
+    pub(super) fn slot(&mut self) -> usize {
         if self.stream.chance(1, 3) { 0 } else { self.stream.index(self.slots.len()) }
     }
 
-    fn id(&mut self, slot: usize) -> Arc<str> {
-        self.stream.pick(&self.slots[slot].ids).clone()
+    pub(super) fn id(&mut self, slot: usize) -> Arc<str> {
+        let ids = &self.slots[slot].ids;
+        let ids = if self.profile.hot && self.stream.chance(3, 4) {
+            &ids[..ids.len().min(3)]
+        } else {
+            ids
+        };
+        self.stream.pick(ids).clone()
     }
 
     fn row(&mut self, slot: usize) -> Row {
@@ -371,6 +325,6 @@ mod tests {
                 seen.insert(shown[..end].to_string());
             }
         }
-        assert_eq!(seen.len(), 16, "{seen:?}");
+        assert_eq!(seen.len(), 25, "{seen:?}");
     }
 }

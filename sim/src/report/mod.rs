@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::campaign::{End, Report};
-use crate::tally::{Spread, Tally, Violation};
+use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
 
 /// The medium that campaigns run on.
@@ -47,9 +47,9 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     table(out, "invariants evaluated", &tally.invariants)?;
     table(out, "faults fired", &tally.faults)?;
     writeln!(out, "  per history (median, most)")?;
-    spread(out, "operations", &tally.operations_spread)?;
-    spread(out, "log files", &tally.log_files_spread)?;
-    spread(out, "segments", &tally.segments_spread)?;
+    for name in SPREADS {
+        spread(out, name, &tally.spreads[name])?;
+    }
     let idle = tally.idle();
     if !idle.is_empty() {
         writeln!(out, "  counters at zero: {}", idle.join(", "))?;
@@ -70,8 +70,8 @@ fn table(out: &mut String, title: &str, rows: &BTreeMap<&'static str, u64>) -> f
 }
 
 fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
-    let most = spread.0.keys().next_back().copied().unwrap_or_default();
-    writeln!(out, "    {name:<24}{:>12}{:>6}", number(spread.median()), number(most))
+    let (median, most) = (number(spread.median()), number(spread.most()));
+    writeln!(out, "    {name:<28}{median:>8}{most:>8}")
 }
 
 /// One violation: what was expected and found, the way there, and how to see it again.
@@ -110,11 +110,10 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         ..
     } = &report.tally;
     let tally = &report.tally;
-    let medians = json!({
-        "operations": tally.operations_spread.median(),
-        "log_files": tally.log_files_spread.median(),
-        "segments": tally.segments_spread.median(),
-    });
+    let by_name = |number: fn(&Spread) -> u64| -> BTreeMap<&str, u64> {
+        tally.spreads.iter().map(|(name, spread)| (*name, number(spread))).collect()
+    };
+    let (medians, maxima) = (by_name(Spread::median), by_name(Spread::most));
     let violations: Vec<Value> = tally.violations.iter().map(violation_json).collect();
     json!({
         "engine_version": engine_version,
@@ -133,6 +132,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "invariants": invariants,
         "faults": faults,
         "medians": medians,
+        "maxima": maxima,
         "recovery_calls_max": recovery_calls_max,
         "trace_hash": format!("{:016x}", tally.trace_hash),
         "counters_at_zero": tally.idle(),

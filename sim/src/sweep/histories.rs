@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
 
-use crate::history::{Action, Change, History, Member, Operation, Slot};
+use crate::history::{Action, Change, History, Member, Operation, Shape, Slot};
 
 /// Elements of every vector.
 const DIM: u32 = 2;
@@ -105,6 +105,7 @@ fn history(seed: u64, actions: Vec<Action>) -> History {
     let steps = actions.into_iter().map(|action| Operation { action, faults: Vec::new() });
     History {
         seed,
+        shape: Shape::Small,
         options: Options {
             log_step_bytes_min: 512,
             log_step_bytes_max: 2048,

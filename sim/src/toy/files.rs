@@ -1,4 +1,4 @@
-//! The toy's files: `gen-N`, `CURRENT`, `CURRENT.N.tmp`, `LOCK`.
+//! The toy's files: `gen-N.wal`, `CURRENT`, `CURRENT.N.tmp`, `LOCK`.
 
 use std::io;
 use std::panic::Location;
@@ -19,6 +19,15 @@ pub(super) struct Files {
     highest: u64,
     log: Option<Arc<dyn File>>,
     end: u64,
+    /// Where the log begins, behind everything as of the generation's start.
+    log_start: u64,
+    leaked: Vec<Arc<dyn File>>,
+    /// Bytes of all frames since the open.
+    appended: usize,
+    /// Whether anything failed (X2).
+    pub(super) latched: bool,
+    /// Files that are still to be removed.
+    pub(super) orphans: Vec<String>,
 }
 
 #[track_caller]
@@ -52,7 +61,19 @@ impl Files {
         let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
         let numbers = names.iter().flat_map(|name| name.split(['-', '.']));
         let highest = numbers.filter_map(|part| part.parse().ok()).max().unwrap_or(0);
-        let mut files = Self { env, bug, generation: highest, highest, log: None, end: 0 };
+        let mut files = Self {
+            env,
+            bug,
+            generation: highest,
+            highest,
+            log: None,
+            end: 0,
+            log_start: 0,
+            leaked: Vec::new(),
+            appended: 0,
+            latched: false,
+            orphans: Vec::new(),
+        };
         let mut state = State::default();
         let mut current = None;
         if names.iter().any(|name| name == "CURRENT") {
@@ -73,8 +94,12 @@ impl Files {
         Ok((files, lock, state))
     }
 
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.end - self.log_start
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
-        vec!["CURRENT".to_string(), format!("gen-{}", self.generation)]
+        vec!["CURRENT".to_string(), format!("gen-{}.wal", self.generation)]
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -98,7 +123,7 @@ impl Files {
     }
 
     fn replay(&mut self, number: u64) -> Result<State> {
-        let path = self.path(&format!("gen-{number}"));
+        let path = self.path(&format!("gen-{number}.wal"));
         let bytes = self.read(&path)?;
         let mut rest = Rest(&bytes);
         let snapshot = rest.frame(self.bug).ok_or_else(|| corrupt("a snapshot"))?;
@@ -127,7 +152,7 @@ impl Files {
 
     /// Goes on with the file that was found.
     fn stay(&mut self, number: u64) -> Result<()> {
-        let path = self.path(&format!("gen-{number}"));
+        let path = self.path(&format!("gen-{number}.wal"));
         let log = self.env.vfs.open(&path, Access::ReadWrite, here()).map_err(failed)?;
         log.sync_data(here()).map_err(failed)?;
         self.env.vfs.sync_dir(&self.env.dir, here()).map_err(failed)?;
@@ -138,28 +163,68 @@ impl Files {
 
     /// Writes everything into a new generation and makes it current (X1).
     pub(super) fn publish(&mut self, state: &State) -> Result<()> {
-        let vfs = self.env.vfs.clone();
-        let old = self.generation;
         self.highest += 1;
-        self.generation = self.highest;
-        let (mut snapshot, mut current, mut number) = (Vec::new(), Vec::new(), Vec::new());
-        framed(&mut snapshot, &of_state(state));
-        put(&mut number, self.generation);
-        framed(&mut current, &number);
-        let log = self.written(&format!("gen-{}", self.generation), &snapshot)?;
-        let name = format!("CURRENT.{}.tmp", self.generation);
-        self.written(&name, &current)?;
+        let number = self.highest;
+        let (generation, current) = (format!("gen-{number}.wal"), format!("CURRENT.{number}.tmp"));
+        let made = self.make_current(state, number, &generation, &current);
+        let (log, end) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                // Their names tell the next open which numbers are taken.
+                self.orphans.extend([generation, current]);
+                return Err(error);
+            }
+        };
+        let old = format!("gen-{}.wal", std::mem::replace(&mut self.generation, number));
+        let old_log = self.log.replace(log);
+        let had_log = old_log.is_some();
+        if self.bug == Bug::LeaksHandles {
+            self.leaked.extend(old_log);
+        }
+        (self.end, self.log_start) = (end, end);
+        let orphans = std::mem::take(&mut self.orphans);
+        self.remove(orphans);
+        if had_log && self.bug != Bug::LeavesOrphans {
+            self.remove([old]);
+        }
+        Ok(())
+    }
+
+    /// The new log and its length.
+    fn make_current(
+        &self,
+        state: &State,
+        number: u64,
+        generation: &str,
+        current: &str,
+    ) -> Result<(Arc<dyn File>, u64)> {
+        let vfs = self.env.vfs.clone();
+        let (mut snapshot, mut content, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stored = of_state(state);
+        if self.bug == Bug::KeepsDeadRows {
+            stored.resize(stored.len() + self.appended, 0);
+        }
+        framed(&mut snapshot, &stored);
+        put(&mut named, number);
+        framed(&mut content, &named);
+        let log = self.written(generation, &snapshot)?;
+        self.written(current, &content)?;
         vfs.sync_dir(&self.env.dir, here()).map_err(failed)?;
-        vfs.rename(&self.path(&name), &self.path("CURRENT"), here()).map_err(failed)?;
+        vfs.rename(&self.path(current), &self.path("CURRENT"), here()).map_err(failed)?;
         if self.bug != Bug::ForgetsDirectorySync {
             vfs.sync_dir(&self.env.dir, here()).map_err(failed)?;
         }
-        let had_log = self.log.replace(log).is_some();
-        self.end = snapshot.len() as u64;
-        if had_log && self.bug != Bug::LeavesOrphans {
-            vfs.unlink(&self.path(&format!("gen-{old}")), here()).map_err(failed)?;
+        Ok((log, snapshot.len() as u64))
+    }
+
+    /// Removes files, those that cannot be removed now at a later publish.
+    fn remove(&mut self, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            match self.env.vfs.unlink(&self.path(&name), here()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => self.orphans.push(name),
+                _ => {}
+            }
         }
-        Ok(())
     }
 
     fn written(&self, name: &str, bytes: &[u8]) -> Result<Arc<dyn File>> {
@@ -202,6 +267,7 @@ impl Files {
         let log = self.log.as_ref().expect("open since the first publish");
         write_all(&**log, frames, self.end)?;
         self.end += frames.len() as u64;
+        self.appended += frames.len();
         match self.bug {
             Bug::AcknowledgesBeforeSync => Ok(()),
             Bug::RetriesSync => log.sync_data(here()).or_else(|_| log.sync_data(here())),

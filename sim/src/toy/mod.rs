@@ -9,15 +9,18 @@
 mod bytes;
 mod files;
 mod tests;
+mod views;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use quiver_store::vfs::Lock;
 use quiver_store::{CollectionId, Descriptor, Env, Error, ErrorKind, Lsn, Options, Result, limits};
 
-use crate::system::{Call, Outcome, Request, RowChange, SeeRow, Session, Standing, System, Ticket};
+use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
 use files::Files;
+use views::ToySnapshot;
 
 /// What is wrong with a toy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,34 @@ pub(crate) enum Bug {
     RetriesSync,
     /// A delete is not replayed.
     ForgetsDeletes,
+    /// A snapshot shows rows that were written after it.
+    SnapshotShowsLater,
+    /// A snapshot of a collection that was dropped since shows none of its rows.
+    SnapshotLosesDropped,
+    /// An iterator looks its rows up when it comes to them.
+    ScanShowsLater,
+    /// `until` shows the row that it names.
+    RangeOffByOne,
+    /// A limit shows one row too many.
+    LimitOffByOne,
+    /// A prefix also shows what follows it.
+    PrefixIsAStart,
+    /// `len` counts the rows that were there at the open and upserts since.
+    LenForgetsDeletes,
+    /// `get_many` answers in the order of the ids.
+    ManyInOrder,
+    /// The second pass over a vector source shows nothing.
+    OnePassOnly,
+    /// The vector of another row.
+    VectorOfFirstRow,
+    /// A snapshot answers after the store was closed.
+    SnapshotOutlivesClose,
+    /// Each checkpoint leaves a handle open.
+    LeaksHandles,
+    /// Background work says that there is more for ever.
+    WorksForEver,
+    /// What is dead is written again at each checkpoint.
+    KeepsDeadRows,
 }
 
 #[derive(Debug)]
@@ -75,13 +106,14 @@ struct Open {
     waiting: VecDeque<(Ticket, Request)>,
     answers: BTreeMap<Ticket, Result<Outcome>>,
     tickets: usize,
-    latched: bool,
     closed: bool,
+    /// Deletes that found a row since the open.
+    deletes: u64,
     options: Options,
     _lock: Box<dyn Lock>,
 }
 
-struct ToySession(RefCell<Open>);
+struct ToySession(Rc<RefCell<Open>>);
 
 impl System for Toy {
     fn name(&self) -> &'static str {
@@ -103,17 +135,17 @@ impl System for Toy {
             }
         }
         let (files, lock, state) = Files::open(env, self.0)?;
-        Ok(Box::new(ToySession(RefCell::new(Open {
+        Ok(Box::new(ToySession(Rc::new(RefCell::new(Open {
             files,
             state,
             waiting: VecDeque::new(),
             answers: BTreeMap::new(),
             tickets: 0,
-            latched: false,
             closed: false,
+            deletes: 0,
             options: options.clone(),
             _lock: lock,
-        }))))
+        })))))
     }
 }
 
@@ -208,7 +240,7 @@ impl Open {
         let mut frames = Vec::new();
         let mut done = Vec::new();
         for (ticket, request) in waiting {
-            if self.latched {
+            if self.files.latched {
                 self.answers.insert(ticket, Err(refused(ErrorKind::Latched)));
                 continue;
             }
@@ -226,11 +258,14 @@ impl Open {
             }
         }
         let written = if frames.is_empty() { Ok(()) } else { self.files.append(&frames) };
-        self.latched |= written.is_err();
+        self.files.latched |= written.is_err();
         if written.is_ok() {
             self.state = next;
         }
         for (ticket, outcome) in done {
+            if let Outcome::Written { hits: Some(hits), .. } = outcome {
+                self.deletes += hits;
+            }
             let answer =
                 if written.is_ok() { Ok(outcome) } else { Err(refused(ErrorKind::Unknown)) };
             self.answers.insert(ticket, answer);
@@ -270,46 +305,6 @@ impl Session for ToySession {
         self.0.borrow_mut().answers.remove(&ticket)
     }
 
-    fn names(&self) -> Result<Vec<String>> {
-        let open = self.0.borrow();
-        open.usable()?;
-        Ok(open.state.collections.keys().cloned().collect())
-    }
-
-    fn id_of(&self, name: &str) -> Result<Option<CollectionId>> {
-        let open = self.0.borrow();
-        Ok(open.state.collections.get(name).map(|collection| CollectionId(collection.id)))
-    }
-
-    fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
-        Ok(self.0.borrow().state.named(id)?.1.descriptor.clone())
-    }
-
-    fn len(&self, id: CollectionId) -> Result<u64> {
-        Ok(self.0.borrow().state.named(id)?.1.rows.len() as u64)
-    }
-
-    fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
-        let open = self.0.borrow();
-        let found = open.state.named(id)?.1.rows.get(row);
-        if let Some((vector, payload)) = found {
-            see(vector, payload);
-        }
-        Ok(found.is_some())
-    }
-
-    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()> {
-        let open = self.0.borrow();
-        for (row, (vector, payload)) in &open.state.named(id)?.1.rows {
-            see(row, vector, payload);
-        }
-        Ok(())
-    }
-
-    fn last_lsn(&self) -> Result<u64> {
-        Ok(self.0.borrow().state.lsn)
-    }
-
     fn standing(&self) -> Result<Standing> {
         let open = self.0.borrow();
         let rows = open.state.collections.values().map(|one| one.rows.len() as u64).sum();
@@ -320,22 +315,42 @@ impl Session for ToySession {
             segments: 0,
             manifest_version: open.files.generation,
             files: open.files.names(),
+            orphans: open.files.orphans.len() as u64,
+            ..Standing::default()
         })
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn View>> {
+        let open = self.0.borrow();
+        open.usable()?;
+        let state = open.state.clone();
+        Ok(Box::new(ToySnapshot { open: self.0.clone(), state }))
     }
 
     fn checkpoint(&self) -> Result<()> {
         let open = &mut *self.0.borrow_mut();
         open.usable()?;
-        if open.latched {
+        if open.files.latched {
             return Err(refused(ErrorKind::Latched));
         }
         let published = open.files.publish(&open.state);
-        open.latched |= published.is_err();
+        open.files.latched |= published.is_err();
         published.map_err(|_| refused(ErrorKind::Latched))
     }
 
     fn maintain(&self) -> Result<bool> {
-        self.0.borrow().usable().map(|()| false)
+        let open = self.0.borrow();
+        open.usable()?;
+        if open.files.latched {
+            return Err(refused(ErrorKind::Latched));
+        }
+        let due = open.files.log_bytes() > open.options.log_size_bytes_max;
+        let for_ever = open.files.bug == Bug::WorksForEver;
+        drop(open);
+        if due {
+            self.checkpoint()?;
+        }
+        Ok(due || for_ever)
     }
 
     fn close(&self) -> Result<()> {

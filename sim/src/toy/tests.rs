@@ -25,6 +25,21 @@ fn run(bug: Bug, images: u64, jobs: usize) -> Report {
     campaign.run(&mut |_| {}, &AtomicBool::new(false))
 }
 
+/// Twenty long runs, which one seed in 32 is.
+fn run_long(bug: Bug) -> Report {
+    let campaign = Campaign {
+        seed: 1,
+        seeds: Some(32 * 20),
+        images: None,
+        limit: None,
+        jobs: 2,
+        shard: (30, 32),
+        patience: Duration::from_secs(2),
+        system: Arc::new(Toy(bug)),
+    };
+    campaign.run(&mut |_| {}, &AtomicBool::new(false))
+}
+
 /// The bug is found, by the invariant that names it best, and the address shows it again.
 fn is_found(bug: Bug, images: u64, invariants: &[Invariant]) {
     let report = run(bug, images, 2);
@@ -47,8 +62,19 @@ fn right_toy_passes_and_every_counter_moves() {
     assert_eq!(report.tally.violations, [], "of {:?}", report.tally.images_checked);
     assert_eq!(report.end, End::Target);
     let idle = report.tally.idle();
-    // A toy allocates nothing ahead and draws nothing at random.
-    assert_eq!(idle, ["fault allocate-no-space", "fault entropy-fails"]);
+    // A toy allocates nothing ahead, draws nothing at random, and has no files but its log.
+    let expected = [
+        "fault allocate-no-space",
+        "fault entropy-fails",
+        "checkpoints",
+        "log switches",
+        "merges",
+        "pinned files, most",
+        "segments at the end",
+        "segments, most",
+        "tombstone files, most",
+    ];
+    assert_eq!(idle, expected);
 }
 
 #[test]
@@ -123,4 +149,62 @@ fn endless_computing_is_found_with_its_address() {
     let report = run(Bug::SpinsForEver, 50_000, 1);
     assert_eq!(report.end, End::Hang);
     assert_eq!(report.tally.violations[0].invariant, Invariant::I5);
+}
+
+#[test]
+fn snapshots_that_show_what_came_later_are_found() {
+    is_found(Bug::SnapshotShowsLater, 50_000, &[Invariant::I13]);
+}
+
+#[test]
+fn snapshots_that_lose_a_dropped_collection_are_found() {
+    is_found(Bug::SnapshotLosesDropped, 200_000, &[Invariant::I13]);
+}
+
+#[test]
+fn snapshots_that_outlive_a_close_are_found() {
+    is_found(Bug::SnapshotOutlivesClose, 200_000, &[Invariant::Answers]);
+}
+
+#[test]
+fn iterators_that_show_what_came_later_are_found() {
+    is_found(Bug::ScanShowsLater, 200_000, &[Invariant::I13]);
+}
+
+#[test]
+fn wrong_ranges_are_found() {
+    is_found(Bug::RangeOffByOne, 100_000, &[Invariant::Answers]);
+    is_found(Bug::LimitOffByOne, 100_000, &[Invariant::Answers]);
+    is_found(Bug::PrefixIsAStart, 100_000, &[Invariant::Answers]);
+}
+
+#[test]
+fn wrong_numbers_of_rows_are_found() {
+    is_found(Bug::LenForgetsDeletes, 100_000, &[Invariant::Answers]);
+}
+
+#[test]
+fn rows_of_other_ids_are_found() {
+    is_found(Bug::ManyInOrder, 100_000, &[Invariant::Answers]);
+    is_found(Bug::VectorOfFirstRow, 100_000, &[Invariant::Answers]);
+}
+
+#[test]
+fn vector_sources_of_one_pass_are_found() {
+    is_found(Bug::OnePassOnly, 100_000, &[Invariant::Answers]);
+}
+
+#[test]
+fn endless_background_work_is_found() {
+    is_found(Bug::WorksForEver, 100_000, &[Invariant::I18]);
+}
+
+#[test]
+fn what_piles_up_is_found_in_long_runs() {
+    assert_eq!(run_long(Bug::None).tally.violations, []);
+    for bug in [Bug::LeaksHandles, Bug::KeepsDeadRows, Bug::LeavesOrphans] {
+        let found = run_long(bug).tally.violations;
+        assert!(found.len() >= 10, "{bug:?} is found {} times", found.len());
+        assert!(found.iter().any(|violation| violation.invariant == Invariant::I18), "{bug:?}");
+    }
 }

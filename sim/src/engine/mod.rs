@@ -2,11 +2,14 @@
 //!
 //! **Place.** The one implementation of [`System`] outside the tests.
 
+mod views;
+
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 
-use quiver_store::{CollectionId, Descriptor, Env, Options, Result, Store, WriteBatch};
+use quiver_store::{CollectionId, Env, Options, Result, Snapshot, Store, WriteBatch};
 
-use crate::system::{Call, Outcome, Request, RowChange, SeeRow, Session, Standing, System, Ticket};
+use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
 
 /// The engine of this workspace.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +20,10 @@ struct EngineSession {
     store: Store,
     tickets: RefCell<Vec<quiver_store::Ticket>>,
 }
+
+/// A snapshot of the engine's.
+#[derive(Debug)]
+struct EngineSnapshot(Snapshot);
 
 impl System for Engine {
     fn name(&self) -> &'static str {
@@ -135,42 +142,6 @@ impl Session for EngineSession {
         self.tickets.borrow()[ticket.0].poll().map(|answer| answer.map(outcome_of))
     }
 
-    fn names(&self) -> Result<Vec<String>> {
-        self.store.collection_names()
-    }
-
-    fn id_of(&self, name: &str) -> Result<Option<CollectionId>> {
-        self.store.collection_id(name)
-    }
-
-    fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
-        self.store.descriptor(id)
-    }
-
-    fn len(&self, id: CollectionId) -> Result<u64> {
-        self.store.len(id)
-    }
-
-    fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
-        let found = self.store.get(id, row)?;
-        if let Some(record) = &found {
-            see(&record.vector, &record.payload);
-        }
-        Ok(found.is_some())
-    }
-
-    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()> {
-        for row in self.store.scan(id)? {
-            let (row, record) = row?;
-            see(&row, &record.vector, &record.payload);
-        }
-        Ok(())
-    }
-
-    fn last_lsn(&self) -> Result<u64> {
-        Ok(self.store.snapshot()?.lsn().value())
-    }
-
     fn standing(&self) -> Result<Standing> {
         let stats = self.store.stats()?;
         Ok(Standing {
@@ -178,9 +149,20 @@ impl Session for EngineSession {
             rows: stats.rows,
             log_files: stats.log_files,
             segments: stats.segments,
+            tombstones: stats.tombstones,
+            pinned: stats.pinned,
+            orphans: stats.orphans,
+            reserve_bytes: stats.reserve_bytes,
+            checkpoints: stats.checkpoints,
+            merges: stats.merges,
+            log_switches: stats.log_switches,
             manifest_version: stats.manifest_version.value(),
             files: stats.files,
         })
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn View>> {
+        Ok(Box::new(EngineSnapshot(self.store.snapshot()?)))
     }
 
     fn checkpoint(&self) -> Result<()> {
@@ -189,6 +171,15 @@ impl Session for EngineSession {
 
     fn maintain(&self) -> Result<bool> {
         self.store.maintain()
+    }
+
+    fn compact(&self, steps: Option<u64>) -> Result<()> {
+        let Some(mut left) = steps else { return self.store.compact() };
+        self.store.compact_with(|_| {
+            let go_on = left > 0;
+            left = left.saturating_sub(1);
+            if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
     }
 
     fn close(&self) -> Result<()> {

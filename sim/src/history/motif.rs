@@ -1,0 +1,152 @@
+//! Motifs: a few operations in a row that single draws seldom bring together.
+//!
+//! **Place.** Drawn by the generator like a kind of operation; its actions come next, one by one. A
+//! motif is a suggestion: what it meets may be another state than it hopes for.
+
+use super::workload::Generator;
+use super::{Action, Member, Source};
+
+impl Generator {
+    /// Draws a motif.
+    pub(super) fn draw_motif(&mut self) {
+        let slot = self.slot();
+        match self.stream.below(8) {
+            0 => self.older_rows(slot),
+            1 => self.sealed_row_by_row(slot),
+            2 => self.seen_through_a_snapshot(slot),
+            3 => self.seen_through_an_iterator(slot),
+            4 => self.name_again(slot),
+            5 => self.steps_between_writes(slot),
+            6 => self.at_rest(),
+            _ => self.merged_while_deleted(slot),
+        }
+    }
+
+    fn then(&mut self, action: Action) {
+        self.next.push_back(action);
+    }
+
+    fn then_upserts(&mut self, slot: usize) {
+        let rows = self.stream.size(1, self.profile.batch_rows_max);
+        let rows = (0..rows).map(|_| self.upsert(slot)).collect();
+        self.then(Action::Batch(rows));
+    }
+
+    /// Some changes of one collection, in one batch.
+    fn then_changes(&mut self, slot: usize) {
+        let rows = self.stream.size(1, self.profile.batch_rows_max.min(4));
+        let changes = (0..rows).map(|_| match self.stream.chance(1, 2) {
+            true => self.deletion(slot),
+            false => self.upsert(slot),
+        });
+        let changes = changes.collect();
+        self.then(Action::Write(changes));
+    }
+
+    /// Something that moves rows on the disk and changes none.
+    fn then_move(&mut self) {
+        let action = match self.stream.below(6) {
+            0 | 1 => Action::Checkpoint,
+            2 => self.compact(),
+            3 => Action::MaintainAll,
+            _ => Action::Maintain,
+        };
+        self.then(action);
+    }
+
+    /// Rows are sealed; then some of them are deleted or written again, and sealed too.
+    fn older_rows(&mut self, slot: usize) {
+        self.then_upserts(slot);
+        self.then(Action::Checkpoint);
+        for _ in 0..self.stream.size(1, 2) {
+            self.then_changes(slot);
+            self.then_move();
+        }
+    }
+
+    /// Several segments, each of a few rows.
+    fn sealed_row_by_row(&mut self, slot: usize) {
+        for _ in 0..self.stream.size(2, 4) {
+            self.then_upserts(slot);
+            self.then(Action::Checkpoint);
+        }
+        self.then_move();
+    }
+
+    /// A snapshot outlives what it shows.
+    fn seen_through_a_snapshot(&mut self, slot: usize) {
+        self.then(Action::Snapshot);
+        self.then_changes(slot);
+        if self.stream.chance(1, 4) {
+            self.then(Action::Single(Member::Drop(slot)));
+        }
+        self.then_move();
+        let source = self.held();
+        let read = self.read_of(source);
+        self.then(read);
+        let number = self.stream.below(8);
+        self.then(Action::ReadSnapshot(number));
+        if self.stream.chance(1, 2) {
+            let number = self.stream.below(8);
+            self.then(Action::Release(number));
+            self.then_move();
+        }
+    }
+
+    /// An iterator outlives what it shows.
+    fn seen_through_an_iterator(&mut self, slot: usize) {
+        let pause = self.pause();
+        self.then(pause);
+        self.then_changes(slot);
+        if self.stream.chance(1, 4) {
+            self.then(Action::Single(Member::Drop(slot)));
+        }
+        self.then_move();
+        let resume = self.resume();
+        self.then(resume);
+    }
+
+    /// A dropped name comes back with other rows.
+    fn name_again(&mut self, slot: usize) {
+        self.then(Action::Single(Member::Drop(slot)));
+        if self.stream.chance(1, 2) {
+            self.then_move();
+        }
+        let creation = self.creation(slot);
+        self.then(Action::Single(creation));
+        self.then_upserts(slot);
+        if self.stream.chance(1, 2) {
+            self.then_move();
+        }
+        self.then(Action::Read(Source::Store, slot, crate::reads::Read::Len));
+    }
+
+    /// Background work, one step at a time.
+    fn steps_between_writes(&mut self, slot: usize) {
+        for _ in 0..self.stream.size(2, 6) {
+            self.then(Action::Maintain);
+            self.then_changes(slot);
+        }
+    }
+
+    /// Nothing is held and nothing left to do: what is there then is what the store needs.
+    fn at_rest(&mut self) {
+        self.then(Action::ReleaseAll);
+        let compacts = self.stream.chance(1, 2);
+        self.then(if compacts { Action::Compact(None) } else { Action::MaintainAll });
+    }
+
+    /// Deletes of rows while their segments are merged.
+    fn merged_while_deleted(&mut self, slot: usize) {
+        for _ in 0..2 {
+            self.then_upserts(slot);
+            self.then(Action::Checkpoint);
+        }
+        let steps = self.stream.below(4);
+        self.then(Action::Compact(Some(steps)));
+        self.then_changes(slot);
+        self.then(Action::Maintain);
+        self.then(Action::Checkpoint);
+        self.then(Action::MaintainAll);
+    }
+}
