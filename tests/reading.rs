@@ -243,3 +243,39 @@ fn file_that_a_snapshot_needs_is_removed_when_it_lets_go() {
     let stats = run.store.stats().expect("ok");
     assert_eq!((stats.pinned, stats.orphans), (0, 0));
 }
+
+#[test]
+fn store_can_be_used_between_the_steps_of_a_compaction_and_can_break_it_off() {
+    let mut run = Run::new(3);
+    for _ in 0..3 {
+        run.batch();
+        run.store.checkpoint().expect("ok");
+    }
+    let (store, id) = (run.store.clone(), run.id);
+    let mut asked = 0;
+    let compacted = run.store.compact_with(|progress| {
+        asked += 1;
+        assert!(progress.rows_done <= progress.rows && progress.collection == id);
+        store.upsert(id, "between", &[1.0, 2.0, 3.0], b"").expect("no lock is held");
+        store.checkpoint().expect("nor by a checkpoint's");
+        if asked == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    compacted.expect("ok");
+    assert!((1..=3).contains(&asked));
+    let between = Record { vector: vec![1.0, 2.0, 3.0], payload: Vec::new() };
+    run.rows.insert("between".into(), between);
+    same(&run.store.snapshot().expect("open"), run.id, &run.rows);
+    assert_eq!(run.store.stats().expect("ok").orphans, 0, "what was broken off is removed");
+}
+
+#[test]
+fn compaction_leaves_nothing_behind() {
+    let mut run = Run::new(4);
+    for _ in 0..6 {
+        run.batch();
+        run.store.checkpoint().expect("ok");
+    }
+    run.store.compact().expect("ok");
+    let stats = run.store.stats().expect("ok");
+    assert_eq!((stats.segments, stats.tombstones, stats.pinned, stats.orphans), (1, 0, 0, 0));
+}

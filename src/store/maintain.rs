@@ -86,9 +86,11 @@ impl Store {
     ) -> Result<()> {
         self.checkpoint()?;
         let inner = &*self.inner;
-        let version = Arc::clone(&reading(&inner.live)?.version);
-        for id in version.collections.keys() {
-            if inner.compact_one(*id, &mut go_on)?.is_break() {
+        // Only the ids: a version that is held keeps the files of all merges.
+        let ids: Vec<CollectionId> =
+            reading(&inner.live)?.version.collections.keys().copied().collect();
+        for id in ids {
+            if inner.compact_one(id, &mut go_on)?.is_break() {
                 return Ok(());
             }
         }
@@ -155,12 +157,19 @@ impl Inner {
             let merge = jobs.merge.as_ref().expect("set above where there was none");
             let (collection, rows_done) = (merge.inputs.id, merge.rows_done);
             let progress = CompactProgress { collection, rows_done, rows: merge.rows() };
-            if go_on(progress).is_break() {
+            // The caller may use the store.
+            drop(jobs);
+            let goes_on = go_on(progress).is_continue();
+            let mut jobs = locked(&self.jobs)?;
+            if !goes_on {
                 let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
                 discard(&self.disk, &mut *self.lock_on_disk()?, made);
                 return Ok(ControlFlow::Break(()));
             }
-            self.step_merge(&mut jobs)?;
+            // Someone else may have begun a checkpoint, or ended the merge.
+            if jobs.rotation.is_none() && jobs.merge.is_some() {
+                self.step_merge(&mut jobs)?;
+            }
         }
     }
 }
