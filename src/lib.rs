@@ -27,6 +27,7 @@ mod page_cache;
 mod record;
 mod request;
 mod row;
+mod row_bytes;
 mod row_cursor;
 mod scan_range;
 mod segment;

@@ -7,8 +7,8 @@
 //! **Invariants**
 //!
 //! - E1. A version is never changed or removed: what a reader sees at an LSN stays.
-//! - E2. Rows are kept where they were serialised: an entry points into the bytes of its batch, so
-//!   that no row is copied, and a memtable takes as much memory as its part of the log, and
+//! - E2. Rows are kept as they were serialised: an entry points into the bytes of its batch, so that
+//!   no row is copied by itself, and a memtable takes as much memory as its part of the log, and
 //!   `ENTRY_BYTES` for each record.
 //! - E3. The lock is held for one lookup, one run of a scan or one section's insertion, never
 //!   across I/O.
@@ -25,7 +25,8 @@ use crate::cursor::len_u32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
 use crate::record::Record;
-use crate::sync::{Arc, Mutex, RwLock, reading, writing};
+use crate::row_bytes::RowBytes;
+use crate::sync::{Mutex, RwLock, reading, writing};
 use crate::wal::frame::{Batch, Section};
 
 /// Memory that a batch takes once it is inserted, about: its records, and an entry for each.
@@ -45,7 +46,7 @@ pub(crate) struct Entry {
     /// The first bytes of the id, big-endian: they decide most comparisons without a look at it.
     prefix: u64,
     pub(crate) lsn: Lsn,
-    bytes: Arc<Vec<u8>>,
+    bytes: RowBytes,
     id_at: u32,
     payload_len: u32,
     id_len: u16,
@@ -215,7 +216,7 @@ impl Memtable {
             state.entries.insert(Entry {
                 prefix: prefix(id.as_bytes()),
                 lsn,
-                bytes: Arc::clone(&section.bytes),
+                bytes: section.bytes.clone(),
                 id_at: len_u32(id.as_ptr() as usize - start),
                 payload_len: len_u32(payload_len),
                 id_len: u16::try_from(id.len()).expect("ids are bounded by `limits`"),

@@ -1,7 +1,7 @@
 //! Row changes that commit together.
 //!
-//! Changes are serialised as they are added, so that committing copies no row again. A change
-//! that is out of bounds is remembered and refused when the batch is written, whole.
+//! Changes are serialised as they are added, so that committing copies no row by itself again. A
+//! change that is out of bounds is remembered and refused when the batch is written, whole.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
 use crate::limits::{DIMENSION_MAX, EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::record::{Record, encode_upsert};
+use crate::row_bytes::Spares;
 use crate::sync::Arc;
 use crate::wal::frame::{Batch, Section};
 
@@ -120,6 +121,7 @@ impl WriteBatch {
     pub(crate) fn finish<'d>(
         self,
         bytes_max: usize,
+        spares: &Arc<Spares>,
         descriptor: impl Fn(CollectionId) -> Result<&'d Descriptor>,
     ) -> Result<Batch> {
         if let Some((kind, what)) = self.problem {
@@ -138,7 +140,8 @@ impl WriteBatch {
                 return Err(Error::invalid(format!("vector of dimension {found}, expected {dim}")));
             }
         }
-        let sections = self.drafts.into_iter().map(|(id, draft)| draft.finish(id)).collect();
+        let sections =
+            self.drafts.into_iter().map(|(id, draft)| draft.finish(id, spares)).collect();
         let batch = Batch { sections };
         let bytes = batch.frame_bytes();
         if bytes > bytes_max {
@@ -165,10 +168,8 @@ impl WriteBatch {
 }
 
 impl Draft {
-    /// What may be shared from here on. It is kept for as long as a memtable points into it, so
-    /// the space that it grew by ahead is given back.
-    fn finish(mut self, collection: CollectionId) -> Section {
-        self.bytes.shrink_to_fit();
-        Section { collection, records: self.records, bytes: Arc::new(self.bytes) }
+    /// What may be shared from here on, for as long as a memtable points into it.
+    fn finish(self, collection: CollectionId, spares: &Arc<Spares>) -> Section {
+        Section { collection, records: self.records, bytes: spares.keep(self.bytes) }
     }
 }

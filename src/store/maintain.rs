@@ -123,6 +123,7 @@ impl Store {
             return Ok(true);
         }
         if !on_disk.unproved || on_disk.log.is_none() {
+            inner.spares.release();
             return Ok(false);
         }
         inner.state(&mut on_disk, FrameKind::Proof)?;

@@ -52,6 +52,7 @@ use crate::ids::{Lsn, ManifestVersion};
 use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
+use crate::row_bytes::Spares;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
 use jobs::Jobs;
@@ -77,6 +78,7 @@ pub(in crate::store) struct Inner {
     options: Options,
     codec: Arc<dyn PageCodec>,
     cache: PageCache,
+    spares: Arc<Spares>,
     queue: CommitQueue,
     jobs: Mutex<Jobs>,
     /// Whether a checkpoint or merge is under way, or may be due.
@@ -167,6 +169,7 @@ impl Store {
             entropy: env.entropy,
             codec: opened.codec,
             cache: PageCache::new(options.page_cache_bytes),
+            spares: Spares::new(options.memtable_bytes_max),
             queue: CommitQueue::default(),
             options,
             jobs: Mutex::default(),

@@ -161,7 +161,8 @@ impl Store {
                 let deletes = batch.deletes();
                 let frees_space = deletes == batch.len();
                 let descriptor = |id| version.collection(id).map(|found| &found.descriptor);
-                let batch = batch.finish(inner.options.batch_bytes_max, descriptor)?;
+                let bytes_max = inner.options.batch_bytes_max;
+                let batch = batch.finish(bytes_max, &inner.spares, descriptor)?;
                 let below = match deletes > 0 && looks_below {
                     true => Some(version.below(&inner.cache, &batch)?),
                     false => None,

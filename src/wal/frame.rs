@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn, Salt, StoreId};
 use crate::limits::{FRAME_BYTES_MAX, NUMBER_MAX};
 use crate::record::{RECORD_BYTES_MIN, Record};
-use crate::sync::Arc;
+use crate::row_bytes::RowBytes;
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_SIZE_BYTES: usize = 40;
@@ -160,16 +160,19 @@ pub struct Section {
     /// How many records.
     pub records: u32,
     /// The records, one after the other. Shared with the memtable, which points into them.
-    pub bytes: Arc<Vec<u8>>,
+    pub bytes: RowBytes,
 }
 
 impl Section {
     pub(crate) fn new(collection: CollectionId) -> Self {
-        Self { collection, records: 0, bytes: Arc::default() }
+        Self { collection, records: 0, bytes: Vec::new().into() }
     }
 
+    /// Adds a record; for sections of a few, because all are copied.
     pub(crate) fn push(&mut self, record: &Record<'_>) {
-        record.encode(Arc::make_mut(&mut self.bytes));
+        let mut bytes = self.bytes.to_vec();
+        record.encode(&mut bytes);
+        self.bytes = bytes.into();
         self.records += 1;
     }
 
@@ -330,7 +333,7 @@ fn decode_section(
     let mut bytes = cursor.bytes(len)?.to_vec();
     let place = section_place(log, collection, offset);
     codec.open(&place, &header[..ASSOCIATED_SIZE_BYTES], &mut bytes, &tag)?;
-    Ok(Section { collection, records, bytes: Arc::new(bytes) })
+    Ok(Section { collection, records, bytes: bytes.into() })
 }
 
 fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64) -> Place {
