@@ -4,7 +4,7 @@ use quiver_store::{Options, WriteBatch};
 
 use crate::plain::Plain;
 use crate::report::{Goal, Line, Unit};
-use crate::rounds::{Samples, seconds, take_turns};
+use crate::rounds::{Samples, Seconds, seconds, take_turns};
 use crate::rows::{ID_BYTES, Rows, ids};
 use crate::subject::{BATCH_ROWS, Subject, build};
 use crate::{Bench, Failure};
@@ -40,7 +40,7 @@ fn appended(
     name: &str,
     run: &[u8],
     fill: bool,
-) -> Result<impl Fn() -> Result<f64, Failure> + use<>, Failure> {
+) -> Result<impl Fn() -> Result<Seconds, Failure> + use<>, Failure> {
     let batches = CHANGED / BATCH_ROWS;
     let bytes = if fill { batches * run.len() as u64 } else { 0 };
     let file = Plain::new(&bench.dir.join(format!("{name}-{fill}")), bytes)?;
@@ -49,8 +49,7 @@ fn appended(
         if fill {
             file.rewind();
         }
-        let seconds = seconds(|| (0..batches).try_for_each(|_| file.append(&run)))?;
-        Ok(CHANGED as f64 / seconds)
+        seconds(|| (0..batches).try_for_each(|_| file.append(&run)))
     })
 }
 
@@ -116,9 +115,9 @@ fn compare(
     what: &str,
     subject: &Subject,
     goal: Goal,
-    change: impl Fn(usize) -> Result<(f64, f64), Failure>,
-    raw: impl Fn() -> Result<f64, Failure>,
-    raw_pre: impl Fn() -> Result<f64, Failure>,
+    change: impl Fn(usize) -> Result<(Seconds, Seconds), Failure>,
+    raw: impl Fn() -> Result<Seconds, Failure>,
+    raw_pre: impl Fn() -> Result<Seconds, Failure>,
 ) -> Result<(), Failure> {
     let mut samples: [Samples; 4] = Default::default();
     let [own, sealed, plain, filled] = &mut samples;
@@ -128,16 +127,16 @@ fn compare(
         &mut [
             &mut |round| {
                 let (written, checkpoint) = change(round)?;
-                own.push(CHANGED as f64 / written);
-                sealed.push(CHANGED as f64 / (written + checkpoint));
+                own.rate(CHANGED as f64, written);
+                sealed.rate(CHANGED as f64, written + checkpoint);
                 Ok(())
             },
             &mut |_| {
-                plain.push(raw()?);
+                plain.rate(CHANGED as f64, raw()?);
                 Ok(())
             },
             &mut |_| {
-                filled.push(raw_pre()?);
+                filled.rate(CHANGED as f64, raw_pre()?);
                 Ok(())
             },
         ],

@@ -89,7 +89,7 @@ fn warm(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
     let one =
         |samples: &mut Samples, round: usize, work: &dyn Fn(&[u64]) -> Result<(), Failure>| {
             let picked = picks(round as u64 + 1, GETS, WARM_ROWS);
-            samples.push(seconds(|| work(&picked))? * 1e6 / GETS as f64);
+            samples.time(1e6, GETS as f64, seconds(|| work(&picked))?);
             Ok(())
         };
     let pair = |samples: &mut Samples,
@@ -98,7 +98,7 @@ fn warm(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
         let picked = picks(round as u64 + 1, 2 * GETS, WARM_ROWS);
         let (left, right) = picked.split_at(GETS);
         let both = |thread| work(if thread == 0 { left } else { right });
-        samples.push(2.0 * GETS as f64 / seconds(|| in_threads(2, both))?);
+        samples.rate(2.0 * GETS as f64, seconds(|| in_threads(2, both))?);
         Ok(())
     };
     take_turns(
@@ -131,8 +131,8 @@ fn warm(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
             .raw(plain_pair),
     );
     bench.report.add(
-        Line::new("get, warm, 2 threads over 1", Unit::Count, own_pair * own / 1e6)
-            .note(format!("raw {:.2}", plain_pair * plain / 1e6))
+        Line::new("get, warm, 2 threads over 1", Unit::Count, own_pair.wall * own.wall / 1e6)
+            .note(format!("raw {:.2}", plain_pair.wall * plain.wall / 1e6))
             .goal(Goal::AtLeast(1.7)),
     );
     Ok(())
@@ -168,7 +168,7 @@ impl Cold<'_> {
                     files.iter().try_for_each(drop_cached_file)?;
                     let before = subject.vfs.reads();
                     let one = &picked[round..][..1];
-                    own.push(1e6 * seconds(|| get(&subject, self.ids, one))?);
+                    own.time(1e6, 1.0, seconds(|| get(&subject, self.ids, one))?);
                     let count = subject.vfs.reads() - before;
                     reads.push(count as f64);
                     reads_most = reads_most.max(count);
@@ -177,7 +177,7 @@ impl Cold<'_> {
                 &mut |round| {
                     self.raw.drop_cached()?;
                     let one = &picked[round..][..1];
-                    plain.push(1e6 * seconds(|| pread(self.raw, self.rows, one))?);
+                    plain.time(1e6, 1.0, seconds(|| pread(self.raw, self.rows, one))?);
                     Ok(())
                 },
             ],
@@ -190,7 +190,7 @@ impl Cold<'_> {
             Line::new("get, cold: runs read from disk, most", Unit::Count, reads_most as f64)
                 .raw(1.0)
                 .goal(Goal::AtMost(4.0))
-                .note(format!("median {}", reads.median())),
+                .note(format!("median {}", reads.median().wall)),
         );
         subject.store.close()?;
         Ok(())
@@ -207,7 +207,7 @@ impl Cold<'_> {
                     work: &(dyn Fn(&[u64]) -> Result<(), Failure> + Sync)| {
             let picked = picks(round as u64 + 1, count, COLD_ROWS);
             let each = |thread| work(&picked[usize::try_from(thread)? * GETS..][..GETS]);
-            samples.push(count as f64 / seconds(|| in_threads(threads, each))?);
+            samples.rate(count as f64, seconds(|| in_threads(threads, each))?);
             Ok::<_, Failure>(())
         };
         take_turns(

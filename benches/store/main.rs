@@ -17,6 +17,8 @@
 //!   ready.
 //! - *raw-pre*: the same writes into a file that was filled before.
 //! - *ratio*: how fast the store is, measured in raw: 2 is twice as fast, for rates and for times.
+//! - *cpu*: the same ratio by the time of processors instead of the clock on the wall, which still
+//!   means something while others keep disk and processors busy.
 //! - *goal*: what is to be reached. Nothing here fails if it is not.
 //!
 //! A *cold* figure is measured behind a `posix_fadvise(DONTNEED)` of every file concerned, which

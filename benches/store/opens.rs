@@ -38,13 +38,13 @@ fn closed(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
             opened = Some(Subject::open(&path, rows.dim(), &Options::default())?);
             Ok(())
         })?;
-        samples.push(1e3 * seconds);
+        samples.time(1e3, 1.0, seconds);
         let Some(Subject { store, .. }) = opened else { return Err("not opened".into()) };
         store.close()?;
         Ok(settle(&path)?)
     };
     let read = |samples: &mut Samples| {
-        samples.push(1e3 * seconds(|| read_all(&path, Some(4096)))?);
+        samples.time(1e3, 1.0, seconds(|| read_all(&path, Some(4096)))?);
         Ok(())
     };
     take_turns(
@@ -106,7 +106,7 @@ fn crashed(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
             opened = Some(Subject::open(fresh, rows.dim(), &Options::default())?);
             Ok(())
         })?;
-        samples.push(megabytes / seconds);
+        samples.rate(megabytes, seconds);
         if let Some(Subject { store, rows, .. }) = &opened
             && store.len(*rows)? != ROWS
         {
@@ -116,7 +116,7 @@ fn crashed(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
         Ok(std::fs::remove_dir_all(fresh)?)
     };
     let read = |samples: &mut Samples| {
-        samples.push(megabytes / seconds(|| read_all(&path, None))?);
+        samples.rate(megabytes, seconds(|| read_all(&path, None))?);
         Ok(())
     };
     take_turns(
@@ -142,7 +142,7 @@ fn crashed(bench: &mut Bench<'_>, rows: &Rows) -> Result<(), Failure> {
             Line::new(text, Unit::MegabytesPerSecond, figure)
                 .raw(raw)
                 .goal(goal)
-                .note(format!("{:.0} ms", 1e3 * megabytes / figure)),
+                .note(format!("{:.0} ms", 1e3 * megabytes / figure.wall)),
         );
     }
     Ok(())

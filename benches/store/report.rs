@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::rounds::Figure;
+
 /// In what a figure is, and so which of two is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -30,6 +32,10 @@ impl Unit {
     fn is_rate(self) -> bool {
         matches!(self, Self::RowsPerSecond | Self::MegabytesPerSecond)
     }
+
+    fn ratio(self, store: f64, raw: f64) -> f64 {
+        if self.is_rate() { store / raw } else { raw / store }
+    }
 }
 
 /// What is to be reached.
@@ -49,9 +55,9 @@ pub(crate) enum Goal {
 pub(crate) struct Line {
     pub(crate) what: String,
     pub(crate) unit: Unit,
-    pub(crate) store: f64,
-    pub(crate) raw: Option<f64>,
-    pub(crate) raw_pre: Option<f64>,
+    pub(crate) store: Figure,
+    pub(crate) raw: Option<Figure>,
+    pub(crate) raw_pre: Option<Figure>,
     pub(crate) goal: Goal,
     /// Calls of the store to sync a file or directory, for each row.
     pub(crate) syncs: Option<f64>,
@@ -59,18 +65,18 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(what: impl Into<String>, unit: Unit, store: f64) -> Self {
-        let what = what.into();
+    pub(crate) fn new(what: impl Into<String>, unit: Unit, store: impl Into<Figure>) -> Self {
+        let (what, store) = (what.into(), store.into());
         let note = String::new();
         Self { what, unit, store, raw: None, raw_pre: None, goal: Goal::None, syncs: None, note }
     }
 
-    pub(crate) fn raw(self, raw: f64) -> Self {
-        Self { raw: Some(raw), ..self }
+    pub(crate) fn raw(self, raw: impl Into<Figure>) -> Self {
+        Self { raw: Some(raw.into()), ..self }
     }
 
-    pub(crate) fn raw_pre(self, raw_pre: f64) -> Self {
-        Self { raw_pre: Some(raw_pre), ..self }
+    pub(crate) fn raw_pre(self, raw_pre: impl Into<Figure>) -> Self {
+        Self { raw_pre: Some(raw_pre.into()), ..self }
     }
 
     pub(crate) fn goal(self, goal: Goal) -> Self {
@@ -87,16 +93,20 @@ impl Line {
 
     /// How fast the store is, measured in raw.
     fn ratio(&self) -> Option<f64> {
-        let raw = self.raw?;
-        Some(if self.unit.is_rate() { self.store / raw } else { raw / self.store })
+        Some(self.unit.ratio(self.store.wall, self.raw?.wall))
+    }
+
+    /// The same by the time of processors.
+    fn cpu_ratio(&self) -> Option<f64> {
+        Some(self.unit.ratio(self.store.cpu?, self.raw?.cpu?))
     }
 
     fn is_met(&self) -> Option<bool> {
         match self.goal {
             Goal::None => None,
             Goal::Ratio(goal) => self.ratio().map(|ratio| ratio >= goal),
-            Goal::AtLeast(goal) => Some(self.store >= goal),
-            Goal::AtMost(goal) => Some(self.store <= goal),
+            Goal::AtLeast(goal) => Some(self.store.wall >= goal),
+            Goal::AtMost(goal) => Some(self.store.wall <= goal),
         }
     }
 
@@ -129,10 +139,10 @@ impl Report {
         let head = format!("{} on {filesystem}, {threads} processors", dir.display());
         println!("{head}");
         println!(
-            "| {:<46} | {:<6} | {:>9} | {:>9} | {:>9} | {:>6} | {:>9} | {:<5} | {:>9} | note",
-            "what", "unit", "store", "raw", "raw-pre", "ratio", "goal", "", "syncs/row"
+            "| {:<46} | {:<6} | {:>9} | {:>9} | {:>9} | {:>6} | {:>5} | {:>9} | {:<5} | {:>9} | note",
+            "what", "unit", "store", "raw", "raw-pre", "ratio", "cpu", "goal", "", "syncs/row"
         );
-        println!("|---|---|---|---|---|---|---|---|---|---");
+        println!("|---|---|---|---|---|---|---|---|---|---|---");
         Self { head, filesystem: filesystem.to_owned(), lines: Vec::new(), section: "" }
     }
 
@@ -143,13 +153,14 @@ impl Report {
 
     pub(crate) fn add(&mut self, line: Line) {
         println!(
-            "| {:<46} | {:<6} | {:>9} | {:>9} | {:>9} | {:>6} | {:>9} | {:<5} | {:>9} | {}",
+            "| {:<46} | {:<6} | {:>9} | {:>9} | {:>9} | {:>6} | {:>5} | {:>9} | {:<5} | {:>9} | {}",
             line.what,
             line.unit.text(),
             figure(Some(line.store)),
             figure(line.raw),
             figure(line.raw_pre),
-            line.ratio().map_or(String::new(), |ratio| format!("{ratio:.2}")),
+            hundredths(line.ratio()),
+            hundredths(line.cpu_ratio()),
             line.goal_text(),
             line.verdict(),
             line.syncs.map_or(String::new(), |syncs| format!("{syncs:.4}")),
@@ -179,14 +190,15 @@ impl Report {
             let written = write!(
                 out,
                 "{comma}\n{{\"section\":{},\"what\":{},\"unit\":{},\"store\":{},\"raw\":{},\
-                 \"raw_pre\":{},\"ratio\":{},\"goal\":{},\"met\":{},\"syncs_per_row\":{},\"note\":{}}}",
+                 \"raw_pre\":{},\"ratio\":{},\"cpu_ratio\":{},\"goal\":{},\"met\":{},\"syncs_per_row\":{},\"note\":{}}}",
                 quoted(section),
                 quoted(&line.what),
                 quoted(line.unit.text()),
-                number(Some(line.store)),
-                number(line.raw),
-                number(line.raw_pre),
+                number(Some(line.store.wall)),
+                number(line.raw.map(|raw| raw.wall)),
+                number(line.raw_pre.map(|raw| raw.wall)),
                 number(line.ratio()),
+                number(line.cpu_ratio()),
                 quoted(&line.goal_text()),
                 line.is_met().map_or("null".to_owned(), |is_met| is_met.to_string()),
                 number(line.syncs),
@@ -199,8 +211,12 @@ impl Report {
     }
 }
 
-fn figure(value: Option<f64>) -> String {
-    let Some(value) = value else { return String::new() };
+fn hundredths(ratio: Option<f64>) -> String {
+    ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"))
+}
+
+fn figure(figure: Option<Figure>) -> String {
+    let Some(Figure { wall: value, .. }) = figure else { return String::new() };
     match value.abs() {
         1000.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),

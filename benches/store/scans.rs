@@ -93,7 +93,7 @@ fn warm(bench: &mut Bench<'_>, own: &Own<'_>, raw: &Plain, bytes: u64) -> Result
     let [plain, plain_touched, plain_vectors, seen, touched, scanned, payloads, vectors] =
         &mut samples;
     let rate = |samples: &mut Samples, bytes: u64, work: &dyn Fn() -> Result<(), Failure>| {
-        samples.push(bytes as f64 / 1e6 / seconds(work)?);
+        samples.rate(bytes as f64 / 1e6, seconds(work)?);
         Ok(())
     };
     let show = |bytes: &[u8]| {
@@ -147,12 +147,12 @@ fn cold(bench: &mut Bench<'_>, own: &Own<'_>, raw: &Plain, bytes: u64) -> Result
         &mut [
             &mut |_| {
                 raw.drop_cached()?;
-                plain.push(megabytes / seconds(|| raw.scan(bytes, read))?);
+                plain.rate(megabytes, seconds(|| raw.scan(bytes, read))?);
                 Ok(())
             },
             &mut |_| {
                 files.iter().try_for_each(drop_cached_file)?;
-                seen.push(megabytes / seconds(|| own.scan_with(read))?);
+                seen.rate(megabytes, seconds(|| own.scan_with(read))?);
                 Ok(())
             },
         ],

@@ -5,7 +5,7 @@ use quiver_store::Options;
 use crate::disk::bytes_on_disk;
 use crate::plain::Plain;
 use crate::report::{Goal, Line, Unit};
-use crate::rounds::seconds;
+use crate::rounds::{Seconds, seconds};
 use crate::rows::Rows;
 use crate::subject::{BATCH_ROWS, Subject};
 use crate::{Bench, Failure};
@@ -21,23 +21,23 @@ pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Failure> {
     let subject = Subject::open(&path, rows.dim(), &Options::default())?;
     let raw = Plain::new(&bench.dir.join("raw"), 0)?;
     let run = vec![b'x'; rows.row_bytes() * usize::try_from(BATCH_ROWS)?];
-    let (mut own, mut plain) = (0.0, 0.0);
+    let (mut own, mut plain) = <(Seconds, Seconds)>::default();
     // In turns here too: a tenth of the rows each.
     for tenth in 0..10 {
         let part = count / 10;
-        own += seconds(|| subject.ingest(&rows, tenth * part, part))?;
-        plain += seconds(|| (0..part / BATCH_ROWS).try_for_each(|_| raw.append(&run)))?;
+        own = own + seconds(|| subject.ingest(&rows, tenth * part, part))?;
+        plain = plain + seconds(|| (0..part / BATCH_ROWS).try_for_each(|_| raw.append(&run)))?;
     }
     let syncs = subject.vfs.syncs() as f64 / count as f64;
-    own += seconds(|| Ok(subject.store.checkpoint()?))?;
+    own = own + seconds(|| Ok(subject.store.checkpoint()?))?;
     let megabytes = logical / 1e6;
     bench.report.add(
         Line::new(
             format!("ingest of {count} rows, dim 32, checkpoint"),
             Unit::MegabytesPerSecond,
-            megabytes / own,
+            own.rate_of(megabytes),
         )
-        .raw(megabytes / plain)
+        .raw(plain.rate_of(megabytes))
         .syncs(syncs),
     );
     let per_byte = |what: &str, bytes: u64, goal: Goal, note: String| {

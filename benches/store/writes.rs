@@ -25,8 +25,7 @@ pub(crate) fn single(bench: &mut Bench<'_>) -> Result<(), Failure> {
         let (mut own, mut plain, mut filled) = Default::default();
         let mut syncs = 0;
         let rate = |samples: &mut Samples, work: &(dyn Fn(u64) -> Result<(), Failure> + Sync)| {
-            let seconds = seconds(|| in_threads(threads, work))?;
-            samples.push(count as f64 / seconds);
+            samples.rate(count as f64, seconds(|| in_threads(threads, work))?);
             Ok::<_, Failure>(())
         };
         let append = |file: &Plain| (0..rows_each).try_for_each(|_| file.append(&row));
@@ -123,17 +122,17 @@ fn batches_of(
                 syncs[0] += subject.vfs.syncs() - syncs_before;
                 let checkpoint = seconds(|| Ok(subject.store.checkpoint()?))?;
                 syncs[1] += subject.vfs.syncs() - syncs_before;
-                own.push(megabytes / written);
-                sealed.push(megabytes / (written + checkpoint));
+                own.rate(megabytes, written);
+                sealed.rate(megabytes, written + checkpoint);
                 Ok(())
             },
             &mut |_| {
-                plain.push(megabytes / seconds(|| append(&raw))?);
+                plain.rate(megabytes, seconds(|| append(&raw))?);
                 Ok(())
             },
             &mut |_| {
                 raw_pre.rewind();
-                filled.push(megabytes / seconds(|| append(&raw_pre))?);
+                filled.rate(megabytes, seconds(|| append(&raw_pre))?);
                 Ok(())
             },
         ],
