@@ -112,7 +112,7 @@ impl SegmentBuilder {
     }
 
     fn finish_id_page(&mut self, is_padded: bool) -> Result<()> {
-        let page = self.id_page.finish();
+        let page = self.id_page.finish(&self.last_id);
         if is_padded {
             page.resize(PAGE_BODY_SIZE_BYTES, 0);
         }

@@ -2,14 +2,18 @@
 //!
 //! An id page can be read on its own. Each 16th id is stored whole, a *restart*; the others share
 //! a prefix with the one before. An id is found by bisection of the restarts and a walk of at most
-//! 16 entries.
+//! 16 entries. The restarts are told apart by their *heads*: four bytes each behind the prefix that
+//! all ids of the page share, one after the other, so that a bisection stays within a few lines of
+//! memory.
 //!
 //! | field | type | meaning and check |
 //! |---|---|---|
 //! | first row | u32 | number of the first id's row |
 //! | ids | u16 | 1 or more |
 //! | entries end | u16 | offset behind the last entry |
+//! | prefix | u16 | how many bytes all ids of the page share |
 //! | entries | bytes | see below |
+//! | heads | four bytes for each 16 ids | of the id behind the prefix; zeros where it is shorter |
 //! | restarts | u16 for each 16 ids | offset of the entry |
 //! | padding | zeros | to the end of the body; none on the last id page |
 //!
@@ -31,7 +35,9 @@ use crate::page::PAGE_BODY_SIZE_BYTES;
 /// An id of that many entries is stored whole.
 const RESTART_IDS: u16 = 16;
 
-const HEADER_SIZE_BYTES: usize = 8;
+const HEADER_SIZE_BYTES: usize = 10;
+const HEAD_SIZE_BYTES: usize = 4;
+const OFFSET_SIZE_BYTES: usize = 2;
 
 // Offsets are u16, and a varint of two bytes holds every length.
 const _: () = assert!(PAGE_BODY_SIZE_BYTES <= u16::MAX as usize);
@@ -51,9 +57,22 @@ fn put_u16(out: &mut Vec<u8>, value: usize) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+/// How long the prefix is that two byte strings share.
+fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// The first bytes as a number: in the order of the byte strings, as far as it tells them apart.
+fn head(bytes: &[u8]) -> u32 {
+    let mut head = [0; HEAD_SIZE_BYTES];
+    let len = bytes.len().min(HEAD_SIZE_BYTES);
+    head[..len].copy_from_slice(&bytes[..len]);
+    u32::from_be_bytes(head)
+}
+
 /// How long the prefix is that two ids share, cut back to the end of a character.
 fn shared_prefix(a: &str, b: &str) -> usize {
-    let shared = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = shared_bytes(a.as_bytes(), b.as_bytes());
     // Two characters may differ in their later bytes only.
     (0..=shared).rev().find(|&at| a.is_char_boundary(at) && b.is_char_boundary(at)).unwrap_or(0)
 }
@@ -62,7 +81,8 @@ fn shared_prefix(a: &str, b: &str) -> usize {
 #[derive(Debug, Default)]
 pub(super) struct IdPageBuilder {
     bytes: Vec<u8>,
-    restarts: Vec<u8>,
+    /// Offsets of the restarts.
+    restarts: Vec<usize>,
     ids: usize,
 }
 
@@ -77,20 +97,21 @@ impl IdPageBuilder {
             self.bytes.clear();
             self.restarts.clear();
             self.bytes.extend_from_slice(&row.to_le_bytes());
-            // Ids and the end of the entries are filled in at the end.
-            self.bytes.extend_from_slice(&[0; 4]);
+            // The other fields are filled in at the end.
+            self.bytes.resize(HEADER_SIZE_BYTES, 0);
         }
         let is_restart = self.ids.is_multiple_of(RESTART_IDS.into());
         let shared = if is_restart { 0 } else { shared_prefix(previous, id) };
         let suffix = &id.as_bytes()[shared..];
         let varint = |value: usize| 1 + usize::from(value >= 0x80);
         let entry = varint(shared) + varint(suffix.len()) + suffix.len();
-        let restarts = self.restarts.len() + 2 * usize::from(is_restart);
+        let restarts = self.restarts.len() + usize::from(is_restart);
+        let restarts = restarts * (HEAD_SIZE_BYTES + OFFSET_SIZE_BYTES);
         if self.bytes.len() + entry + restarts > PAGE_BODY_SIZE_BYTES {
             return false;
         }
         if is_restart {
-            put_u16(&mut self.restarts, self.bytes.len());
+            self.restarts.push(self.bytes.len());
         }
         put_varint(&mut self.bytes, shared);
         put_varint(&mut self.bytes, suffix.len());
@@ -99,16 +120,26 @@ impl IdPageBuilder {
         true
     }
 
-    /// The page, without padding; the next id starts another.
-    pub(super) fn finish(&mut self) -> &mut Vec<u8> {
-        let mut fields = Vec::with_capacity(4);
+    /// The page, without padding; `last` is its last id. The next id starts another.
+    pub(super) fn finish(&mut self, last: &str) -> &mut Vec<u8> {
+        let first = own_entry(&self.bytes, HEADER_SIZE_BYTES);
+        let prefix = shared_bytes(first, last.as_bytes());
+        let head = |at: &usize| head(&own_entry(&self.bytes, *at)[prefix..]).to_be_bytes();
+        let heads: Vec<u8> = self.restarts.iter().flat_map(head).collect();
+        let mut fields = Vec::with_capacity(HEADER_SIZE_BYTES);
         put_u16(&mut fields, self.ids);
         put_u16(&mut fields, self.bytes.len());
+        put_u16(&mut fields, prefix);
         self.bytes[4..HEADER_SIZE_BYTES].copy_from_slice(&fields);
-        self.bytes.extend_from_slice(&self.restarts);
+        self.bytes.extend_from_slice(&heads);
+        self.restarts.iter().for_each(|at| put_u16(&mut self.bytes, *at));
         self.ids = 0;
         &mut self.bytes
     }
+}
+
+fn own_entry(entries: &[u8], at: usize) -> &[u8] {
+    entry(entries, at).expect("the builder wrote it").suffix
 }
 
 /// One id page, as it lies in a page or in the tail.
@@ -118,6 +149,7 @@ pub(super) struct IdPage<'a> {
     pub(super) first_row: u32,
     pub(super) ids: u16,
     pub(super) entries_end: usize,
+    prefix: usize,
 }
 
 /// One entry, and where the next one starts.
@@ -176,14 +208,16 @@ impl<'a> IdPage<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self> {
         let header: &[u8; HEADER_SIZE_BYTES] =
             bytes.first_chunk().ok_or_else(|| damaged("shorter than its header"))?;
-        let [a, b, c, d, e, f, g, h] = *header;
+        let [a, b, c, d, e, f, g, h, i, j] = *header;
         let page = Self {
             bytes,
             first_row: u32::from_le_bytes([a, b, c, d]),
             ids: u16::from_le_bytes([e, f]),
             entries_end: usize::from(u16::from_le_bytes([g, h])),
+            prefix: usize::from(u16::from_le_bytes([i, j])),
         };
-        let restarts_end = page.entries_end + 2 * page.restarts();
+        let restarts_end =
+            page.entries_end + (HEAD_SIZE_BYTES + OFFSET_SIZE_BYTES) * page.restarts();
         if page.ids == 0 || page.entries_end < HEADER_SIZE_BYTES || restarts_end > bytes.len() {
             return Err(damaged("its entries and restarts do not fit"));
         }
@@ -204,14 +238,46 @@ impl<'a> IdPage<'a> {
     }
 
     fn restart_at(&self, i: usize) -> usize {
-        let at = self.entries_end + 2 * i;
+        let at = self.entries_end + HEAD_SIZE_BYTES * self.restarts() + OFFSET_SIZE_BYTES * i;
         usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
+    }
+
+    /// Bisects the restarts from `low` to `high` by their heads: how many are not above, or, if
+    /// not `or_equal`, below.
+    fn bisect(&self, mut low: usize, mut high: usize, sought: u32, or_equal: bool) -> usize {
+        let heads = &self.bytes[self.entries_end..];
+        while low < high {
+            let middle = low.midpoint(high);
+            let found = head(&heads[HEAD_SIZE_BYTES * middle..]);
+            if found < sought || (or_equal && found == sought) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// The restarts that their heads do not tell from an id: those before are below it, those
+    /// behind above.
+    fn candidates(&self, id: &[u8]) -> Result<(usize, usize)> {
+        let count = self.restarts();
+        let first = entry(self.entries(), HEADER_SIZE_BYTES)?.suffix;
+        let prefix = first.get(..self.prefix).ok_or_else(|| damaged("no id has its prefix"))?;
+        let Some(rest) = id.strip_prefix(prefix) else {
+            return Ok(if id < prefix { (0, 0) } else { (count, count) });
+        };
+        let sought = head(rest);
+        let low = self.bisect(0, count, sought, false);
+        // Mostly the next one is above already.
+        let high = self.bisect(low, count.min(low + 1), sought, true);
+        Ok((low, if high > low { self.bisect(high, count, sought, true) } else { high }))
     }
 
     /// The last restart that is not above an id: its number among the ids and its offset. The
     /// first where all are above.
     pub(super) fn seek(&self, id: &[u8]) -> Result<(u16, usize)> {
-        let (mut low, mut high) = (0, self.restarts());
+        let (mut low, mut high) = self.candidates(id)?;
         while low < high {
             let middle = low.midpoint(high);
             if self.restart(middle)?.suffix <= id {
@@ -272,12 +338,12 @@ mod tests {
         let (mut pages, mut previous) = (Vec::new(), "");
         for (id, row) in ids.iter().zip(0..) {
             if !builder.push(row, previous, id) {
-                pages.push(std::mem::take(builder.finish()));
+                pages.push(std::mem::take(builder.finish(previous)));
                 assert!(builder.push(row, previous, id));
             }
             previous = id;
         }
-        pages.push(std::mem::take(builder.finish()));
+        pages.push(std::mem::take(builder.finish(previous)));
         pages
     }
 
@@ -299,8 +365,11 @@ mod tests {
             ids in proptest::collection::btree_set("[ab\u{e9}\u{e8}]{1,6}", 1..300),
             long in proptest::collection::btree_set("z{100,1024}", 0..40),
             others in proptest::collection::vec("[abc\u{e9}\u{ea}]{0,7}", 50),
+            prefix in "[ab]{0,2}",
         ) {
-            let ids: BTreeSet<String> = ids.into_iter().chain(long).collect();
+            let prefixed = |id: &String| format!("{prefix}{id}");
+            let ids: BTreeSet<String> = ids.iter().chain(&long).map(prefixed).collect();
+            let others: Vec<String> = others.iter().map(prefixed).chain(others.clone()).collect();
             let pages = pages(&ids);
             let parsed: Vec<_> = pages.iter().map(|page| IdPage::parse(page).expect("own")).collect();
             let read: Vec<String> = parsed.iter().flat_map(all).collect();
@@ -322,8 +391,8 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
             ids in 0..40u8,
         ) {
-            if let Some(field) = bytes.get_mut(4..8) {
-                field.copy_from_slice(&[ids, 0, 200, 0]);
+            if let Some(field) = bytes.get_mut(4..10) {
+                field.copy_from_slice(&[ids, 0, 200, 0, ids / 8, 0]);
             }
             if let Ok(page) = IdPage::parse(&bytes) {
                 for id in ["", "a", "\u{e9}", "zzzz"] {

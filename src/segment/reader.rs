@@ -24,6 +24,9 @@ use crate::vfs::DiskFile;
 /// What is read of the end of a file before it is known where its tail starts.
 const END_SIZE_BYTES: u64 = 64 * 1024;
 
+/// The most pages of one value that are read with one call: what is held beside them is bounded.
+const RUN_PAGES_MAX: u64 = 64;
+
 /// A page image to copy from: the quickest way to a shared page that can be read into.
 const ZEROS: [u8; PAGE_SIZE_BYTES] = [0; PAGE_SIZE_BYTES];
 
@@ -235,7 +238,7 @@ impl Segment {
         let mut shared: Arc<[u8]> = Arc::from(ZEROS.as_slice());
         let image = Arc::get_mut(&mut shared).expect("it was just made");
         let place = self.tail.place(column, page);
-        let count = self.adjacent(column, page, last + 1 - page);
+        let count = self.adjacent(column, page, (last + 1 - page).min(RUN_PAGES_MAX));
         if let Some(read) = run.page(place) {
             image.copy_from_slice(read);
         } else if count == 1 {

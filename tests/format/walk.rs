@@ -182,6 +182,7 @@ impl<'a> Walk<'a> {
         let mut entries = bytes;
         let head = self.document.take("id page", &mut entries);
         assert_eq!(head.number("first row"), 0);
+        assert_eq!(head.number("prefix"), 0);
         let (mut ids, mut before) = (Vec::new(), Vec::new());
         for _ in 0..head.number("ids") {
             let [shared, len] = [entries[0], entries[1]].map(usize::from);
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
         }
         let end = bytes.len() - entries.len();
         assert_eq!(head.number("entries end"), end as u64);
-        assert_eq!(entries, [8, 0], "the first entry is stored whole");
+        assert_eq!(entries, *b"appl\x0a\0", "the first entry has a head and is stored whole");
         ids
     }
 
