@@ -22,6 +22,9 @@
 //! | 32 | 8 | dead | how many of them are listed; at least 1, fewer than all |
 //! | 40 | | set | the portable form of a roaring bitmap |
 //!
+//! Each container of the bitmap is of the kind that takes the least space; of two that take as much
+//! it is an array or a bitset, never runs.
+//!
 //! *Reference*: the Roaring format specification, version 1.0 of the portable form.
 
 use roaring::RoaringBitmap;
@@ -37,6 +40,13 @@ use crate::vfs::DiskFile;
 
 /// Bytes before the set.
 const HEADER_SIZE_BYTES: usize = 40;
+
+/// How the portable form starts, without containers of runs and with some: in the lower half.
+const COOKIE_WITHOUT_RUNS: u32 = 12346;
+const COOKIE_WITH_RUNS: u32 = 12347;
+
+/// Rows that one container covers.
+const CONTAINER_ROWS: u64 = 1 << 16;
 
 /// A set of rows of one segment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,12 +117,16 @@ impl Tombstones {
     }
 
     fn encode(&self, segment: &SegmentEntry) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER_SIZE_BYTES + self.rows.serialized_size());
+        // Which containers are runs depends on how the set came about, until they are chosen anew.
+        let mut rows = self.rows.clone();
+        rows.remove_run_compression();
+        rows.optimize();
+        let mut bytes = Vec::with_capacity(HEADER_SIZE_BYTES + rows.serialized_size());
         bytes.extend_from_slice(&segment.file.0.to_le_bytes());
         bytes.extend_from_slice(&segment.salt.0);
         bytes.extend_from_slice(&segment.rows.to_le_bytes());
         bytes.extend_from_slice(&self.len().to_le_bytes());
-        self.rows.serialize_into(&mut bytes).expect("a vector takes every byte");
+        rows.serialize_into(&mut bytes).expect("a vector takes every byte");
         bytes
     }
 
@@ -137,6 +151,7 @@ impl Tombstones {
         }
         let dead = cursor.u64()?;
         let set = cursor.bytes(cursor.left())?;
+        check_containers(set, segment.rows)?;
         let rows = RoaringBitmap::deserialize_from(set)
             .map_err(|error| Error::corrupt(format!("tombstones: {error}")))?;
         let tombstones = Self { rows };
@@ -153,6 +168,24 @@ impl Tombstones {
         }
         Ok(tombstones)
     }
+}
+
+/// Bounds what a decoder allocates for the containers that a set announces: by the bytes that are
+/// there, and by the rows that there can be.
+fn check_containers(set: &[u8], rows: u64) -> Result<()> {
+    let mut cursor = Cursor::new(set, "tombstones");
+    let cookie = cursor.u32()?;
+    let containers = match cookie {
+        COOKIE_WITHOUT_RUNS => cursor.u32()?,
+        _ if cookie & 0xffff == COOKIE_WITH_RUNS => (cookie >> 16) + 1,
+        _ => return Err(Error::corrupt(format!("tombstones: a set starts with {cookie:#010x}"))),
+    };
+    // Four bytes describe each, before any of them.
+    let most = rows.div_ceil(CONTAINER_ROWS).min(cursor.left() as u64 / 4);
+    if u64::from(containers) <= most {
+        return Ok(());
+    }
+    Err(Error::corrupt(format!("tombstones: {containers} containers, room for {most}")))
 }
 
 fn place(store: StoreId, salt: Salt, segment: &SegmentEntry) -> PagePlace {
@@ -193,6 +226,64 @@ mod tests {
 
     fn of(rows: impl IntoIterator<Item = u32>) -> Tombstones {
         Tombstones { rows: rows.into_iter().collect() }
+    }
+
+    /// What is found in a file of other content under good checksums.
+    fn crafted(content: &[u8], rows: u64, segment: &SegmentEntry) -> Result<Tombstones> {
+        let salt = Salt([4; 16]);
+        let pages = page::seal_stream(&place(STORE, salt, segment), &PlainCodec, content);
+        let mut pages = pages.expect("plain");
+        let (len, digest) = (pages.len() as u64, page::digest(&pages));
+        let listed =
+            TombstonesEntry { file: FileId(8), segment: segment.file, salt, len, rows, digest };
+        Tombstones::parse(&mut pages, STORE, &listed, segment, &PlainCodec)
+    }
+
+    #[test]
+    fn set_has_one_form_however_it_came_about() {
+        let segment = segment(200_000);
+        let all = || (0..200_000).filter(|row| row % 7 == 0 || (70_000..90_000).contains(row));
+        let bytes = of(all()).encode(&segment);
+        // 20,000 rows in a row take the space of one run.
+        assert!(bytes.len() < 4 + 2 * 28_600, "{} bytes", bytes.len());
+        let mut later = of(all().filter(|row| !row.is_multiple_of(2)));
+        later = crafted(&later.encode(&segment), later.len(), &segment).expect("own bytes");
+        all().for_each(|row| later.insert(row));
+        assert!(later.encode(&segment) == bytes);
+
+        // A list of runs where an array is smaller, and an array where a run is.
+        let header = |rows: &RoaringBitmap| {
+            let mut content = of(rows.iter()).encode(&segment)[..HEADER_SIZE_BYTES].to_vec();
+            rows.serialize_into(&mut content).expect("a vector");
+            crafted(&content, rows.len(), &segment)
+        };
+        let mut runs: RoaringBitmap = (0..9).collect();
+        assert!(header(&runs).expect_err("an array").to_string().contains("X3"));
+        runs.optimize();
+        assert_eq!(header(&runs).expect("one run").len(), 9);
+        runs.remove_range(1..8);
+        assert!(header(&runs).expect_err("two runs of one row").to_string().contains("X3"));
+    }
+
+    #[test]
+    fn no_crafted_byte_gives_the_same_set() {
+        let segment = segment(100_000);
+        let set = of([0, 1, 2, 500, 65_535, 65_536].into_iter().chain(80_000..90_000));
+        let content = set.encode(&segment);
+        for at in 0..content.len() {
+            for xor in 1..=255 {
+                let mut other = content.clone();
+                other[at] ^= xor;
+                // Another set of as many rows is as good as ours.
+                if let Ok(found) = crafted(&other, set.len(), &segment) {
+                    assert!(found != set && found.len() == set.len(), "byte {at}");
+                }
+            }
+        }
+        let mut announced = content[..HEADER_SIZE_BYTES].to_vec();
+        announced.extend_from_slice(&[0x3a, 0x30, 0, 0, 0, 0, 1, 0]);
+        let error = crafted(&announced, set.len(), &segment).expect_err("65,536 containers");
+        assert!(error.to_string().contains("65536 containers, room for 0"), "{error}");
     }
 
     #[test]

@@ -4,13 +4,14 @@ use super::*;
 use crate::ErrorKind;
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::page::{self, PAGE_HEADER_SIZE_BYTES, PageType, offsets};
+use crate::segment::layout::Column;
 
-/// A segment of a few pages in which each column has something, and one a page of its own.
+/// A segment of a few pages in which each column has something, and one has pages of its own.
 fn sample() -> (Vec<String>, Built) {
     let mut rows = model(12, 8, 30);
-    rows.insert("long".to_owned(), (vec![5; 8], vec![6; 20_000]));
+    rows.insert("long".to_owned(), (vec![5; 8], vec![6; 40_000]));
     let built = build(&rows, 8);
-    assert_eq!(built.bytes.len(), 3 * PAGE_SIZE_BYTES);
+    assert_eq!(built.bytes.len(), 4 * PAGE_SIZE_BYTES);
     (rows.into_keys().collect(), built)
 }
 
@@ -66,7 +67,7 @@ fn segment_of_another_entry_is_refused() {
 fn page_of_an_older_segment_is_refused() {
     let (ids, mut built) = sample();
     let mut rows = model(12, 8, 30);
-    rows.insert("long".to_owned(), (vec![5; 8], vec![7; 20_000]));
+    rows.insert("long".to_owned(), (vec![5; 8], vec![7; 40_000]));
     let other = build(&rows, 8);
     built.bytes[..PAGE_SIZE_BYTES].copy_from_slice(&other.bytes[..PAGE_SIZE_BYTES]);
     let error = built.read_all(&ids).expect_err("a page of another segment");
@@ -118,6 +119,35 @@ fn no_crafted_number_makes_a_reader_panic() {
         }
     }
     assert!(refused > 100, "only {refused} were refused");
+}
+
+#[test]
+fn rows_that_do_not_follow_one_another_are_refused() {
+    let (_, built) = sample();
+    let segment = built.open().expect("as built");
+    let [ids, directory] = [Column::Ids, Column::Directory].map(|column| {
+        let (all, rest) = (segment.tail().rest(Column::Ids), segment.tail().rest(column));
+        rest.as_ptr().addr() - all.as_ptr().addr()
+    });
+    let tail = built.bytes.len() / PAGE_SIZE_BYTES - 2;
+    let walked = |at: usize, xor: u8, what: &str| {
+        let mut crafted = Built { bytes: built.bytes.clone(), ..built };
+        craft(&mut crafted, tail, at, xor);
+        let segment = crafted.open().expect("the tail is in order");
+        let mut cursor =
+            segment.cursor(Bound::Unbounded, 0, Columns::default()).expect("nothing is read yet");
+        let error = loop {
+            match cursor.advance().and_then(|has_row| Ok((has_row, cursor.payload()?.len()))) {
+                Ok((has_row, _)) => assert!(has_row, "{what}: all rows were shown"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.to_string().contains(what), "{error}");
+    };
+    // The first row of the first id page; its count of ids; the start of row 2's payload.
+    walked(ids, 1, "first row 1, expected 0");
+    walked(ids + 4, 1, "ids end at row 12, expected 13");
+    walked(directory + 2 * 12, 1, "payload at 6, expected 7");
 }
 
 #[test]
