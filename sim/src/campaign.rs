@@ -22,7 +22,7 @@ use crate::checker::Invariant;
 use crate::explore;
 use crate::panic_trap;
 use crate::system::System;
-use crate::tally::{Tally, Violation};
+use crate::tally::{AN_ANSWER, NO_PANIC_OF_OURS, Tally, Violation};
 use crate::watch::Watch;
 
 /// How long one image may take, usually, before it counts as hanging.
@@ -210,7 +210,7 @@ fn own_panic(watch: &Watch, panic: String) -> Tally {
     let violation = Violation {
         address: watch.address(),
         invariant: Invariant::Answers,
-        expected: "no panic of the simulator".to_string(),
+        expected: NO_PANIC_OF_OURS.to_string(),
         found: panic,
         trace: Vec::new(),
     };
@@ -235,7 +235,7 @@ fn hang(address: Address, patience: Duration) -> Violation {
     Violation {
         address,
         invariant: Invariant::I5,
-        expected: "an answer".to_string(),
+        expected: AN_ANSWER.to_string(),
         found: format!("none within {} seconds, and no I/O call", patience.as_secs()),
         trace: Vec::new(),
     }

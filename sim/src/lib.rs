@@ -15,13 +15,14 @@ pub mod panic_trap;
 pub mod planted;
 pub mod reads;
 pub mod report;
+pub mod repro;
 pub mod row_range;
 pub mod rows;
 pub mod scenario;
+pub mod shrink;
 pub mod stream;
 pub mod sweep;
 pub mod system;
 pub mod tally;
-#[cfg(test)]
 mod toy;
 pub mod watch;

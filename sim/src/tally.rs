@@ -14,6 +14,13 @@ use crate::address::Address;
 use crate::checker::Invariant;
 use crate::digest;
 use crate::disk::{Fault, Policy, Tear};
+use crate::repro;
+
+/// What is expected of a store that hangs.
+pub const AN_ANSWER: &str = "an answer";
+
+/// What is expected of the simulator itself.
+pub const NO_PANIC_OF_OURS: &str = "no panic of the simulator";
 
 /// A violation, with all that is needed to look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +41,14 @@ impl Violation {
     /// The command that shows it again.
     pub fn replay(&self) -> String {
         format!("quiver-sim replay {}", self.address)
+    }
+
+    /// The command that makes it small; none where the store hangs or the simulator fails, for then
+    /// playing it does not come to an end.
+    pub fn shrink(&self) -> Option<String> {
+        let plays = ![AN_ANSWER, NO_PANIC_OF_OURS].contains(&self.expected.as_str());
+        let word = repro::word_of(self.invariant);
+        plays.then(|| format!("quiver-sim shrink {} --violates {word}", self.address))
     }
 }
 

@@ -1,16 +1,18 @@
-//! The command line: `run`, `replay`, `sweep`, `mutants`.
+//! The command line: `run`, `replay`, `sweep`, `mutants`, `shrink`, `corpus`.
 //!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | no violation, and every counter moved |
-//! | 1 | a violation, or a planted bug that was not found |
-//! | 2 | wrong arguments |
+//! | 1 | a violation; a planted bug that was not found; nothing to shrink, for it does not reproduce; a file of the corpus that does not do what its status says |
+//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run |
 //! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead |
 //! | 130 | ended by Ctrl-C, with the table so far |
 
+mod corpus;
 mod mutants;
 mod replay;
 mod run;
+mod shrink;
 mod sweep;
 
 use std::fs::{File, OpenOptions};
@@ -21,6 +23,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
+
+/// Where reproducers and scenarios are kept, seen from the repository.
+const CORPUS: &str = "corpus/sim";
 
 /// Crashes a store a million times and checks what it recovers.
 #[derive(Debug, Parser)]
@@ -36,10 +41,21 @@ struct CommandLine {
 enum Command {
     /// Checks recovery at crash points of seeded histories (the default).
     Run(run::Arguments),
-    /// Shows one image again, from the address that a violation printed.
+    /// Shows one image again, from the address that a violation printed or from a .repro file.
     Replay(replay::Arguments),
     /// Puts every fault at every I/O call of small histories; a part of the default run too.
     Sweep(sweep::Arguments),
+    /// Makes a violation as small as it will go and writes it into a .repro file.
+    ///
+    /// Operations, faults, crashes, contents and what survived are left out or made plainer as long
+    /// as the same invariant is violated. What it prints was read back from the file and played.
+    Shrink(shrink::Arguments),
+    /// Plays every .repro and .scenario file of a directory and says whether each does what it says.
+    ///
+    /// A file with `status fixed` has to pass, one with `status planted NAME` has to reproduce with
+    /// that bug and pass without it, and one with `status open` counts as wrong for as long as it
+    /// reproduces. Exit codes: 0 all do what they say, 1 one does not, 2 one does not parse.
+    Corpus(corpus::Arguments),
     /// Plants wrong engines and elided syncs: each must be found.
     Mutants(mutants::Arguments),
 }
@@ -61,6 +77,8 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Sweep(arguments)) => sweep::run(&arguments),
+        Some(Command::Shrink(arguments)) => shrink::run(&arguments),
+        Some(Command::Corpus(arguments)) => corpus::run(&arguments),
         Some(Command::Mutants(arguments)) => mutants::run(&arguments),
     };
     match done {

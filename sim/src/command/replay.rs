@@ -1,9 +1,10 @@
-//! `quiver-sim replay`: one image again.
+//! `quiver-sim replay`: one image again, from its address or from a reproducer.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -11,14 +12,39 @@ use super::Refusal;
 use crate::address::Address;
 use crate::disk::DiskState;
 use crate::engine::Engine;
-use crate::explore;
+use crate::explore::{self, Replayed};
 use crate::report;
+use crate::repro::{Reproducer, Status, Systems};
 use crate::watch::Watch;
+
+/// What to play.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// An image.
+    Address(Address),
+    /// A reproducer.
+    File(PathBuf),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // What starts with a digit and is no file was meant as an address.
+        match text.parse() {
+            Ok(address) => Ok(Self::Address(address)),
+            Err(why) if text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('.') => {
+                Err(why)
+            }
+            Err(_) => Ok(Self::File(text.into())),
+        }
+    }
+}
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// SEED:POINT:IMAGE, and :POINT:IMAGE for each nested crash.
-    address: Address,
+    /// SEED:POINT:IMAGE, and :POINT:IMAGE for each nested crash; or a .repro file.
+    target: Target,
     /// Prints the way to the image and every I/O call of its recovery.
     #[arg(long)]
     trace: bool,
@@ -32,9 +58,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         prepare(dir)
             .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 2))?;
     }
-    let replayed = explore::replay(&Engine, arguments.address, &Watch::default())
-        .map_err(|message| Refusal(message, 2))?;
+    let (replayed, what, note) = match &arguments.target {
+        Target::Address(address) => {
+            let replayed = explore::replay(&Engine, *address, &Watch::default())
+                .map_err(|message| Refusal(message, 2))?;
+            (replayed, address.to_string(), String::new())
+        }
+        Target::File(path) => play(path)?,
+    };
     let mut out = io::stdout().lock();
+    write!(out, "{note}")?;
     if arguments.trace {
         for line in &replayed.log {
             writeln!(out, "{line}")?;
@@ -49,14 +82,42 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         writeln!(out, "{count} files of the image are in {}", dir.display())?;
     }
     for violation in &replayed.tally.violations {
-        write!(out, "\n{}", report::violation(violation))?;
+        let shown = match arguments.target {
+            Target::Address(_) => report::violation(violation),
+            Target::File(_) => report::found(violation, &what),
+        };
+        write!(out, "\n{shown}")?;
     }
     if replayed.tally.violations.is_empty() {
         let checks: u64 = replayed.tally.invariants.values().sum();
-        writeln!(out, "{}: no violation, {checks} invariants evaluated", arguments.address)?;
+        writeln!(out, "{what}: no violation, {checks} invariants evaluated")?;
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))
+}
+
+/// Reads a reproducer.
+pub(super) fn read(path: &Path) -> Result<Reproducer, Refusal> {
+    let wrong = |why: &dyn std::fmt::Display| Refusal(format!("{}: {why}", path.display()), 2);
+    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    Reproducer::parse(&text).map_err(|why| wrong(&why))
+}
+
+/// Plays a reproducer where its violation shows, or ought to.
+fn play(path: &Path) -> Result<(Replayed, String, String), Refusal> {
+    let file = read(path)?;
+    let what = path.display().to_string();
+    let systems = Systems::of(&file.status).map_err(|why| Refusal(format!("{what}: {why}"), 2))?;
+    let played = file.play(systems.shows());
+    if let Some(why) = played.met.astray {
+        return Err(Refusal(format!("{what} does not fit this run any more: {why}"), 2));
+    }
+    let note = match &file.status {
+        Status::Planted(name) => format!("with the planted bug {name}\n"),
+        Status::Open | Status::Fixed => String::new(),
+    };
+    let (tally, log, disk) = (played.tally, played.log, played.disk);
+    Ok((Replayed { tally, log, disk }, what, note))
 }
 
 fn prepare(dir: &Path) -> io::Result<()> {

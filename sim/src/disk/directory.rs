@@ -151,15 +151,14 @@ impl Directory {
     }
 
     /// A sync that is under way: some pending changes are durable, the others still pending.
-    pub(crate) fn sync_partly(&mut self, dice: &mut Stream) {
-        let kept: Vec<bool> = self.pending.iter().map(|_| dice.chance(1, 2)).collect();
-        self.durable = self.entries_of(&kept);
+    pub(crate) fn sync_partly(&mut self, kept: &[bool]) {
+        self.durable = self.entries_of(kept);
         // An earlier change that is still pending must not come after a later one that is
         // durable: it keeps only the names that no durable later one assigns.
         let pending = std::mem::take(&mut self.pending);
         let mut rest: Vec<EntryMutation> = Vec::new();
         for (mutation, kept) in pending.into_iter().zip(kept) {
-            if !kept {
+            if !*kept {
                 rest.push(mutation);
                 continue;
             }
@@ -293,7 +292,9 @@ mod tests {
         let before = images(&directory);
         for seed in 0..100 {
             let mut under_way = directory.clone();
-            under_way.sync_partly(&mut Stream::new(seed));
+            let mut dice = Stream::new(seed);
+            let kept: Vec<bool> = under_way.pending.iter().map(|_| dice.chance(1, 2)).collect();
+            under_way.sync_partly(&kept);
             for image in images(&under_way) {
                 assert!(before.contains(&image), "seed {seed}: {image:?}");
             }

@@ -11,6 +11,10 @@
 //! - P4. The length is one that the file had since its last sync, or between two such.
 //! - P5. The key is the key of the content, and needs no content to be built.
 
+mod parts;
+
+pub(crate) use parts::{FileParts, Holds};
+
 use super::content::{CHUNK_SECTORS, Content, SECTOR_LEN, Sector, cut};
 use super::inode::{FileChange, FileMutation, Inode};
 use super::key::{SECTOR_BYTES, sector_part};

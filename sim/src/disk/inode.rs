@@ -128,11 +128,10 @@ impl Inode {
 
     /// A sync that is under way: some pending mutations are durable already, the others still
     /// pending.
-    pub(crate) fn sync_partly(&mut self, dice: &mut Stream) {
-        let fates = self.drawn_fates(dice);
-        self.durable = self.content_of(&fates);
-        let mut fates = fates.into_iter();
-        self.pending.retain(|_| fates.next() != Some(Fate::Kept));
+    pub(crate) fn sync_partly(&mut self, fates: &[Fate]) {
+        self.durable = self.content_of(fates);
+        let mut fates = fates.iter();
+        self.pending.retain(|_| fates.next() != Some(&Fate::Kept));
     }
 
     fn content_of(&self, fates: &[Fate]) -> Content {
@@ -140,7 +139,8 @@ impl Inode {
         image.content(self)
     }
 
-    fn drawn_fates(&self, dice: &mut Stream) -> Vec<Fate> {
+    /// What a sync that does not end may have done, one fate per pending mutation.
+    pub(crate) fn drawn_fates(&self, dice: &mut Stream) -> Vec<Fate> {
         let draw = |_: &FileMutation| match dice.below(5) {
             0 | 1 => Fate::Kept,
             2 | 3 => Fate::Lost,
@@ -202,7 +202,8 @@ mod tests {
             let mut inode = Inode::default();
             inode.write(1, &[1; 512], 0);
             inode.write(2, &[2; 512], 512);
-            inode.sync_partly(&mut Stream::new(seed));
+            let fates = inode.drawn_fates(&mut Stream::new(seed));
+            inode.sync_partly(&fates);
             kinds[inode.pending.len()] = true;
             inode.sync();
             assert_eq!(inode.durable.key(), inode.volatile.key());

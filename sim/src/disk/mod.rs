@@ -11,6 +11,7 @@
 //! | `inode`, `directory` | durable, visible and pending state of one file or directory |
 //! | `tear`, `image` | what became of one mutation; what a file then holds |
 //! | `policy`, `plan`, `legal` | what survives a power loss: by a policy, or all ways there are |
+//! | `survivors`, `inside` | the same in words: of a power loss, of a call cut short |
 //! | `state` | the whole disk as a value |
 //! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
 //! | `clock`, `entropy` | time and randomness |
@@ -39,12 +40,14 @@ mod entropy;
 mod fault;
 mod image;
 mod inode;
+mod inside;
 mod key;
 mod legal;
 mod machine;
 mod plan;
 mod policy;
 mod state;
+mod survivors;
 mod tear;
 #[cfg(test)]
 mod tests;
@@ -54,9 +57,11 @@ mod vfs;
 pub use clock::{SimClock, Ticking};
 pub use entropy::SimEntropy;
 pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
+pub use inside::{Inside, Synced};
 pub use machine::{SimDisk, site_name};
 pub use plan::CrashPlan;
 pub use policy::Policy;
 pub use state::{DiskState, FILE_BYTES_MAX};
+pub use survivors::{Base, Exception, Survivors, What};
 pub use tear::{Tear, WriteTear};
 pub use trace::{IoCall, IoKind, Recording, Step};

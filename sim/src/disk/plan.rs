@@ -189,12 +189,23 @@ impl CrashPlan {
         lines.into_iter().map(|(_, line)| line).collect()
     }
 
+    /// The disk that loses power.
+    pub(crate) fn state(&self) -> &DiskState {
+        &self.state
+    }
+
+    /// Which pending changes of a directory survive.
+    pub(crate) fn kept(&self, id: NodeId) -> &[bool] {
+        let found = self.directories.iter().find(|(node, _)| *node == id);
+        found.map_or(&[], |(_, image)| &image.kept)
+    }
+
     fn entries(&self, id: NodeId) -> Option<&Entries> {
         let found = self.directories.iter().find(|(node, _)| *node == id);
         found.map(|(_, image)| image.entries())
     }
 
-    fn file(&self, id: NodeId) -> Option<&FileImage> {
+    pub(crate) fn file(&self, id: NodeId) -> Option<&FileImage> {
         self.files.iter().find(|(node, _)| *node == id).map(|(_, image)| image)
     }
 }

@@ -10,13 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::content::Content;
 use super::directory::{Directory, Entries, EntryChange, Name};
 use super::inode::Inode;
 use super::key::mixed;
-use crate::stream::Stream;
 
 /// The longest file. Offsets past it are refused, so that a wild one does not take all memory.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -164,26 +161,6 @@ impl DiskState {
         let inner = state.inner_mut();
         inner.nodes[id.0 as usize] = Some(Node::File(Arc::new(Inode::quiet(content))));
         inner.noisy.retain(|noisy| *noisy != id);
-        Some(state)
-    }
-
-    /// A disk on which a sync of this node is under way.
-    pub(crate) fn partly_synced<R: Rng + ?Sized>(&self, id: NodeId, rng: &mut R) -> Option<Self> {
-        let mut dice = Stream::from_rng(rng);
-        let mut state = self.clone();
-        let pending = match state.inner.node(id) {
-            Node::File(inode) => inode.pending.len(),
-            Node::Directory(directory) => directory.pending.len(),
-        };
-        if pending == 0 {
-            return None;
-        }
-        let inner = state.inner_mut();
-        match inner.node(id) {
-            Node::File(_) => inner.file_mut(id).sync_partly(&mut dice),
-            Node::Directory(_) => inner.directory_mut(id).sync_partly(&mut dice),
-        }
-        inner.settle(id);
         Some(state)
     }
 }

@@ -67,6 +67,20 @@ impl WriteTear {
         Self::LengthOnly,
     ];
 
+    /// The word for reports and reproducers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FirstSector => "first-sector",
+            Self::AllButLast => "all-but-last",
+            Self::AllButFirst => "all-but-first",
+            Self::LastSector => "last-sector",
+            Self::Alternate => "alternate",
+            Self::ZeroHoles => "zero-holes",
+            Self::Garbage => "garbage",
+            Self::LengthOnly => "length-only",
+        }
+    }
+
     /// Whether sector `index` of a write that touches `count` sectors survives.
     pub(crate) fn keeps(self, index: u64, count: u64) -> bool {
         match self {

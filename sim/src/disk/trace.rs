@@ -7,13 +7,9 @@ use std::io;
 use std::sync::Arc;
 
 use quiver_store::vfs::CallSite;
-use rand::Rng;
 
 use super::fault::{CallClass, Fault};
-use super::inode::{FileChange, Inode};
 use super::state::{DiskState, NodeId};
-use super::tear::WriteTear;
-use crate::stream::Stream;
 
 /// How much of a run is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +57,24 @@ pub enum IoKind {
 }
 
 impl IoKind {
+    /// Every call.
+    pub const ALL: [Self; 14] = [
+        Self::Create,
+        Self::Open,
+        Self::Rename,
+        Self::Unlink,
+        Self::CreateDir,
+        Self::ReadDir,
+        Self::SyncDir,
+        Self::Lock,
+        Self::Read,
+        Self::Write,
+        Self::Allocate,
+        Self::Len,
+        Self::Sync,
+        Self::Entropy,
+    ];
+
     /// The name of the call.
     pub fn name(self) -> &'static str {
         match self {
@@ -186,83 +200,4 @@ pub struct Step {
     pub before: DiskState,
     /// The disk just after it.
     pub after: DiskState,
-}
-
-impl Step {
-    /// A disk that a process killed *inside* this call may leave: a write is torn in the page
-    /// cache, a sync has made some mutations durable and not others, a change of names happened
-    /// or did not.
-    ///
-    /// `None` where the call has no inside: it did nothing, or cannot be divided.
-    pub fn inside<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<DiskState> {
-        match self.call.kind {
-            IoKind::Write | IoKind::Allocate => self.inside_change(&mut Stream::from_rng(rng)),
-            IoKind::Sync | IoKind::SyncDir if self.call.elided => None,
-            IoKind::Sync | IoKind::SyncDir => self.before.partly_synced(self.call.node?, rng),
-            IoKind::Create | IoKind::Rename | IoKind::Unlink | IoKind::CreateDir | IoKind::Lock => {
-                let changed = self.before.inner().next_order < self.after.inner().next_order;
-                let happened = Stream::from_rng(rng).chance(1, 2);
-                changed.then(|| if happened { self.after.clone() } else { self.before.clone() })
-            }
-            IoKind::Open | IoKind::ReadDir | IoKind::Read | IoKind::Len | IoKind::Entropy => None,
-        }
-    }
-
-    /// A write or allocation that happened in part.
-    fn inside_change(&self, dice: &mut Stream) -> Option<DiskState> {
-        let node = self.call.node?;
-        let new_order = self.before.inner().next_order + 1;
-        let after = self.after.inner().file(node);
-        let mutation = after.pending.iter().find(|mutation| mutation.order >= new_order)?;
-        let mut state = self.before.clone();
-        let inner = state.inner_mut();
-        let order = inner.take_order();
-        let inode = inner.file_mut(node);
-        match mutation.change {
-            FileChange::Grow { from } => {
-                let step = mutation.after.len() - from;
-                if step < 2 {
-                    return None;
-                }
-                inode.grow(order, from + 1 + dice.below(step - 1));
-            }
-            FileChange::Write { offset, count, .. } => {
-                if count < 2 {
-                    return None;
-                }
-                let len = usize::try_from(count).expect("it was a slice in memory");
-                let mut bytes = vec![0; len];
-                mutation.after.read(&mut bytes, offset);
-                if dice.chance(3, 4) {
-                    let cut = 1 + dice.index(len - 1);
-                    // Kernels copy by pages, devices by sectors: half the cuts are at a sector.
-                    let sector_cut = (cut.next_multiple_of(512)).min(len - 1);
-                    let cut = if dice.chance(1, 2) { sector_cut } else { cut };
-                    inode.write(order, &bytes[..cut], offset);
-                } else {
-                    let tear = WriteTear::ALL[dice.index(WriteTear::ALL.len())];
-                    tear_into(inode, order, &bytes, offset, tear);
-                }
-            }
-        }
-        inner.settle(node);
-        Some(state)
-    }
-}
-
-/// Writes the sectors of a write that a tear keeps, as one mutation each.
-fn tear_into(inode: &mut Inode, order: u64, bytes: &[u8], offset: u64, tear: WriteTear) {
-    let first = offset / 512;
-    let end = offset + bytes.len() as u64;
-    let count = end.div_ceil(512) - first;
-    for at in (0..count).filter(|at| tear.keeps(*at, count)) {
-        let from = offset.max((first + at) * 512) - offset;
-        let to = end.min((first + at + 1) * 512) - offset;
-        let range = usize::try_from(from).expect("inside the slice")
-            ..usize::try_from(to).expect("inside the slice");
-        inode.write(order, &bytes[range], offset + from);
-    }
-    if !tear.ends_with_the_last_kept_sector() {
-        inode.grow(order, end);
-    }
 }

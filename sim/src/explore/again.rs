@@ -24,7 +24,6 @@ use crate::digest;
 use crate::disk::{DiskState, Policy, Recording, SimDisk};
 use crate::forward::{CALLS_MAX, STORE_DIR};
 use crate::panic_trap;
-use crate::stream::Stream;
 use crate::system::{Call, Outcome, Request, RowChange, Session};
 
 /// A name and an id that no history uses.
@@ -60,7 +59,8 @@ impl Explorer<'_> {
         }
         if shares.probe {
             let mut stream = address.stream(6);
-            match self.probe(left, &mut stream) {
+            let creates = content.ids.is_empty() || stream.chance(1, 4);
+            match self.probe(left, creates) {
                 Err(finding) => self.violated(*address, finding, way),
                 Ok(after) => {
                     let policy = if stream.chance(1, 2) { Policy::Nothing } else { Policy::Random };
@@ -71,7 +71,13 @@ impl Explorer<'_> {
         }
     }
 
-    fn again(&mut self, way: &Way<'_>, left: &DiskState, content: &Content, address: Address) {
+    pub(super) fn again(
+        &mut self,
+        way: &Way<'_>,
+        left: &DiskState,
+        content: &Content,
+        address: Address,
+    ) {
         let image = Image::Kill(left.kill());
         if !self.alone && self.seen.contains_key(&image.key()) {
             return self.examine(way, &image, Expect::Exactly(content, Invariant::I6), address);
@@ -103,7 +109,7 @@ impl Explorer<'_> {
         }
     }
 
-    fn tidy(&mut self, disk: &SimDisk, session: &dyn Session) -> Result<(), Finding> {
+    pub(super) fn tidy(&mut self, disk: &SimDisk, session: &dyn Session) -> Result<(), Finding> {
         self.tally.evaluated(Invariant::I8);
         let wrong = |expected: &str, found: String| Finding::new(Invariant::I8, expected, found);
         let tidied = in_session(disk, || {
@@ -140,12 +146,11 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// Writes something; what the store must hold then.
-    fn probe(&mut self, left: &Left, stream: &mut Stream) -> Result<Content, Finding> {
+    /// Writes something, or creates a collection; what the store must hold then.
+    pub(super) fn probe(&mut self, left: &Left, creates: bool) -> Result<Content, Finding> {
         let Left { disk, session, content, id_floor, .. } = left;
         let session = &**session;
         self.tally.evaluated(Invariant::I14);
-        let creates = content.ids.is_empty() || stream.chance(1, 4);
         let mut after = content.clone();
         after.lsn += 1;
         let performed = in_session(disk, || {

@@ -98,6 +98,9 @@ impl Explorer<'_> {
         let killed = matches!(image, Image::Kill(_));
         let mut shares = Shares::of(killed, self.history.shape, &address);
         shares.nested &= self.nests;
+        if let Some(nested) = self.thorough {
+            shares.nested = nested && has_room(&address);
+        }
         let recording = if self.alone || shares.nested { Recording::Forks } else { Recording::Off };
         let recovered = self.recover(&image.build(), recording, &address, 2);
         self.count(image, &expect, &address);
@@ -133,10 +136,15 @@ impl Explorer<'_> {
             let (id_floor, manifest) = (window.id_floor, window.manifest);
             let disk = recovered.disk;
             let left = Left { disk, session, content, state, id_floor, manifest, address };
-            if self.alone {
+            if let Some(chain) = self.chain {
+                self.said_further(&way, image, &left, chain);
+            } else if self.alone {
                 self.everything_further(&way, image, &left);
             } else {
-                self.further(&way, &left, &shares);
+                match self.thorough {
+                    Some(_) => self.everything_further(&way, image, &left),
+                    None => self.further(&way, &left, &shares),
+                }
                 if shares.nested {
                     self.nested(&way, &steps, window, address);
                 }
@@ -147,7 +155,7 @@ impl Explorer<'_> {
     }
 
     /// Makes every further recovery, each from where it starts in a campaign.
-    fn everything_further(&mut self, way: &Way<'_>, image: &Image, left: &Left) {
+    pub(super) fn everything_further(&mut self, way: &Way<'_>, image: &Image, left: &Left) {
         let none = Shares {
             nested: false,
             again: false,

@@ -8,7 +8,7 @@
 //! - D3. Where nothing is pending there is one image: whatever stops the machine leaves the same.
 
 use crate::address::Address;
-use crate::disk::{CrashPlan, DiskState, Policy, Step, Tear};
+use crate::disk::{CrashPlan, DiskState, Inside, Policy, Step, Survivors, Tear};
 use crate::stream::Stream;
 use crate::tally::{ENUMERATED, KILL};
 
@@ -17,6 +17,9 @@ pub(super) const LEGAL_IMAGES_MAX: usize = 64;
 
 /// More pending mutations than this have more legal losses of power than [`LEGAL_IMAGES_MAX`].
 const PENDING_MAX: u64 = 6;
+
+/// The word for losses of power of which it was said what survives.
+const SAID: &str = "said";
 
 /// Sets the keys of kill images apart: what is pending is part of those.
 const KILL_KEY: u128 = 0x6b69_6c6c_6b69_6c6c_6b69_6c6c_6b69_6c6c;
@@ -73,19 +76,33 @@ impl<'a> Images<'a> {
 
     /// The image of an address; `None` where the call has no inside.
     pub(super) fn get(&self, number: u64, address: Address) -> Option<Image> {
+        Some(self.get_with_inside(number, address)?.0)
+    }
+
+    /// The same, and how far the call came that the image is inside of.
+    pub(super) fn get_with_inside(
+        &self,
+        number: u64,
+        address: Address,
+    ) -> Option<(Image, Option<Inside>)> {
         let mut stream = address.stream(0);
-        match self.step {
-            Some(step) => {
-                let state = step.inside(&mut stream)?;
-                let kill = stream.chance(1, 4);
-                Some(if kill { Image::Kill(state.kill()) } else { lost(&state, &mut stream) })
-            }
-            None if number == 0 && self.state.is_quiet() => {
+        let Some(step) = self.step else { return Some((self.between(number, stream)?, None)) };
+        let inside = step.draw_inside(&mut stream)?;
+        let state = step.stopped_in(&inside)?;
+        let kill = stream.chance(1, 4);
+        let image = if kill { Image::Kill(state.kill()) } else { lost(&state, &mut stream) };
+        Some((image, Some(inside)))
+    }
+
+    /// An image between two calls.
+    fn between(&self, number: u64, mut stream: Stream) -> Option<Image> {
+        match number {
+            0 if self.state.is_quiet() => {
                 let plan = self.state.plan_power_loss(Policy::Nothing, false, &mut stream);
                 Some(Image::Loss(plan, Policy::Nothing.name()))
             }
-            None if number == 0 => Some(Image::Kill(self.state.kill())),
-            None => {
+            0 => Some(Image::Kill(self.state.kill())),
+            _ => {
                 let enumerated = usize::try_from(number - 1).ok();
                 match enumerated.and_then(|place| self.legal.get(place)) {
                     Some(plan) => Some(Image::Loss(plan.clone(), ENUMERATED)),
@@ -100,6 +117,14 @@ impl Image {
     /// A loss of power by a policy.
     pub(super) fn loss(state: &DiskState, policy: Policy, stream: &mut Stream) -> Self {
         Self::Loss(state.plan_power_loss(policy, false, stream), policy.name())
+    }
+
+    /// A loss of power after which just this survives.
+    ///
+    /// # Errors
+    /// What of it there is not.
+    pub(super) fn said(state: &DiskState, survivors: &Survivors) -> Result<Self, String> {
+        Ok(Self::Loss(state.plan_survivors(survivors)?, SAID))
     }
 
     /// What the image is known by.
@@ -140,7 +165,10 @@ impl Image {
         match self {
             Self::Kill(_) => vec!["the process is killed: the page cache survives".to_string()],
             Self::Loss(plan, policy) => {
-                let mut lines = vec![format!("power is lost, policy {policy}:")];
+                let mut lines = vec![match *policy {
+                    SAID => "power is lost, it is said what survives:".to_string(),
+                    policy => format!("power is lost, policy {policy}:"),
+                }];
                 lines.extend(plan.describe().into_iter().map(|line| format!("  {line}")));
                 lines
             }

@@ -1,7 +1,7 @@
 //! The explorer: crash images of every point of a history, recovered by the real code and checked.
 //!
 //! **Place.** One call per seed, on any thread; the campaign adds up what they return. `replay`
-//! looks at one image alone.
+//! looks at one image alone, [`chain`] at one that is said in full.
 //!
 //! - E1. The result is a function of the seed. What an image looks like depends on its address only,
 //!   never on which images came before.
@@ -13,6 +13,7 @@
 //!   share of the images, and in `replay` always.
 
 mod again;
+pub mod chain;
 mod examine;
 mod image;
 mod lookups;
@@ -30,6 +31,7 @@ use crate::model::Window;
 use crate::system::System;
 use crate::tally::{SPREADS, Tally, Violation};
 use crate::watch::Watch;
+use chain::{Chain, Met};
 use image::{Image, Images};
 pub use sample::{panicked, sample};
 
@@ -87,6 +89,12 @@ pub struct Explorer<'a> {
     alone: bool,
     /// Whether crashes of recoveries are looked at (E3).
     nests: bool,
+    /// Each image with every check, and with the crashes of its recovery if so said.
+    thorough: Option<bool>,
+    /// One image alone, with the checks that are said.
+    chain: Option<&'a Chain>,
+    /// What was met on the way of the chain.
+    met: Met,
     /// The I/O calls of the image looked at alone.
     log: Vec<String>,
 }
@@ -149,7 +157,9 @@ pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Re
 impl<'a> Explorer<'a> {
     fn new(system: &'a dyn System, history: &'a History, watch: &'a Watch, alone: bool) -> Self {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
-        Self { system, history, watch, seen, tally, alone, nests: true, log }
+        let (thorough, chain, met) = (None, None, Met::default());
+        let nests = true;
+        Self { system, history, watch, seen, tally, alone, nests, thorough, chain, met, log }
     }
 
     /// Counts what the forward run counted and found.

@@ -28,11 +28,14 @@ use quiver_store::Env;
 use crate::address::Address;
 use crate::checker::{Finding, Invariant};
 use crate::digest;
-use crate::disk::{CallClass, DiskState, Fault, FaultPlan, IoKind, PlannedFault, Recording};
+use crate::disk::{
+    CallClass, CrashPlan, DiskState, Fault, FaultPlan, IoKind, PlannedFault, Recording,
+};
 use crate::disk::{SimClock, SimDisk, SimEntropy, Step};
 use crate::history::{History, Operation, Planned, Shape, Strike};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
+use crate::stream::Stream;
 use crate::system::{Outcome, Request, Session, Standing, System, Ticket};
 use blame::Blame;
 
@@ -68,6 +71,8 @@ pub enum Point {
         window: Arc<Window>,
         /// How many mutating calls came before.
         calls: usize,
+        /// The operation, by its place.
+        operation: usize,
     },
 }
 
@@ -92,6 +97,14 @@ pub struct Forward {
     pub parent_lost: bool,
     /// How many mutating calls came before the call of the store in which the first fault fired.
     pub first_struck: Option<usize>,
+    /// How many calls the first opening made.
+    pub opening_calls: usize,
+    /// The losses of power that are part of the history, with the operation.
+    pub losses: Vec<(usize, CrashPlan)>,
+    /// The disk and the window after the last operation, unless a finding ended the run.
+    pub last: Option<(DiskState, Arc<Window>)>,
+    /// What the history says that does not fit this run.
+    pub astray: Option<String>,
     /// Operations carried out.
     pub operations: u64,
     /// What it came to, by the names of [`crate::tally::SPREADS`].
@@ -105,11 +118,13 @@ impl Forward {
     pub fn of(system: &dyn System, history: &History) -> Self {
         let mut runner = Runner::new(system, history);
         runner.reopen(SimDisk::new(), &history.opening);
+        runner.out.opening_calls = runner.out.calls.len();
         for (place, operation) in history.operations.iter().enumerate() {
             if runner.stopped {
                 break;
             }
             runner.operation = place;
+            runner.dice = history.dice_of(place);
             runner.carry_out(operation);
         }
         runner.finish();
@@ -124,7 +139,7 @@ impl Forward {
                 let marked = &self.calls[*call];
                 (&marked.step.before, &marked.window, *call)
             }
-            Point::End { state, window, calls } => (state, window, *calls),
+            Point::End { state, window, calls, .. } => (state, window, *calls),
         }
     }
 }
@@ -142,6 +157,8 @@ struct Runner<'a> {
     paused: Vec<held::Paused>,
     out: Forward,
     operation: usize,
+    /// Tells the draws of this operation from those of the others.
+    dice: u64,
     /// How many processes have opened the store.
     processes: u64,
     /// Whether a fault fired in this process.
@@ -178,6 +195,7 @@ impl<'a> Runner<'a> {
             paused: Vec::new(),
             out: Forward::default(),
             operation: 0,
+            dice: 0,
             processes: 0,
             excused: false,
             blame: Blame::default(),
@@ -218,8 +236,8 @@ impl<'a> Runner<'a> {
             return;
         }
         let window = Arc::new(Window { manifest: self.manifest, ..self.model.window() });
-        let calls = self.out.calls.len();
-        self.out.points.push(Point::End { state: self.disk.state(), window, calls });
+        let (state, calls, operation) = (self.disk.state(), self.out.calls.len(), self.operation);
+        self.out.points.push(Point::End { state, window, calls, operation });
     }
 
     fn arm(&mut self, faults: &[Planned]) {
@@ -228,7 +246,7 @@ impl<'a> Runner<'a> {
             .iter()
             .map(|planned| PlannedFault { call_index: planned.after_calls, fault: planned.fault })
             .collect();
-        let seed = self.address.stream(0x6661_756c + self.operation as u64).draw();
+        let seed = self.stream(0x6661_756c).draw();
         self.disk.set_faults(FaultPlan { faults, seed });
     }
 
@@ -370,6 +388,11 @@ impl<'a> Runner<'a> {
         *self.out.evaluated.entry(invariant).or_default() += 1;
     }
 
+    /// The choices of one use that belong to this operation.
+    fn stream(&self, of_use: u64) -> Stream {
+        self.address.stream(of_use.wrapping_add(self.dice))
+    }
+
     fn env(&self) -> Env {
         let mut stream = self.address.stream(0x656e_7472 + self.processes);
         env_on(&self.disk, stream.draw())
@@ -384,6 +407,12 @@ impl<'a> Runner<'a> {
         self.read_all_held();
         self.snapshots.clear();
         self.paused.clear();
+        if !self.stopped {
+            self.out.last = Some((
+                self.disk.state(),
+                Arc::new(Window { manifest: self.manifest, ..self.model.window() }),
+            ));
+        }
         self.session = None;
         self.close_books();
         let hashes = std::mem::take(&mut self.words);

@@ -69,7 +69,7 @@ impl Runner<'_> {
         let place = usize::try_from(number).expect("drawn below 1000");
         let marked = self.out.calls[first + place / 2 % calls].clone();
         self.read_all_held();
-        let mut stream = self.address.stream(0x696e_7369 + self.operation as u64);
+        let mut stream = self.stream(0x696e_7369);
         let inside = marked.step.inside(&mut stream).filter(|_| place % 2 == 1);
         let state = inside.unwrap_or(marked.step.before).kill();
         let state = if power { self.without_power(&state) } else { state };
@@ -79,11 +79,26 @@ impl Runner<'_> {
         self.restart(&state, faults);
     }
 
-    fn without_power(&self, state: &DiskState) -> DiskState {
-        let mut stream = self.address.stream(0x706f_7765 + self.operation as u64);
-        let policy = *stream.pick(&Policy::ALL);
-        let torn = stream.chance(1, 4);
-        state.plan_power_loss(policy, torn, &mut stream).build()
+    fn without_power(&mut self, state: &DiskState) -> DiskState {
+        let said = self.history.luck.get(self.operation).and_then(|luck| luck.loss.as_ref());
+        let said = said.map(|survivors| state.plan_survivors(survivors));
+        let plan = match said {
+            Some(Ok(plan)) => plan,
+            Some(Err(why)) => {
+                self.out.astray = Some(format!("operation {}: {why}", self.operation));
+                self.stopped = true;
+                return state.clone();
+            }
+            None => {
+                let mut stream = self.stream(0x706f_7765);
+                let policy = *stream.pick(&Policy::ALL);
+                let torn = stream.chance(1, 4);
+                state.plan_power_loss(policy, torn, &mut stream)
+            }
+        };
+        let image = plan.build();
+        self.out.losses.push((self.operation, plan));
+        image
     }
 
     fn restart(&mut self, state: &DiskState, faults: &[Planned]) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use quiver_store::{Descriptor, Options};
 
-use crate::disk::Fault;
+use crate::disk::{Fault, Survivors};
 use crate::reads::Read;
 use crate::system::Row;
 
@@ -31,6 +31,21 @@ pub enum Shape {
     Wide,
     /// Thousands of operations in one process and no crash points: what leaks shows.
     Churn,
+}
+
+impl Shape {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Small, Self::Many, Self::Wide, Self::Churn];
+
+    /// The word for reproducers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Many => "many",
+            Self::Wide => "wide",
+            Self::Churn => "churn",
+        }
+    }
 }
 
 /// A name that a collection may have.
@@ -199,6 +214,15 @@ pub struct Operation {
     pub faults: Vec<Planned>,
 }
 
+/// How what is left to chance in one step falls out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Luck {
+    /// Tells its draws from those of the other steps.
+    pub dice: u64,
+    /// What survives if it loses power; drawn where it is not said.
+    pub loss: Option<Survivors>,
+}
+
 /// What one seed does.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -218,6 +242,15 @@ pub struct History {
     pub strikes: Vec<Strike>,
     /// Seeds what the strikes leave to chance.
     pub dice: u64,
-    /// Whether any fault is planned.
+    /// How they fall out, in the same order. Steps beyond its end draw by their place.
+    pub luck: Vec<Luck>,
+    /// Whether any fault is planned: the store must then write again once faults are over.
     pub faulty: bool,
+}
+
+impl History {
+    /// What tells the draws of a step from those of the others.
+    pub fn dice_of(&self, operation: usize) -> u64 {
+        self.luck.get(operation).map_or(operation as u64, |luck| luck.dice)
+    }
 }

@@ -63,8 +63,8 @@ impl History {
         }
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
-        let (strikes, dice) = (Vec::new(), 0);
-        Self { seed, shape, options, slots, opening, operations, strikes, dice, faulty }
+        let (strikes, dice, luck) = (Vec::new(), 0, Vec::new());
+        Self { seed, shape, options, slots, opening, operations, strikes, dice, luck, faulty }
     }
 }
 

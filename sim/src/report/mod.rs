@@ -74,20 +74,31 @@ fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
     writeln!(out, "    {name:<28}{median:>8}{most:>8}")
 }
 
-/// One violation: what was expected and found, the way there, and how to see it again.
+/// One violation: what was expected and found, the way there, how to see it again and how to make
+/// it small.
 pub fn violation(violation: &Violation) -> String {
-    let Violation { address, invariant, expected, found, trace } = violation;
-    let mut out = format!("violation of {} at {address}\n", invariant.name());
+    let mut out = found(violation, &violation.address);
+    let command = |words: &str| {
+        let words = words.replacen("quiver-sim ", "quiver-sim -- ", 1);
+        format!("cargo run --release -p {words}\n")
+    };
+    out.push_str(&format!("  replay: {}", command(&violation.replay())));
+    if let Some(shrink) = violation.shrink() {
+        out.push_str(&format!("  shrink with: {}", command(&shrink)));
+    }
+    out
+}
+
+/// What was expected and found in a place, and the way there.
+pub fn found(violation: &Violation, place: &dyn fmt::Display) -> String {
+    let Violation { invariant, expected, found, trace, .. } = violation;
+    let mut out = format!("violation of {} at {place}\n", invariant.name());
     for (word, text) in [("expected", expected), ("found", found)] {
         let text = text.trim_end().replace('\n', "\n            ");
         out.push_str(&format!("  {word:<9} {text}\n"));
     }
     out.push_str("  the last I/O calls before the crash, and what of each survived:\n");
     trace.iter().for_each(|line| out.push_str(&format!("    {line}\n")));
-    out.push_str(&format!(
-        "  replay: cargo run --release -p {}\n",
-        violation.replay().replacen("quiver-sim ", "quiver-sim -- ", 1,)
-    ));
     out
 }
 
@@ -150,6 +161,7 @@ fn violation_json(violation: &Violation) -> Value {
         "found": violation.found,
         "trace": violation.trace,
         "replay": violation.replay(),
+        "shrink": violation.shrink(),
     })
 }
 

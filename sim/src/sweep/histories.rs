@@ -119,6 +119,7 @@ fn history(seed: u64, actions: Vec<Action>) -> History {
         operations: steps.collect(),
         strikes: Vec::new(),
         dice: 0,
+        luck: Vec::new(),
         faulty: false,
     }
 }

@@ -1,13 +1,15 @@
 //! A small store of the simulator's own, right or wrong in a chosen way: what tests the checker.
 //!
-//! **Place.** Tests only. It shares nothing with the engine: one log file per generation, each begun
-//! with a snapshot of everything; `CURRENT` names the generation.
+//! **Place.** The tests run campaigns on it, the corpus replays violations of it. It shares nothing
+//! with the engine: one log file per generation, each begun with a snapshot of everything; `CURRENT`
+//! names the generation.
 //!
 //! - X1. An open never appends to what it found: it writes a new generation and makes it current.
 //! - X2. After any failed write or sync the store is latched until it is reopened.
 
 mod bytes;
 mod files;
+#[cfg(test)]
 mod tests;
 mod views;
 
@@ -18,6 +20,7 @@ use std::rc::Rc;
 use quiver_store::vfs::Lock;
 use quiver_store::{CollectionId, Descriptor, Env, Error, ErrorKind, Lsn, Options, Result, limits};
 
+use crate::repro::parts::dashed;
 use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
 use files::Files;
 use views::ToySnapshot;
@@ -81,6 +84,46 @@ pub(crate) enum Bug {
     WorksForEver,
     /// What is dead is written again at each checkpoint.
     KeepsDeadRows,
+}
+
+/// What the names of the toy's bugs start with where the engine's bugs are named too.
+pub(crate) const PREFIX: &str = "toy/";
+
+impl Bug {
+    /// Every bug that comes to an end.
+    pub(crate) const PLANTED: [Self; 26] = [
+        Self::AcknowledgesBeforeSync,
+        Self::BelievesTornFrames,
+        Self::KeepsTornTail,
+        Self::ForgetsDirectorySync,
+        Self::OnlySyncs,
+        Self::SplitsBatches,
+        Self::LeavesOrphans,
+        Self::ReusesIds,
+        Self::PanicsAtTornTail,
+        Self::ReadsForEver,
+        Self::RetriesSync,
+        Self::ForgetsDeletes,
+        Self::SnapshotShowsLater,
+        Self::SnapshotLosesDropped,
+        Self::ScanShowsLater,
+        Self::RangeOffByOne,
+        Self::LimitOffByOne,
+        Self::PrefixIsAStart,
+        Self::LenForgetsDeletes,
+        Self::ManyInOrder,
+        Self::OnePassOnly,
+        Self::VectorOfFirstRow,
+        Self::SnapshotOutlivesClose,
+        Self::LeaksHandles,
+        Self::WorksForEver,
+        Self::KeepsDeadRows,
+    ];
+
+    /// The name in reproducers.
+    pub(crate) fn name(self) -> String {
+        dashed(&format!("{self:?}"))
+    }
 }
 
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 mod faults;
 mod oracle;
 mod power_loss;
+mod survivors;
 
 use std::panic::Location;
 use std::path::Path;

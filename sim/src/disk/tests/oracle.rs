@@ -23,7 +23,7 @@ struct Known {
 type Names = BTreeMap<String, usize>;
 
 #[derive(Clone, Default)]
-struct Oracle {
+pub(super) struct Oracle {
     files: Vec<Known>,
     durable: Names,
     visible: Names,
@@ -65,7 +65,7 @@ impl Oracle {
     }
 
     /// Whether the image is one that a power loss may leave.
-    fn allows(&self, image: &DiskState, torn_sectors: bool) -> bool {
+    pub(super) fn allows(&self, image: &DiskState, torn_sectors: bool) -> bool {
         let shown: BTreeMap<String, Vec<u8>> = image
             .list()
             .iter()
@@ -137,7 +137,7 @@ impl Known {
 }
 
 /// Runs a random history on a disk and tells the oracle; the disk and the oracle at the end.
-fn history(seed: u64) -> (SimDisk, Oracle) {
+pub(super) fn history(seed: u64) -> (SimDisk, Oracle) {
     let mut dice = Stream::new(seed);
     let (disk, mut oracle) = (SimDisk::new(), Oracle::default());
     let mut handles = Vec::new();

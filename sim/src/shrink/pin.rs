@@ -1,0 +1,128 @@
+//! From an address to a reproducer: what was drawn becomes what is said.
+
+use crate::address::Address;
+use crate::checker::Invariant;
+use crate::disk::{Base, Policy, Survivors};
+use crate::explore;
+use crate::explore::chain::{Chain, Deed, Then};
+use crate::forward::{Forward, Point};
+use crate::history::{History, Luck};
+use crate::repro::{Reproducer, Status, Violates};
+use crate::stream::Stream;
+use crate::system::System;
+use crate::tally::Violation;
+use crate::watch::Watch;
+
+/// How many losses of power after a recovery are drawn for each deed.
+const LOSSES_DRAWN: usize = 64;
+
+/// The violation at an address, said in full: the wanted one, or else the first.
+///
+/// # Errors
+/// There is no such image, nothing is violated there, or it cannot be said.
+pub fn of_address(
+    system: &dyn System,
+    status: Status,
+    address: Address,
+    wanted: Option<Invariant>,
+) -> Result<Reproducer, String> {
+    let replayed = explore::replay(system, address, &Watch::default())?;
+    let violations = replayed.tally.violations;
+    let is_wanted = |violation: &&Violation| wanted.is_none_or(|it| it == violation.invariant);
+    let violation = violations.iter().find(is_wanted);
+    let violation = violation.ok_or_else(|| match wanted {
+        Some(wanted) => format!("{} is not violated at {address}", wanted.name()),
+        None => format!("nothing is violated at {address}"),
+    })?;
+    let file = pin(system, &History::of(address.seed), violation)?;
+    Ok(Reproducer { status, ..file })
+}
+
+/// A violation that was found in a history, said in full and played.
+pub(super) fn pin(
+    system: &dyn System,
+    history: &History,
+    violation: &Violation,
+) -> Result<Reproducer, String> {
+    let address = violation.address;
+    let forward = Forward::of(system, history);
+    let mut history = cut(history, &forward, violation)?;
+    let forward = Forward::of(system, &history);
+    let chain = Chain::of(system, &history, &forward, address)?;
+    for (operation, plan) in &forward.losses {
+        history.luck[*operation].loss = Some(plan.survivors());
+    }
+    let violates = Violates::of(violation);
+    let file = Reproducer { remarks: Vec::new(), status: Status::Open, violates, history, chain };
+    let found = with_a_deed(system, file);
+    found.ok_or_else(|| format!("the violation at {address} cannot be said in full"))
+}
+
+/// The history up to the operation in which it happens.
+fn cut(history: &History, forward: &Forward, violation: &Violation) -> Result<History, String> {
+    let last = match violation.address.crashes().first() {
+        None => {
+            let mut findings = forward.findings.iter();
+            let found = findings.find(|(_, finding)| finding.invariant == violation.invariant);
+            Some(found.ok_or("the violation is not seen again")?.0)
+        }
+        Some((point, _)) => {
+            let place = usize::try_from(*point).ok().and_then(|place| forward.points.get(place));
+            match place.ok_or_else(|| format!("there is no point {point}"))? {
+                Point::Before(call) | Point::Inside(call) => {
+                    let opened = *call >= forward.opening_calls;
+                    opened.then(|| forward.calls[*call].operation)
+                }
+                Point::End { operation, .. } => Some(*operation),
+            }
+        }
+    };
+    let count = history.operations.len();
+    let mut cut = history.clone();
+    cut.operations.truncate(last.map_or(0, |last| last + 1));
+    // What comes back is behind the last operation.
+    cut.faulty = last.is_some_and(|last| last >= count);
+    cut.luck = (0..cut.operations.len())
+        .map(|place| Luck { dice: history.dice_of(place), loss: None })
+        .collect();
+    Ok(cut)
+}
+
+/// The file with whatever has to be done after the last recovery for the violation to show.
+pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<Reproducer> {
+    let shows = |file: &Reproducer| {
+        let played = file.play(system);
+        played.met.astray.is_none() && file.shown(&played).is_some()
+    };
+    if shows(&file) {
+        return Some(file);
+    }
+    if file.chain.crashes.is_empty() {
+        return None;
+    }
+    let plain = [Base::Nothing, Base::Everything].map(|base| Some(Survivors::of(base)));
+    let [nothing, everything] = plain;
+    for deed in [Deed::Again, Deed::LookUp, Deed::Nothing, Deed::Tidy, Deed::Write, Deed::Create] {
+        for loss in [None, nothing.clone(), everything.clone()] {
+            file.chain.then = Some(Then { deed, loss });
+            if shows(&file) {
+                return Some(file);
+            }
+        }
+    }
+    for deed in [Deed::Nothing, Deed::Tidy, Deed::Write, Deed::Create] {
+        file.chain.then = Some(Then { deed, loss: nothing.clone() });
+        let Some(after) = file.play(system).met.after else { continue };
+        let mut stream = Stream::new(1);
+        for turn in 0..LOSSES_DRAWN {
+            let policy = Policy::ALL[turn % Policy::ALL.len()];
+            let plan = after.plan_power_loss(policy, false, &mut stream);
+            file.chain.then = Some(Then { deed, loss: Some(plan.survivors()) });
+            if shows(&file) {
+                return Some(file);
+            }
+        }
+    }
+    file.chain.then = Some(Then { deed: Deed::Everything, loss: None });
+    shows(&file).then_some(file)
+}

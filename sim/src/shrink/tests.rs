@@ -1,0 +1,170 @@
+//! Planted bugs are found from a seed, shrunk, and played from their files, each down to the size
+//! that it says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::campaign::{Campaign, PATIENCE};
+use crate::repro::{Outcome, Status, Systems, planted_names};
+use crate::tally::Violation;
+
+/// The images within which each bug is found.
+const IMAGES: u64 = 400_000;
+
+fn first_violation(system: Arc<dyn System>) -> Violation {
+    let campaign = Campaign {
+        seed: 1,
+        seeds: None,
+        images: Some(IMAGES),
+        limit: None,
+        jobs: 1,
+        shard: (0, 1),
+        patience: PATIENCE,
+        system,
+    };
+    let enough = AtomicBool::new(false);
+    let report = campaign.run(
+        &mut |progress| enough.store(!progress.tally.violations.is_empty(), Ordering::Relaxed),
+        &enough,
+    );
+    report.tally.violations.into_iter().next().expect("the bug is found")
+}
+
+/// The bug's first violation, said in full.
+fn found(name: &str) -> (Arc<dyn System>, Violation, Reproducer) {
+    let status = Status::Planted(name.to_owned());
+    let systems = Systems::of(&status).expect("it is one of the names");
+    let wrong = systems.wrong.expect("it is planted");
+    let violation = first_violation(wrong.clone());
+    let file = of_address(&*wrong, status, violation.address, Some(violation.invariant));
+    let file = file.unwrap_or_else(|why| panic!("{name}: {why}"));
+    (wrong, violation, file)
+}
+
+fn shrunk(system: &dyn System, file: Reproducer) -> Shrunk {
+    shrink(system, file, Budget::default(), &mut |_, _| {}).expect("it reproduces")
+}
+
+/// The bug is found, shrunk, written, read back and played; its size is at most the one given:
+/// operations, requests, faults, crashes, exceptions.
+fn comes_down_to(name: &str, most: [usize; 5]) {
+    let (system, violation, file) = found(name);
+    let Shrunk { file, runs, finished } = shrunk(&*system, file);
+    assert!(finished, "{name}: {runs} runs");
+    assert_eq!(file.violates, Violates::of(&violation), "{name}");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("it.repro");
+    let played = file.play(&*system);
+    let file = file.explained(file.shown(&played).expect("it was shrunk"));
+    let written = write(&*system, &file, &path).unwrap_or_else(|why| panic!("{name}: {why}"));
+    let text = std::fs::read_to_string(&path).expect("it was written");
+    assert_eq!(text, written.text, "{name}");
+    let again = Reproducer::parse(&text).unwrap_or_else(|wrong| panic!("{name}: {wrong}"));
+    let verdict = again.verdict();
+    assert!(verdict.as_said && verdict.outcome == Outcome::Reproduces, "{name}: {verdict:?}");
+    let Size { operations, requests, faults, crashes, survivors } = written.size;
+    let size = [operations, requests, faults, crashes, survivors];
+    let small = size.iter().zip(most).all(|(size, most)| *size <= most);
+    assert!(small, "{name} came down to {size:?} only, expected {most:?}:\n{text}");
+}
+
+macro_rules! planted {
+    ($($test:ident = $name:literal to $most:expr;)+) => {
+        const CASES: &[&str] = &[$($name),+];
+        $(#[test] fn $test() { comes_down_to($name, $most); })+
+    };
+}
+
+// At most: operations, requests in them, faults, crashes, exceptions in what survives.
+planted! {
+    lying_sync = "lying-sync" to [1, 1, 0, 1, 0];
+    unsynced_directory = "unsynced-directory" to [2, 1, 0, 2, 1];
+    reordered_rename = "reordered-rename" to [1, 1, 0, 2, 1];
+    torn_frame_accepted = "torn-frame-accepted" to [3, 3, 0, 1, 2];
+    recovery_that_only_syncs = "recovery-that-only-syncs" to [2, 2, 0, 2, 1];
+    acknowledged_before_sync = "acknowledged-before-sync" to [1, 1, 0, 2, 0];
+    sync_error_ignored = "sync-error-ignored" to [4, 2, 1, 1, 1];
+    write_error_ignored = "write-error-ignored" to [3, 2, 1, 1, 1];
+    toy_acknowledges_before_sync = "toy/acknowledges-before-sync" to [1, 1, 0, 2, 0];
+    toy_believes_torn_frames = "toy/believes-torn-frames" to [3, 3, 0, 1, 1];
+    toy_keeps_torn_tail = "toy/keeps-torn-tail" to [2, 2, 0, 2, 1];
+    toy_forgets_directory_sync = "toy/forgets-directory-sync" to [1, 1, 0, 2, 0];
+    toy_only_syncs = "toy/only-syncs" to [5, 3, 1, 2, 1];
+    toy_splits_batches = "toy/splits-batches" to [2, 3, 0, 1, 1];
+    toy_leaves_orphans = "toy/leaves-orphans" to [1, 1, 0, 1, 0];
+    toy_reuses_ids = "toy/reuses-ids" to [3, 3, 0, 1, 0];
+    toy_panics_at_torn_tail = "toy/panics-at-torn-tail" to [2, 2, 0, 1, 1];
+    toy_reads_for_ever = "toy/reads-for-ever" to [2, 2, 0, 1, 1];
+    toy_retries_sync = "toy/retries-sync" to [4, 4, 1, 1, 1];
+    toy_forgets_deletes = "toy/forgets-deletes" to [3, 3, 0, 1, 0];
+}
+
+#[test]
+fn every_planted_bug_is_a_case() {
+    let names = planted_names();
+    let missing: Vec<&String> = names.iter().filter(|name| !CASES.contains(&&***name)).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn two_shrinkings_come_to_the_same_file_in_the_same_runs() {
+    let (system, _, file) = found("toy/splits-batches");
+    let (one, two) = (shrunk(&*system, file.clone()), shrunk(&*system, file));
+    assert_eq!((one.file.text(), one.runs), (two.file.text(), two.runs));
+}
+
+#[test]
+fn budget_in_runs_is_kept_and_what_was_reached_still_reproduces() {
+    let (system, _, file) = found("toy/forgets-deletes");
+    let before = Size::of(&file);
+    let budget = Budget { runs: shrunk(&*system, file.clone()).runs / 2, limit: None };
+    let cut = shrink(&*system, file, budget, &mut |_, _| {}).expect("it reproduces");
+    assert!(!cut.finished);
+    // A hunt that has begun is finished.
+    let most = budget.runs + 1 + 2 * HUNT_IMAGES / IMAGES_PER_RUN;
+    assert!(cut.runs <= most, "{} of {}", cut.runs, budget.runs);
+    assert!(Size::of(&cut.file).operations < before.operations);
+    let played = cut.file.play(&*system);
+    assert!(cut.file.shown(&played).is_some());
+}
+
+#[test]
+fn only_the_same_invariant_in_the_same_way_counts() {
+    let (system, violation, mut file) = found("toy/splits-batches");
+    let played = file.play(&*system);
+    assert!(file.shown(&played).is_some());
+    file.violates.panics = true;
+    assert!(file.shown(&played).is_none());
+    for invariant in crate::checker::Invariant::ALL {
+        file.violates = Violates { invariant, panics: false };
+        let same = invariant == violation.invariant;
+        assert_eq!(file.shown(&played).is_some(), same, "{}", invariant.name());
+    }
+}
+
+#[test]
+fn what_does_not_reproduce_is_neither_shrunk_nor_written() {
+    let (_, _, file) = found("toy/forgets-deletes");
+    let right = Systems::of(&file.status).expect("it is one of the names").right;
+    let refused = shrink(&*right, file.clone(), Budget::default(), &mut |_, _| {});
+    assert_eq!(refused.map(|shrunk| shrunk.runs), Err(NOT_REPRODUCED.to_owned()));
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("it.repro");
+    std::fs::write(&path, "as it was").expect("a temporary file");
+    let refused = write(&*right, &file, &path).expect_err("it passes");
+    assert!(refused.ends_with("the file does not reproduce the violation"), "{refused}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("it is there").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "as it was");
+}
+
+#[test]
+fn a_file_whose_crash_is_gone_is_found_again_in_its_history() {
+    let (system, _, file) = found("toy/forgets-deletes");
+    let Shrunk { mut file, .. } = shrunk(&*system, file);
+    file.chain.crashes[0].at = At::Before(crate::disk::IoKind::Unlink, 7);
+    assert!(file.play(&*system).met.astray.is_some());
+    let again = shrunk(&*system, file);
+    assert!(Size::of(&again.file).operations <= 3);
+}
