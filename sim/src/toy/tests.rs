@@ -163,7 +163,7 @@ fn snapshots_that_lose_a_dropped_collection_are_found() {
 
 #[test]
 fn snapshots_that_outlive_a_close_are_found() {
-    is_found(Bug::SnapshotOutlivesClose, 200_000, &[Invariant::Answers]);
+    is_found(Bug::SnapshotOutlivesClose, 1_500_000, &[Invariant::Answers]);
 }
 
 #[test]
