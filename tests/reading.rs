@@ -279,3 +279,13 @@ fn compaction_leaves_nothing_behind() {
     let stats = run.store.stats().expect("ok");
     assert_eq!((stats.segments, stats.tombstones, stats.pinned, stats.orphans), (1, 0, 0, 0));
 }
+
+#[test]
+fn rows_of_no_collection_are_not_found_however_few_are_asked_for() {
+    let run = Run::new(5);
+    let nobody = CollectionId(99);
+    for ids in [&["a"][..], &[]] {
+        let error = run.store.get_many(nobody, ids).expect_err("no such collection");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}

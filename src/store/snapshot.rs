@@ -87,6 +87,8 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn get_many(&self, id: CollectionId, external_ids: &[&str]) -> Result<Vec<Option<Record>>> {
+        // Also where no row is asked for, the collection has to be there.
+        self.collection(id)?;
         external_ids.iter().map(|external_id| self.get(id, external_id)).collect()
     }
 
