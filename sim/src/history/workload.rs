@@ -10,7 +10,7 @@
 //! - G3. Most histories are small, because most are run a thousand times over. A few have hundreds
 //!   of rows, long rows, or thousands of operations.
 //! - G4. What it takes several operations in a row to provoke is drawn as a whole now and then
-//!   ([`super::motif`]).
+//!   (`motif`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
