@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::ids::CollectionId;
 use crate::store::merge::Merge;
+use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
 use crate::store::{Inner, Store, full_disk};
@@ -37,15 +38,11 @@ impl Store {
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
         inner.seal_through(target)?;
-        let tools = inner.tools();
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
-        if !on_disk.orphans.is_empty() && !on_disk.has_published {
-            publish(&tools, &mut on_disk, |_| {})?;
-        }
-        reclaim(&inner.disk, &mut on_disk);
+        inner.reclaim_found(&mut on_disk)?;
         // Where there is no room for it yet, the next write says so.
-        let _ = full_disk::set_aside(&tools, &mut on_disk);
+        let _ = full_disk::set_aside(&inner.tools(), &mut on_disk);
         Ok(())
     }
 
@@ -118,7 +115,7 @@ impl Store {
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         let orphans = on_disk.orphans.len();
-        reclaim(&inner.disk, &mut on_disk);
+        inner.reclaim_found(&mut on_disk)?;
         if on_disk.orphans.len() < orphans {
             return Ok(true);
         }
@@ -132,6 +129,16 @@ impl Store {
 }
 
 impl Inner {
+    /// Removes the orphans that nobody holds, those that the open found included, for which this
+    /// process has to publish once (R1).
+    fn reclaim_found(&self, on_disk: &mut OnDisk) -> Result<()> {
+        if !on_disk.orphans.is_empty() && !on_disk.has_published {
+            publish(&self.tools(), on_disk, |_| {})?;
+        }
+        reclaim(&self.disk, on_disk);
+        Ok(())
+    }
+
     /// Merges what a collection has now, to the end.
     fn compact_one(
         &self,

@@ -7,16 +7,20 @@
 //! |---|---|
 //! | open files, most at a time: live segments (before or after) + pinned files + 16 | always |
 //! | names: files of the figures + pinned files + orphans that the store knows of + 8 | after each operation |
-//! | names: files of the figures and `LOCK` | after a compaction, nothing held, no fault |
-//! | bytes: 1.05 x live + 1 MiB + the log + rounding + reserve | as above |
-//! | bytes: 2.2 x live + 1 MiB + the log + rounding + reserve | once background work is done, nothing held |
-//! | bytes that an open reads: logs twice, what each segment shows of itself, the manifest | each open |
+//! | names: files of the figures and `LOCK` | after a compaction and once background work is done, nothing held, no fault |
+//! | bytes: 1.05 x live + 1 MiB + the log + rounding + reserve | after a compaction, as above |
+//! | bytes: 2.2 x live + 1 MiB + the log + rounding + reserve | once background work is done, as above |
+//! | live log files: their limit + 2 | after each operation, no fault |
+//! | bytes of log files: twice their limit and twice a group, and a step of allocation for each | as above |
+//! | bytes read by an open: logs and tombstones twice, 10 pages and a sixteenth of each segment, the manifest, 64 KiB | each open |
 //!
 //! - B1. *Live* are the bytes of all ids, vectors and payloads, by the model. *The log* is twice its
 //!   limit and twice the step of its allocation. *Rounding* is six pages for each segment: a page
-//!   for each section, and the footer. Pinned files are those that a reader keeps.
+//!   for each section, and the footer. Pinned files are those that a reader keeps; one that it has
+//!   let go of is an orphan until the next publish or `maintain`.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use quiver_store::limits::PAGE_SIZE_BYTES;
 
@@ -35,6 +39,15 @@ const BYTES_BESIDE_ROWS: u64 = 1 << 20;
 
 /// Pages of a segment that may be empty but for a byte.
 const ROUNDED_PAGES: u64 = 6;
+
+/// Pages of a segment that an open reads: its last ones, which are its tail or hold a part of it.
+const OPENED_PAGES: u64 = 10;
+
+/// Bytes that an open may read beside what depends on what there is.
+const BYTES_BESIDE_FILES: u64 = 64 << 10;
+
+/// The largest batch of a history, about.
+const BATCH_BYTES: u64 = 128 << 10;
 
 /// What has just been done, for which a tighter bound holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,20 +77,67 @@ impl Runner<'_> {
         // What a reader has let go of waits for the next publish; a compaction leaves none of it.
         let most = known + standing.orphans + NAMES_BESIDE_FILES;
         self.within("names in the directory", names, most, "files, pinned files, orphans and 8");
+        self.check_log(standing);
         let done = std::mem::take(&mut self.done);
-        if done == Done::Other || self.excused || self.holds_views() || standing.pinned > 0 {
+        if done == Done::Other || self.excused || self.holds_views() {
             return;
         }
+        self.within("pinned files", standing.pinned, 0, "nothing is held");
         let live = self.model.committed().bytes;
         let beside = self.beside_rows(standing);
+        let exact = standing.files.len() as u64 + 1;
+        self.within("names at rest", names, exact, "files of the store and LOCK");
         if done == Done::Compacted {
-            let exact = standing.files.len() as u64 + 1;
-            self.within("names after a compaction", names, exact, "files of the store and LOCK");
             let most = live + live / 20 + beside;
             self.within("bytes after a compaction", bytes, most, "1.05 x live and what is beside");
         }
         let most = live * 11 / 5 + beside;
         self.within("bytes at rest", bytes, most, "2.2 x live and what is beside");
+    }
+
+    /// The log that the next open would have to read.
+    fn check_log(&mut self, standing: &Standing) {
+        if self.excused {
+            return;
+        }
+        let options = &self.history.options;
+        let files = options.log_files_max + 2;
+        let group = BATCH_BYTES.max(options.group_bytes_max as u64);
+        let steps = standing.log_files * options.log_step_bytes_max;
+        let most = 2 * (options.log_size_bytes_max + group) + steps;
+        let bytes = self.bytes_of(|name| name.ends_with(".wal"));
+        self.within("live log files", standing.log_files, files, "their limit and 2");
+        self.within(
+            "bytes of log files",
+            bytes,
+            most,
+            "twice limit and group, and a step for each",
+        );
+    }
+
+    /// Bytes that an open may read of what there is now.
+    pub(super) fn readable_at_open(&self) -> u64 {
+        let page = PAGE_SIZE_BYTES as u64;
+        let files = self.disk.state().list();
+        let read = |(path, len): &(PathBuf, u64)| match path.extension().and_then(OsStr::to_str) {
+            Some("wal" | "tmb") => 2 * len,
+            Some("seg") => (*len).min(OPENED_PAGES * page + len / 16),
+            Some("res") => 0,
+            _ => *len,
+        };
+        BYTES_BESIDE_FILES + files.iter().map(read).sum::<u64>()
+    }
+
+    /// Recovery does not read what it need not.
+    pub(super) fn check_bytes_read(&mut self, found: u64, most: u64) {
+        self.evaluated(Invariant::I18);
+        self.within("bytes read by an open", found, most, "logs, and the ends of segments");
+    }
+
+    fn bytes_of(&self, which: impl Fn(&str) -> bool) -> u64 {
+        let files = self.disk.state().list();
+        let own = files.iter().filter(|(path, _)| path.to_str().is_some_and(&which));
+        own.map(|(_, len)| len).sum()
     }
 
     /// Bytes that rows do not account for (B1).

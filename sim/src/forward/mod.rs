@@ -404,6 +404,9 @@ impl<'a> Runner<'a> {
             self.operation = self.history.operations.len();
             self.come_back();
         }
+        if self.history.shape == Shape::Churn && !self.stopped {
+            self.kill(&[]);
+        }
         self.read_all_held();
         self.snapshots.clear();
         self.paused.clear();

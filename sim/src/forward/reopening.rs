@@ -157,8 +157,11 @@ impl Runner<'_> {
         self.disk.set_call_budget(CALLS_MAX);
         let (env, options) = (self.env(), &self.history.options);
         let system = self.system;
+        let (readable, before) = (self.readable_at_open(), self.disk.bytes_read());
+        let mut read = 0;
         let opened = panic_trap::catch(|| {
             let session = system.open(env, options).map_err(Unreadable::Failed)?;
+            read = self.disk.bytes_read() - before;
             let content = checker::read(&*session)?;
             Ok((session, content))
         });
@@ -167,6 +170,7 @@ impl Runner<'_> {
         self.evaluated(Invariant::I5);
         let finding = match opened {
             Ok(Ok((session, content))) => {
+                self.check_bytes_read(read, readable);
                 self.adopt(session, &content);
                 return true;
             }

@@ -23,13 +23,13 @@ pub(super) const KINDS: [(u64, &str); 26] = [
     (1, "scan"),
     (1, "read all"),
     (8, "read"),
-    (2, "snapshot"),
+    (4, "snapshot"),
     (2, "read of a snapshot"),
-    (2, "read snapshot"),
+    (3, "read snapshot"),
     (1, "release"),
-    (2, "pause"),
-    (3, "resume"),
-    (6, "checkpoint"),
+    (4, "pause"),
+    (4, "resume"),
+    (8, "checkpoint"),
     (8, "maintain"),
     (1, "maintain all"),
     (2, "compact"),
@@ -37,7 +37,7 @@ pub(super) const KINDS: [(u64, &str); 26] = [
     (4, "kill"),
     (4, "power loss"),
     (1, "bad"),
-    (6, "motif"),
+    (12, "motif"),
 ];
 
 /// How many of [`KINDS`] write rows; one of them at least is on.
@@ -83,6 +83,7 @@ pub(super) fn draw_options(shape: Shape, stream: &mut Stream) -> Options {
     let step_min = 512 << stream.below(if churn { 4 } else { 8 });
     let step_max = step_min << stream.below(4);
     let large_log = !churn && stream.chance(1, 3);
+    let large_memtable = !churn && stream.chance(1, 3);
     Options {
         batch_bytes_max: (128 * 1024) << stream.below(3),
         group_bytes_max: 4096 << stream.below(5),
@@ -91,11 +92,11 @@ pub(super) fn draw_options(shape: Shape, stream: &mut Stream) -> Options {
         log_size_bytes_max: if large_log { 1 << 20 } else { 4096 << stream.below(5) },
         log_files_max: stream.between(1, 16),
         log_window_bytes: 512 << stream.below(10),
-        memtable_bytes_max: 1024 << stream.below(8),
+        memtable_bytes_max: if large_memtable { 1 << 20 } else { 1024 << stream.below(5) },
         page_cache_bytes: *stream.pick(&[0, 0, 20_000, 100_000, 32 << 20]),
         read_ahead_bytes: 16_384 << stream.below(5),
         step_bytes: 64 << stream.below(12),
-        merge_factor: stream.size(2, 4),
+        merge_factor: *stream.pick(&[2, 3, 4, 4]),
         reserve_bytes: if stream.chance(1, 2) { 0 } else { 4096 << stream.below(6) },
         create: true,
     }

@@ -50,7 +50,7 @@ impl Generator {
             2 => Read::Payload(self.any_id(slot)),
             3 => Read::Borrowed(self.any_id(slot)),
             4 => {
-                let count = self.stream.size(1, 6);
+                let count = self.stream.size(0, 6);
                 Read::Many((0..count).map(|_| self.any_id(slot)).collect())
             }
             5 => Read::Len,

@@ -48,7 +48,7 @@ impl History {
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
             _ if stream.chance(1, 4) => stream.size(1, 8),
-            _ => stream.size(6, 48),
+            _ => stream.size(10, 60),
         };
         let faulty = shape != Shape::Churn && stream.chance(1, 2);
         let mut generator = Generator { stream, profile, slots, next: VecDeque::new() };

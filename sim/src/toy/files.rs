@@ -1,4 +1,4 @@
-//! The toy's files: `gen-N.wal`, `CURRENT`, `CURRENT.N.tmp`, `LOCK`.
+//! The toy's files: `gen-N`, `CURRENT`, `CURRENT.N.tmp`, `LOCK`.
 
 use std::io;
 use std::panic::Location;
@@ -99,7 +99,7 @@ impl Files {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        vec!["CURRENT".to_string(), format!("gen-{}.wal", self.generation)]
+        vec!["CURRENT".to_string(), format!("gen-{}", self.generation)]
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -123,7 +123,7 @@ impl Files {
     }
 
     fn replay(&mut self, number: u64) -> Result<State> {
-        let path = self.path(&format!("gen-{number}.wal"));
+        let path = self.path(&format!("gen-{number}"));
         let bytes = self.read(&path)?;
         let mut rest = Rest(&bytes);
         let snapshot = rest.frame(self.bug).ok_or_else(|| corrupt("a snapshot"))?;
@@ -152,7 +152,7 @@ impl Files {
 
     /// Goes on with the file that was found.
     fn stay(&mut self, number: u64) -> Result<()> {
-        let path = self.path(&format!("gen-{number}.wal"));
+        let path = self.path(&format!("gen-{number}"));
         let log = self.env.vfs.open(&path, Access::ReadWrite, here()).map_err(failed)?;
         log.sync_data(here()).map_err(failed)?;
         self.env.vfs.sync_dir(&self.env.dir, here()).map_err(failed)?;
@@ -165,7 +165,7 @@ impl Files {
     pub(super) fn publish(&mut self, state: &State) -> Result<()> {
         self.highest += 1;
         let number = self.highest;
-        let (generation, current) = (format!("gen-{number}.wal"), format!("CURRENT.{number}.tmp"));
+        let (generation, current) = (format!("gen-{number}"), format!("CURRENT.{number}.tmp"));
         let made = self.make_current(state, number, &generation, &current);
         let (log, end) = match made {
             Ok(made) => made,
@@ -175,7 +175,7 @@ impl Files {
                 return Err(error);
             }
         };
-        let old = format!("gen-{}.wal", std::mem::replace(&mut self.generation, number));
+        let old = format!("gen-{}", std::mem::replace(&mut self.generation, number));
         let old_log = self.log.replace(log);
         let had_log = old_log.is_some();
         if self.bug == Bug::LeaksHandles {
