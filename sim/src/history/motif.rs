@@ -22,6 +22,21 @@ impl Generator {
         }
     }
 
+    /// What a history begins with, so that most have something to merge.
+    pub(super) fn draw_layers(&mut self) {
+        let slot = self.slot();
+        self.sealed_row_by_row(slot);
+        if self.stream.chance(3, 4) {
+            self.then_changes(slot);
+            self.then_move();
+            let joins = match self.stream.below(3) {
+                0 => Action::MaintainAll,
+                _ => self.compact(),
+            };
+            self.then(joins);
+        }
+    }
+
     fn then(&mut self, action: Action) {
         self.next.push_back(action);
     }

@@ -47,13 +47,16 @@ impl History {
         let slots = draw_slots(shape, &mut stream);
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
-            _ if stream.chance(1, 4) => stream.size(1, 8),
-            _ => stream.size(10, 60),
+            _ if stream.chance(1, 6) => stream.size(1, 8),
+            _ => stream.size(12, 60),
         };
         let faulty = shape != Shape::Churn && stream.chance(1, 2);
         let mut generator = Generator { stream, profile, slots, next: VecDeque::new() };
         let mut operations = generator.first_operations(shape);
         let filled = operations.len();
+        if shape != Shape::Churn && generator.stream.chance(3, 4) {
+            generator.draw_layers();
+        }
         while operations.len() - filled < count {
             let action = generator.next_action();
             operations.push(Operation { action, faults: Vec::new() });
