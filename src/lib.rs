@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod checksum;
 mod commit_queue;
 mod cursor;
 mod live_set;

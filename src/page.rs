@@ -25,6 +25,7 @@
 //! | 32 | 16 | salt | the file's |
 //! | 48 | 16 | tag | of the codec; zero under the plain one |
 
+use crate::checksum;
 use crate::codec::{FileKind, PageCodec, Place};
 use crate::cursor::len_u32;
 use crate::error::{Error, Result};
@@ -224,9 +225,9 @@ pub fn open<'a>(place: &PagePlace, codec: &dyn PageCodec, page: &'a mut [u8]) ->
 
 /// CRC32C of a page as stored, its own field taken as zero.
 fn checksum(page: &[u8]) -> u32 {
-    let start = crc32c::crc32c(&page[..offsets::CHECKSUM]);
-    let field = crc32c::crc32c_append(start, &[0; 4]);
-    crc32c::crc32c_append(field, &page[offsets::RESERVED..])
+    let start = checksum::crc32c(&page[..offsets::CHECKSUM]);
+    let field = checksum::crc32c_append(start, &[0; 4]);
+    checksum::crc32c_append(field, &page[offsets::RESERVED..])
 }
 
 /// One number for a run of pages: CRC32C of their checksum fields, one after the other. With each
@@ -238,7 +239,7 @@ pub fn digest(pages: &[u8]) -> u32 {
 /// The number for a run of pages that continues one whose number is `before`; 0 for none.
 pub fn digest_append(before: u32, pages: &[u8]) -> u32 {
     let checksums = pages.chunks(PAGE_SIZE_BYTES).filter_map(|page| page.get(offsets::CHECKSUM..));
-    checksums.fold(before, |sum, field| crc32c::crc32c_append(sum, &field[..field.len().min(4)]))
+    checksums.fold(before, |sum, field| checksum::crc32c_append(sum, &field[..field.len().min(4)]))
 }
 
 /// Cuts a byte string into sealed pages, one after the other; at least one.

@@ -89,7 +89,7 @@ impl ScanRange {
             Bound::Included(end) => id > &**end,
             Bound::Excluded(end) => id >= &**end,
         };
-        beyond || !id.starts_with(&*self.prefix)
+        beyond || !(self.prefix.is_empty() || id.starts_with(&*self.prefix))
     }
 }
 

@@ -12,6 +12,7 @@
 //! | 56 | 4 | manifest digest | CRC32C of the checksums of its pages |
 //! | 60 | 4 | checksum | CRC32C of bytes 0 to 60 |
 
+use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::{ManifestVersion, Salt, StoreId};
@@ -53,7 +54,7 @@ impl Current {
         bytes[32..40].copy_from_slice(&self.len.to_le_bytes());
         bytes[40..56].copy_from_slice(&self.salt.0);
         bytes[56..60].copy_from_slice(&self.digest.to_le_bytes());
-        let checksum = crc32c::crc32c(&bytes[..CHECKSUM_OFFSET]);
+        let checksum = checksum::crc32c(&bytes[..CHECKSUM_OFFSET]);
         bytes[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -80,7 +81,7 @@ impl Current {
             salt: Salt(cursor.array()?),
             digest: cursor.u32()?,
         };
-        let (found, expected) = (cursor.u32()?, crc32c::crc32c(&bytes[..CHECKSUM_OFFSET]));
+        let (found, expected) = (cursor.u32()?, checksum::crc32c(&bytes[..CHECKSUM_OFFSET]));
         if found != expected {
             return Err(Error::corrupt(format!(
                 "checksum {found:#010x}, expected {expected:#010x}"

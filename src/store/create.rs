@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::checksum;
 use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::{FileName, Tag};
@@ -128,7 +129,7 @@ fn manifest_is_of_creation(
     let body_is_intact = {
         let stored = page[offsets::CHECKSUM..][..4].to_vec();
         page[offsets::CHECKSUM..][..4].fill(0);
-        page[..4] == PAGE_MAGIC && crc32c::crc32c(&page).to_le_bytes() == stored[..]
+        page[..4] == PAGE_MAGIC && checksum::crc32c(&page).to_le_bytes() == stored[..]
     };
     if !body_is_intact {
         return Ok(true);

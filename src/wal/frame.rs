@@ -33,6 +33,7 @@
 //! The checksum is seeded with salt and offset, so that a frame is intact in its own place only:
 //! bytes of a user that look like a frame are none.
 
+use crate::checksum;
 use crate::codec::{FileKind, PageCodec, Place, TAG_SIZE_BYTES};
 use crate::cursor::{Cursor, len_u32};
 use crate::error::{Error, Result};
@@ -342,7 +343,7 @@ fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64)
 
 /// CRC32C of salt, offset and the header without its two checksums.
 fn header_checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
-    crc32c::crc32c_append(seed(frame, salt, offset), &frame[8..HEADER_CHECKSUM_OFFSET])
+    checksum::crc32c_append(seed(frame, salt, offset), &frame[8..HEADER_CHECKSUM_OFFSET])
 }
 
 /// CRC32C of salt, offset, length, and all behind the checksum field: what the frame's checksum
@@ -351,7 +352,7 @@ fn header_checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
 /// # Panics
 /// If the frame is shorter than its header.
 pub fn checksum(frame: &[u8], salt: Salt, offset: u64) -> u32 {
-    crc32c::crc32c_append(seed(frame, salt, offset), &frame[8..])
+    checksum::crc32c_append(seed(frame, salt, offset), &frame[8..])
 }
 
 /// What binds a frame to its place: salt, offset and length.
@@ -360,7 +361,7 @@ fn seed(frame: &[u8], salt: Salt, offset: u64) -> u32 {
     place[..16].copy_from_slice(&salt.0);
     place[16..24].copy_from_slice(&offset.to_le_bytes());
     place[24..].copy_from_slice(&frame[..4]);
-    crc32c::crc32c(&place)
+    checksum::crc32c(&place)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | 60 | 4 | checksum | CRC32C of bytes 0 to 60 |
 //! | 64 | 448 | reserved | zero |
 
+use crate::checksum;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::ids::{FileId, Lsn, Salt, StoreId};
@@ -52,7 +53,7 @@ impl LogHeader {
         bytes[24..32].copy_from_slice(&self.file.0.to_le_bytes());
         bytes[32..48].copy_from_slice(&self.salt.0);
         bytes[48..56].copy_from_slice(&self.base.0.to_le_bytes());
-        let checksum = crc32c::crc32c(&bytes[..CHECKSUM_OFFSET]);
+        let checksum = checksum::crc32c(&bytes[..CHECKSUM_OFFSET]);
         bytes[CHECKSUM_OFFSET..64].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
@@ -73,7 +74,7 @@ impl LogHeader {
         let salt = Salt(cursor.array()?);
         let base = Lsn(cursor.u64()?);
         let reserved_too = cursor.u32()?;
-        let (found, expected) = (cursor.u32()?, crc32c::crc32c(&bytes[..CHECKSUM_OFFSET]));
+        let (found, expected) = (cursor.u32()?, checksum::crc32c(&bytes[..CHECKSUM_OFFSET]));
         if found != expected {
             return Err(Error::corrupt(format!(
                 "log header: checksum {found:#010x}, expected {expected:#010x}"
