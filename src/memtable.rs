@@ -43,8 +43,8 @@ const BATCH_BYTES: usize = 128;
 /// One version of one row: an upsert or a deletion, and where its bytes are.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// The first bytes of the id, big-endian: they decide most comparisons without a look at it.
-    prefix: u64,
+    /// The prefix of the id.
+    pub(crate) prefix: u64,
     pub(crate) lsn: Lsn,
     bytes: RowBytes,
     id_at: u32,
@@ -72,6 +72,11 @@ impl Entry {
         }
     }
 
+    /// Whether both are versions of one row.
+    fn is_of(&self, other: &Self) -> bool {
+        self.prefix == other.prefix && self.id_bytes() == other.id_bytes()
+    }
+
     pub(crate) fn id_bytes(&self) -> &[u8] {
         &self.bytes[self.id_at as usize..][..usize::from(self.id_len)]
     }
@@ -83,25 +88,48 @@ impl Entry {
 
 /// The place of a version among all: by id, of one id the newest first.
 trait Place {
-    fn place(&self) -> (u64, &[u8], Reverse<Lsn>);
+    fn prefix(&self) -> u64;
+    fn rest(&self) -> (&[u8], Reverse<Lsn>);
 }
 
 impl Place for Entry {
-    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
-        (self.prefix, self.id_bytes(), Reverse(self.lsn))
+    fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
+    fn rest(&self) -> (&[u8], Reverse<Lsn>) {
+        (self.id_bytes(), Reverse(self.lsn))
     }
 }
 
 /// A place to look at, which need not be taken.
 struct Query<'a> {
+    prefix: u64,
     id: &'a [u8],
     lsn: Lsn,
 }
 
-impl Place for Query<'_> {
-    fn place(&self) -> (u64, &[u8], Reverse<Lsn>) {
-        (prefix(self.id), self.id, Reverse(self.lsn))
+impl<'a> Query<'a> {
+    fn new(id: &'a [u8], lsn: Lsn) -> Self {
+        Self { prefix: prefix(id), id, lsn }
     }
+}
+
+impl Place for Query<'_> {
+    fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
+    fn rest(&self) -> (&[u8], Reverse<Lsn>) {
+        (self.id, Reverse(self.lsn))
+    }
+}
+
+/// Which place comes first. The ids themselves lie somewhere else in memory: they are looked at
+/// only where their prefixes are equal.
+#[inline]
+fn compare(one: &(impl Place + ?Sized), other: &(impl Place + ?Sized)) -> std::cmp::Ordering {
+    one.prefix().cmp(&other.prefix()).then_with(|| one.rest().cmp(&other.rest()))
 }
 
 impl<'a> Borrow<dyn Place + 'a> for Entry {
@@ -112,7 +140,7 @@ impl<'a> Borrow<dyn Place + 'a> for Entry {
 
 impl Ord for dyn Place + '_ {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place().cmp(&other.place())
+        compare(self, other)
     }
 }
 
@@ -132,7 +160,7 @@ impl Eq for dyn Place + '_ {}
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.place().cmp(&other.place())
+        compare(self, other)
     }
 }
 
@@ -150,11 +178,17 @@ impl PartialEq for Entry {
 
 impl Eq for Entry {}
 
-fn prefix(id: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let len = id.len().min(8);
-    first[..len].copy_from_slice(&id[..len]);
-    u64::from_be_bytes(first)
+/// The first bytes of an id as a number: where two differ, they decide which id is lower.
+#[inline]
+pub(crate) fn prefix(id: &[u8]) -> u64 {
+    match id.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let mut first = [0; 8];
+            first[..id.len()].copy_from_slice(id);
+            u64::from_be_bytes(first)
+        }
+    }
 }
 
 /// How many rows a memtable adds to what is beneath it, as far as that was found out.
@@ -259,10 +293,10 @@ impl Memtable {
     ) -> Result<bool> {
         let state = reading(&self.state)?;
         let query = match from {
-            Bound::Unbounded => Query { id: &[], lsn: Lsn(u64::MAX) },
-            Bound::Included(id) => Query { id: id.as_bytes(), lsn: Lsn(u64::MAX) },
+            Bound::Unbounded => Query::new(&[], Lsn(u64::MAX)),
+            Bound::Included(id) => Query::new(id.as_bytes(), Lsn(u64::MAX)),
             // Behind the oldest version there can be.
-            Bound::Excluded(id) => Query { id: id.as_bytes(), lsn: Lsn(0) },
+            Bound::Excluded(id) => Query::new(id.as_bytes(), Lsn(0)),
         };
         let query: &dyn Place = &query;
         let mut last: Option<&Entry> = None;
@@ -270,7 +304,7 @@ impl Memtable {
         let entries =
             state.entries.range::<dyn Place, _>((Bound::Included(query), Bound::Unbounded));
         for entry in entries.filter(|entry| entry.lsn <= at) {
-            if last.is_some_and(|last| last.id_bytes() == entry.id_bytes()) {
+            if last.is_some_and(|last| last.is_of(entry)) {
                 continue;
             }
             if rows == rows_max {
@@ -294,7 +328,7 @@ impl Memtable {
 
 impl State {
     fn newest(&self, id: &str, at: Lsn) -> Option<&Entry> {
-        let query: &dyn Place = &Query { id: id.as_bytes(), lsn: at };
+        let query: &dyn Place = &Query::new(id.as_bytes(), at);
         let from = (Bound::Included(query), Bound::Unbounded);
         let entry = self.entries.range::<dyn Place, _>(from).next()?;
         (entry.id_bytes() == id.as_bytes()).then_some(entry)

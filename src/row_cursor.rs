@@ -10,7 +10,7 @@ use std::ops::Bound;
 use crate::error::Result;
 use crate::ids::Lsn;
 use crate::live_set::{Collection, LiveSegment};
-use crate::memtable::{Entry, Memtable};
+use crate::memtable::{Entry, Memtable, prefix};
 use crate::scan_range::ScanRange;
 use crate::segment::{Columns, SegmentCursor, Tombstones};
 use crate::sync::Arc;
@@ -41,30 +41,16 @@ struct MemtableRun {
     /// The row that is next or current is the first.
     ahead: VecDeque<Entry>,
     has_more: bool,
-    /// The head of its id.
-    head: u64,
-}
-
-/// The first bytes of an id as a number: where two differ, they decide which id is lower. Comparing
-/// whole ids was a fifth of the time of a scan.
-#[inline]
-fn head_of(id: &[u8]) -> u64 {
-    match id.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            let mut first = [0; 8];
-            first[..id.len()].copy_from_slice(id);
-            u64::from_be_bytes(first)
-        }
-    }
+    /// The prefix of its id.
+    prefix: u64,
 }
 
 impl MemtableRun {
     fn start(memtable: &Arc<Memtable>, at: Lsn, from: Bound<&str>) -> Result<Self> {
         let mut ahead = VecDeque::new();
         let has_more = memtable.run(from, at, RUN_ROWS, &mut ahead)?;
-        let head = head_of(ahead.front().map_or(&[], Entry::id_bytes));
-        Ok(Self { memtable: Arc::clone(memtable), at, ahead, has_more, head })
+        let prefix = ahead.front().map_or(0, |entry: &Entry| entry.prefix);
+        Ok(Self { memtable: Arc::clone(memtable), at, ahead, has_more, prefix })
     }
 
     fn step(&mut self) -> Result<()> {
@@ -73,7 +59,7 @@ impl MemtableRun {
             let from = Bound::Excluded(last.id());
             self.has_more = self.memtable.run(from, self.at, RUN_ROWS, &mut self.ahead)?;
         }
-        self.head = head_of(self.ahead.front().map_or(&[], Entry::id_bytes));
+        self.prefix = self.ahead.front().map_or(0, |entry| entry.prefix);
         Ok(())
     }
 }
@@ -82,8 +68,8 @@ struct SegmentRun {
     cursor: SegmentCursor,
     dead: Arc<Tombstones>,
     has_row: bool,
-    /// The head of the current row's id.
-    head: u64,
+    /// The prefix of the current row's id.
+    prefix: u64,
 }
 
 impl SegmentRun {
@@ -94,7 +80,7 @@ impl SegmentRun {
         columns: Columns,
     ) -> Result<Self> {
         let cursor = live.segment.cursor(from, read_ahead_bytes, columns)?;
-        let mut run = Self { cursor, dead: Arc::clone(&live.dead), has_row: true, head: 0 };
+        let mut run = Self { cursor, dead: Arc::clone(&live.dead), has_row: true, prefix: 0 };
         run.step()?;
         Ok(run)
     }
@@ -103,7 +89,7 @@ impl SegmentRun {
         loop {
             self.has_row = self.cursor.advance()?;
             if !self.has_row || !self.dead.contains(self.cursor.row()) {
-                self.head = head_of(self.cursor.id().as_bytes());
+                self.prefix = prefix(self.cursor.id().as_bytes());
                 return Ok(());
             }
         }
@@ -215,24 +201,24 @@ impl RowCursor {
     /// The source with the lowest id; of equal ones the newest.
     fn lowest(&self) -> Option<Source> {
         let mut best: Option<(Source, u64)> = None;
-        let mut take = |source, head: u64| {
+        let mut take = |source, prefix: u64| {
             let is_lower = match best {
                 None => true,
-                Some((other, lowest)) if head == lowest => self.id_of(source) < self.id_of(other),
-                Some((_, lowest)) => head < lowest,
+                Some((other, lowest)) if prefix == lowest => self.id_of(source) < self.id_of(other),
+                Some((_, lowest)) => prefix < lowest,
             };
             if is_lower {
-                best = Some((source, head));
+                best = Some((source, prefix));
             }
         };
         for (i, run) in self.memtables.iter().enumerate() {
             if !run.ahead.is_empty() {
-                take(Source::Memtable(i), run.head);
+                take(Source::Memtable(i), run.prefix);
             }
         }
         for (i, run) in self.segments.iter().enumerate() {
             if run.has_row {
-                take(Source::Segment(i), run.head);
+                take(Source::Segment(i), run.prefix);
             }
         }
         best.map(|(source, _)| source)
@@ -243,15 +229,15 @@ impl RowCursor {
     fn pass_over_older(&mut self, newest: Source) -> Result<()> {
         let Source::Memtable(newest) = newest else { return Ok(()) };
         let (newer, older) = self.memtables.split_at_mut(newest + 1);
-        let (head, id) = (newer[newest].head, newer[newest].ahead[0].id_bytes());
+        let (prefix, id) = (newer[newest].prefix, newer[newest].ahead[0].id_bytes());
         for run in older {
-            let first = run.ahead.front().filter(|_| run.head == head);
+            let first = run.ahead.front().filter(|_| run.prefix == prefix);
             if first.is_some_and(|entry| entry.id_bytes() == id) {
                 run.step()?;
             }
         }
         for run in &mut self.segments {
-            if run.has_row && run.head == head && run.cursor.id().as_bytes() == id {
+            if run.has_row && run.prefix == prefix && run.cursor.id().as_bytes() == id {
                 run.step()?;
             }
         }
