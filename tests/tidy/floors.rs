@@ -12,7 +12,7 @@ use crate::source::{Source, identifiers};
 const FLOORS: [&str; 7] = [
     "limits error ids options sync",
     "vfs",
-    "cursor codec page page_cache row_bytes",
+    "checksum cursor codec page page_cache row_bytes",
     "file_names descriptor row scan_range record wal manifest segment",
     "write_batch request memtable live_set row_cursor commit_queue",
     "store",

@@ -10,7 +10,7 @@ use crate::checker::{self, Content, Finding, Invariant, Unreadable};
 use crate::disk::{DiskState, Recording, SimDisk, Step};
 use crate::forward::{CALLS_MAX, env_on};
 use crate::history::Shape;
-use crate::model::State;
+use crate::model::{State, Window};
 use crate::panic_trap;
 use crate::system::Session;
 
@@ -136,22 +136,34 @@ impl Explorer<'_> {
             let (id_floor, manifest) = (window.id_floor, window.manifest);
             let disk = recovered.disk;
             let left = Left { disk, session, content, state, id_floor, manifest, address };
-            if let Some(chain) = self.chain {
-                self.said_further(&way, image, &left, chain);
-            } else if self.alone {
-                self.everything_further(&way, image, &left);
-            } else {
-                match self.thorough {
-                    Some(_) => self.everything_further(&way, image, &left),
-                    None => self.further(&way, &left, &shares),
-                }
-                if shares.nested {
-                    self.nested(&way, &steps, window, address);
-                }
-            }
+            let nested_in = shares.nested.then_some((steps.as_slice(), window));
+            self.go_on(&way, image, &left, &shares, nested_in);
             content = left.content;
         }
         self.seen.insert(key, content);
+    }
+
+    /// What follows a recovery that was right: what a chain says, everything, or this image's share
+    /// of it, and crashes inside the recovery.
+    fn go_on(
+        &mut self,
+        way: &Way<'_>,
+        image: &Image,
+        left: &Left,
+        shares: &Shares,
+        nested_in: Option<(&[Step], &Window)>,
+    ) {
+        if let Some(chain) = self.chain {
+            return self.said_further(way, image, left, chain);
+        }
+        if self.alone || self.thorough.is_some() {
+            self.everything_further(way, image, left);
+        } else {
+            self.further(way, left, shares);
+        }
+        if let Some((steps, window)) = nested_in.filter(|_| !self.alone) {
+            self.nested(way, steps, window, left.address);
+        }
     }
 
     /// Makes every further recovery, each from where it starts in a campaign.
