@@ -261,3 +261,21 @@ fn log_files_are_bounded_over_many_short_processes() {
     let store = open(env());
     assert_eq!(store.stats().expect("ok").rows, 60);
 }
+
+#[test]
+fn directory_that_vanishes_stops_the_writes_at_the_next_file() {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let path = parent.path().join("store");
+    let store = Store::open(&path).expect("opens");
+    let id = store.create_collection("a", schema(1)).expect("the name is free");
+    store.upsert(id, "x", &[1.0], b"kept").expect("fits");
+    store.checkpoint().expect("no fault");
+    store.upsert(id, "y", &[1.0], b"").expect("fits");
+    std::fs::remove_dir_all(&path).expect("it is there");
+    assert_eq!(store.checkpoint().expect_err("no file can be made").kind(), ErrorKind::Io);
+    let refused = store.upsert(id, "z", &[1.0], b"").expect_err("it would be lost");
+    assert_eq!(refused.kind(), ErrorKind::Latched);
+    assert!(refused.to_string().contains("directory is gone"), "{refused}");
+    let shown = store.get(id, "x").expect("reads go on").expect("it was written");
+    assert_eq!(shown.payload, b"kept");
+}

@@ -2,6 +2,7 @@
 //!
 //! See [`crate::store::jobs`] for what is under way and which lock guards it.
 
+use std::io;
 use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -73,6 +74,12 @@ impl Inner {
         let mut on_disk = locked(&self.on_disk)?;
         // From a failed rename on, a crash may leave the manifest that names them.
         if on_disk.latched.is_some() {
+            return Ok(false);
+        }
+        // Someone removed the directory of a store that is open: what the log still takes would be
+        // lost with it.
+        if error.io_kind() == Some(io::ErrorKind::NotFound) {
+            on_disk.latched = Some(format!("its directory is gone: {error}"));
             return Ok(false);
         }
         discard(&self.disk, &mut on_disk, made);
