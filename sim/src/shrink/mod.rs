@@ -35,8 +35,10 @@ use std::time::{Duration, Instant};
 use crate::digest;
 use crate::disk::{Base, Survivors};
 use crate::explore::chain::{self, At, Crash, End, Played};
+use crate::panic_trap;
 use crate::repro::{Reproducer, Violates};
 use crate::system::System;
+use crate::tally::Violation;
 
 pub use output::{Written, rust_test, write};
 pub use pin::of_address;
@@ -185,7 +187,8 @@ impl Shrinker<'_> {
             return None;
         }
         self.runs += 1;
-        Some(candidate.play(self.system))
+        // A history that no generator draws may be one that the simulator itself is not made for.
+        panic_trap::catch(|| candidate.play(self.system)).ok()
     }
 
     /// Whether a candidate counts (Z1); if so it is the best one now.
@@ -250,19 +253,18 @@ impl Shrinker<'_> {
             return false;
         }
         let wanted = candidate.violates;
-        let hunt = chain::hunt(
-            self.system,
-            &candidate.history,
-            candidate.chain.crashes.len() > 1,
-            HUNT_IMAGES,
-            &|violation| Violates::of(violation) == wanted,
-        );
-        self.runs += 1 + hunt.images / IMAGES_PER_RUN;
+        let (system, history) = (self.system, &candidate.history);
+        let nested = candidate.chain.crashes.len() > 1;
+        let hunted = panic_trap::catch(|| {
+            let wanted = |violation: &Violation| Violates::of(violation) == wanted;
+            let hunt = chain::hunt(system, history, nested, HUNT_IMAGES, &wanted);
+            let pinned = hunt.found.map(|violation| pin::pin(system, history, &violation));
+            (pinned.and_then(Result::ok), hunt.images)
+        });
+        let (pinned, images) = hunted.unwrap_or_default();
+        self.runs += 1 + images / IMAGES_PER_RUN;
         self.hunts_in_vain += 1;
-        let Some(violation) = hunt.found else { return false };
-        let Ok(mut pinned) = pin::pin(self.system, &candidate.history, &violation) else {
-            return false;
-        };
+        let Some(mut pinned) = pinned else { return false };
         pinned.status = candidate.status;
         pinned.remarks = candidate.remarks;
         self.hunts_in_vain = 0;

@@ -7,6 +7,7 @@ use crate::explore;
 use crate::explore::chain::{Chain, Deed, Then};
 use crate::forward::{Forward, Point};
 use crate::history::{History, Luck};
+use crate::panic_trap;
 use crate::repro::{Reproducer, Status, Violates};
 use crate::stream::Stream;
 use crate::system::System;
@@ -91,8 +92,8 @@ fn cut(history: &History, forward: &Forward, violation: &Violation) -> Result<Hi
 /// The file with whatever has to be done after the last recovery for the violation to show.
 pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<Reproducer> {
     let shows = |file: &Reproducer| {
-        let played = file.play(system);
-        played.met.astray.is_none() && file.shown(&played).is_some()
+        let played = panic_trap::catch(|| file.play(system));
+        played.is_ok_and(|played| played.met.astray.is_none() && file.shown(&played).is_some())
     };
     if shows(&file) {
         return Some(file);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::campaign::{Campaign, PATIENCE};
 use crate::repro::{Outcome, Status, Systems, planted_names};
-use crate::tally::Violation;
 
 /// The images within which each bug is found.
 const IMAGES: u64 = 400_000;
