@@ -90,8 +90,18 @@ impl Words {
     }
 
     fn here(&self) -> &(usize, Token) {
+        self.token(self.at)
+    }
+
+    fn token(&self, at: usize) -> &(usize, Token) {
         // The last one is an end, and stays.
-        &self.tokens[self.at.min(self.tokens.len() - 1)]
+        &self.tokens[at.min(self.tokens.len() - 1)]
+    }
+
+    /// What is wrong with the word taken last.
+    fn wrong_before(&self, expected: &str) -> Wrong {
+        let (line, token) = self.token(self.at - 1);
+        Wrong { line: *line, what: format!("expected {expected}, found {token}") }
     }
 
     /// The line of the next word.
@@ -179,8 +189,7 @@ impl Words {
     /// # Errors
     /// It is none, or too large.
     pub fn number<T: FromStr>(&mut self, expected: &str) -> Result<T, Wrong> {
-        let wrong = self.wrong(expected);
-        self.word(expected)?.parse().map_err(|_| wrong)
+        self.word(expected)?.parse().map_err(|_| self.wrong_before(expected))
     }
 
     /// Takes a word that stands for one of some.
@@ -192,8 +201,7 @@ impl Words {
         expected: &str,
         find: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, Wrong> {
-        let wrong = self.wrong(expected);
-        find(&self.word(expected)?).ok_or(wrong)
+        find(&self.word(expected)?).ok_or_else(|| self.wrong_before(expected))
     }
 
     /// Takes bytes.
@@ -212,8 +220,7 @@ impl Words {
     /// # Errors
     /// It is something else, or no UTF-8.
     pub fn text(&mut self, expected: &str) -> Result<String, Wrong> {
-        let wrong = self.wrong(expected);
-        String::from_utf8(self.bytes(expected)?).map_err(|_| wrong)
+        String::from_utf8(self.bytes(expected)?).map_err(|_| self.wrong_before(expected))
     }
 
     /// Takes the end of the line.
@@ -221,11 +228,9 @@ impl Words {
     /// # Errors
     /// There is more.
     pub fn end_of_line(&mut self) -> Result<(), Wrong> {
-        if *self.peek() == Token::End {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(self.wrong("the end of the line"))
+        let ends = *self.peek() == Token::End;
+        self.at += usize::from(ends);
+        if ends { Ok(()) } else { Err(self.wrong("the end of the line")) }
     }
 
     /// Takes a list in braces, or of one element without (D1).
