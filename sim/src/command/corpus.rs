@@ -4,13 +4,18 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::{CORPUS, Refusal};
+use super::replay::RESTORE;
+use super::{CORPUS, Refusal, cancelled_by_ctrl_c};
 use crate::panic_trap;
 use crate::repro::{Outcome, Reproducer};
 use crate::scenario;
+
+/// What to do about a directory that is not the right one.
+const ADVICE: &str = "begin in the repository, or name the directory";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,7 +36,7 @@ struct Row {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let dir = &arguments.dir;
     let unreadable =
-        |error: io::Error| Refusal(format!("cannot read {}: {error}", dir.display()), 2);
+        |error: io::Error| Refusal(format!("cannot read {}: {error}; {ADVICE}", dir.display()), 2);
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -42,12 +47,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     }
     paths.sort();
     if paths.is_empty() {
-        let why = format!("{} has no .repro and no .scenario file", dir.display());
+        let why = format!("{} has no .repro and no .scenario file; {ADVICE}", dir.display());
         return Err(Refusal(why, 2));
     }
+    let cancel = cancelled_by_ctrl_c();
     let mut out = io::stdout().lock();
     let (mut as_said, mut otherwise, mut unread) = (0, 0, 0);
     for path in &paths {
+        if cancel.load(Ordering::Relaxed) {
+            writeln!(out, "cancelled: the rest was not played")?;
+            return Ok(ExitCode::from(130));
+        }
         let row = look(path);
         let sign = match row.as_said {
             Some(true) => "ok",
@@ -80,7 +90,7 @@ fn look(path: &Path) -> Row {
         |words: String| Row { outcome: "does not parse", as_said: None, name: name.clone(), words };
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => return unread(error.to_string()),
+        Err(error) => return unread(format!("{error}; {RESTORE}")),
     };
     if path.extension().is_some_and(|extension| extension == "scenario") {
         let played = panic_trap::catch(|| scenario::play(&text)).flatten();
@@ -89,7 +99,7 @@ fn look(path: &Path) -> Row {
         return Row { outcome, as_said, name, words: played.err().unwrap_or_default() };
     }
     match Reproducer::parse(&text) {
-        Err(wrong) => unread(wrong.to_string()),
+        Err(wrong) => unread(format!("{wrong}; {RESTORE}")),
         Ok(file) => {
             let verdict = file.verdict();
             let outcome = match verdict.outcome {

@@ -17,6 +17,10 @@ use crate::report;
 use crate::repro::{Reproducer, Status, Systems};
 use crate::watch::Watch;
 
+/// What to do about a file that cannot be read.
+pub(super) const RESTORE: &str =
+    "restore it, play it with the program that wrote it, or shrink its violation again";
+
 /// What to play.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
@@ -98,9 +102,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
 
 /// Reads a reproducer.
 pub(super) fn read(path: &Path) -> Result<Reproducer, Refusal> {
-    let wrong = |why: &dyn std::fmt::Display| Refusal(format!("{}: {why}", path.display()), 2);
-    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    Reproducer::parse(&text).map_err(|why| wrong(&why))
+    let refused = |why: String| Refusal(format!("{}: {why}", path.display()), 2);
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => refused(format!("it is no text; {RESTORE}")),
+        _ => refused(format!("{error}; give an address SEED:POINT:IMAGE or a .repro file")),
+    })?;
+    Reproducer::parse(&text).map_err(|why| refused(format!("{why}; {RESTORE}")))
 }
 
 /// Plays a reproducer where its violation shows, or ought to.
@@ -110,7 +117,8 @@ fn play(path: &Path) -> Result<(Replayed, String, String), Refusal> {
     let systems = Systems::of(&file.status).map_err(|why| Refusal(format!("{what}: {why}"), 2))?;
     let played = file.play(systems.shows());
     if let Some(why) = played.met.astray {
-        return Err(Refusal(format!("{what} does not fit this run any more: {why}"), 2));
+        let advice = "shrink it again, which looks for its place anew";
+        return Err(Refusal(format!("{what} does not fit this run any more: {why}; {advice}"), 2));
     }
     let note = match &file.status {
         Status::Planted(name) => format!("with the planted bug {name}\n"),

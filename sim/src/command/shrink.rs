@@ -1,4 +1,7 @@
 //! `quiver-sim shrink`: a violation made small, in a file of its own.
+//!
+//! Ctrl-C ends it with what was reached, which is written and told of; a second one ends it at once.
+//! A file that is there stays whole until there is a smaller one to put in its place.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -6,19 +9,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::replay::Target;
-use super::{CORPUS, Refusal, jobs_or_cores};
+use super::sweep::SEEDED;
+use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::address::Address;
 use crate::campaign::{Campaign, PATIENCE};
 use crate::checker::Invariant;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
-use crate::shrink::{self, Budget, Shrunk, Size};
+use crate::shrink::{self, Budget, Shrunk, Size, Written};
+use crate::sweep::Case;
 use crate::system::System;
 
 /// How many images are looked at for the first violation of a planted bug.
@@ -42,6 +47,12 @@ pub(super) struct Arguments {
     /// The address is one of this planted bug, as `mutants` names it.
     #[arg(long, value_name = "NAME")]
     mutant: Option<String>,
+    /// A case of the sweep, as a violation printed it.
+    #[arg(long, conflicts_with = "target")]
+    case: Option<Case>,
+    /// How many seeded histories the sweep of that case had besides the fixed ones.
+    #[arg(long, default_value_t = SEEDED, requires = "case")]
+    seeded: u64,
     /// Which of the violations at the address, by the first word of its invariant; the first one by
     /// default.
     #[arg(long, value_name = "NAME", value_parser = invariant_of)]
@@ -49,35 +60,51 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
-    let (file, out) = start(arguments)?;
+    let cancel = cancelled_by_ctrl_c();
+    let (file, out) = start(arguments, &cancel)?;
+    may_write(&out)?;
     let systems = Systems::of(&file.status).map_err(|why| Refusal(why, 2))?;
     let before = Size::of(&file);
     let limit = Some(Duration::from_secs(60 * arguments.minutes));
-    let budget = Budget { runs: arguments.runs, limit };
+    let budget = Budget { runs: arguments.runs, limit, cancel: Some(&*cancel) };
     let bar = progress_bar(arguments.runs);
+    let start = Instant::now();
     let shrunk = shrink::shrink(systems.shows(), file, budget, &mut |size, runs| {
         bar.set_position(runs);
         bar.set_message(size.to_string());
     });
     bar.finish_and_clear();
-    let Shrunk { file, runs, finished } = shrunk.map_err(|why| Refusal(why, 1))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let cancelled = cancel.load(Ordering::Relaxed);
+    let code = if cancelled { 130 } else { 0 };
+    let Shrunk { file, runs, finished } =
+        shrunk.map_err(|why| Refusal(why, if cancelled { 130 } else { 1 }))?;
     let played = file.play(systems.shows());
     let violation = file.shown(&played).ok_or_else(|| {
-        Refusal(
-            "the smallest one does not reproduce a second time: a run is not deterministic"
-                .to_owned(),
-            1,
-        )
+        let why = "the smallest one does not reproduce a second time: a run is not deterministic";
+        Refusal(why.to_owned(), 1)
     })?;
-    let file = file.explained(violation);
+    let mut file = file.explained(violation);
+    if finished && arguments.mutant.is_some() {
+        file.shrinks_to = Some(file.history.operations.len());
+    }
     // Z5: from here on only what was read back from the file is told.
     let written = shrink::write(systems.shows(), &file, &out).map_err(|why| Refusal(why, 1))?;
+    let end = match (cancelled, finished) {
+        (true, _) => "cancelled: begin again with the file",
+        (false, true) => "nothing smaller is left to try",
+        (false, false) => "the budget is used up: begin again with the file",
+    };
+    let end = format!("{runs} runs in {seconds:.1} s, {end}");
+    tell(&file, &written, &out, &format!("before: {before}\nafter:  {}\n{end}", written.size))?;
+    Ok(ExitCode::from(code))
+}
+
+/// Prints the file, what it shows, and a test that plays it.
+fn tell(file: &Reproducer, written: &Written, out: &Path, sizes: &str) -> io::Result<()> {
     let mut print = io::stdout().lock();
     let path = out.display();
-    writeln!(print, "{}", written.text.trim_end())?;
-    writeln!(print, "\nbefore: {before}\nafter:  {}", written.size)?;
-    let end = if finished { "nothing smaller is left to try" } else { "the budget is used up" };
-    writeln!(print, "{runs} runs, {end}")?;
+    writeln!(print, "{}\n\n{sizes}", written.text.trim_end())?;
     write!(print, "\n{}", report::found(&written.violation, &path))?;
     let Verdict { words, as_said, .. } = file.verdict();
     if matches!(file.status, Status::Planted(_)) {
@@ -87,50 +114,78 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     writeln!(print, "  replay with: cargo run --release -p quiver-sim -- replay {path}")?;
     let name = out.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let test = shrink::rust_test(&name.unwrap_or_default(), &written.text);
-    writeln!(
-        print,
-        "\nplayed from {path}; every file of corpus/sim is played by the tests. On its own:\n"
-    )?;
-    write!(print, "{test}")?;
-    Ok(ExitCode::SUCCESS)
+    let from = format!("played from {path}; every file of corpus/sim is played by the tests");
+    write!(print, "\n{from}. On its own:\n\n{test}")
+}
+
+/// Whether the reproducer can be written, before minutes are spent on it.
+fn may_write(out: &Path) -> Result<(), Refusal> {
+    let refused = |why: &dyn std::fmt::Display| {
+        let path = out.display();
+        Refusal(format!("cannot write {path}: {why}; say where to with --out FILE"), 2)
+    };
+    if out.is_dir() {
+        return Err(refused(&"it is a directory"));
+    }
+    let beside = shrink::beside(out);
+    fs::write(&beside, "").and_then(|()| fs::remove_file(&beside)).map_err(|error| refused(&error))
 }
 
 /// The reproducer to start with, and the file to write.
-fn start(arguments: &Arguments) -> Result<(Reproducer, PathBuf), Refusal> {
+fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, PathBuf), Refusal> {
     let status = match &arguments.mutant {
         Some(name) => Status::Planted(name.clone()),
         None => Status::Open,
     };
-    let address = match &arguments.target {
-        Some(Target::File(path)) => {
-            if arguments.mutant.is_some() {
-                let why = "a file says by itself which bug is planted: leave --mutant out";
-                return Err(Refusal(why.to_owned(), 2));
-            }
-            let file = super::replay::read(path)?;
-            return Ok((file, arguments.out.clone().unwrap_or_else(|| path.clone())));
+    if let Some(Target::File(path)) = &arguments.target {
+        if arguments.mutant.is_some() || arguments.violates.is_some() {
+            let why = "a file says by itself what it violates, and with which planted bug: leave \
+                       --mutant and --violates out";
+            return Err(Refusal(why.to_owned(), 2));
         }
-        Some(Target::Address(address)) => Some(*address),
-        None => None,
-    };
+        let file = super::replay::read(path)?;
+        return Ok((file, arguments.out.clone().unwrap_or_else(|| path.clone())));
+    }
     let systems = Systems::of(&status).map_err(|why| Refusal(why, 2))?;
-    let address = match (address, systems.wrong.clone()) {
-        (Some(address), _) => address,
-        (None, Some(wrong)) => first_violation(wrong)?,
-        (None, None) => {
-            let why = "nothing to shrink: give an address, a .repro file, or --mutant NAME";
+    let out = |default: String| match &arguments.out {
+        Some(out) => Ok(out.clone()),
+        None => default_out(&default),
+    };
+    let refused = |why: String| Refusal(why, 1);
+    if let Some(case) = &arguments.case {
+        let out = out(format!("case-{}", plain(&case.to_string())))?;
+        let (system, seeded) = (systems.shows(), arguments.seeded);
+        let file = shrink::of_case(system, status, case, seeded, arguments.violates);
+        return Ok((file.map_err(refused)?, out));
+    }
+    let (address, name) = match (&arguments.target, &arguments.mutant) {
+        (Some(Target::Address(address)), None) => {
+            (*address, format!("seed-{}", plain(&address.to_string())))
+        }
+        (Some(Target::Address(address)), Some(mutant)) => {
+            (*address, format!("planted-{}", plain(mutant)))
+        }
+        (_, Some(mutant)) => {
+            let wrong = systems.wrong.clone().expect("a planted bug has a wrong system");
+            (first_violation(wrong, cancel)?, format!("planted-{}", plain(mutant)))
+        }
+        (_, None) => {
+            let why = "nothing to shrink: give an address SEED:POINT:IMAGE, a .repro file, \
+                       --case CASE or --mutant NAME";
             return Err(Refusal(why.to_owned(), 2));
         }
     };
-    let out = match &arguments.out {
-        Some(out) => out.clone(),
-        None => default_out(arguments.mutant.as_deref(), address)?,
-    };
+    let out = out(name)?;
     let file = shrink::of_address(systems.shows(), status, address, arguments.violates);
-    file.map(|file| (file, out)).map_err(|why| Refusal(why, 1))
+    Ok((file.map_err(refused)?, out))
 }
 
-fn first_violation(system: Arc<dyn System>) -> Result<Address, Refusal> {
+/// A name of a file for an address, a case or a bug.
+fn plain(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+fn first_violation(system: Arc<dyn System>, cancel: &AtomicBool) -> Result<Address, Refusal> {
     let campaign = Campaign {
         seed: 1,
         seeds: None,
@@ -143,22 +198,28 @@ fn first_violation(system: Arc<dyn System>) -> Result<Address, Refusal> {
     };
     let enough = AtomicBool::new(false);
     let found = campaign.run(
-        &mut |progress| enough.store(!progress.tally.violations.is_empty(), Ordering::Relaxed),
+        &mut |progress| {
+            let found = !progress.tally.violations.is_empty();
+            enough.store(found || cancel.load(Ordering::Relaxed), Ordering::Relaxed);
+        },
         &enough,
     );
-    let first = found.tally.violations.first().map(|violation| violation.address);
+    if let Some(first) = found.tally.violations.first() {
+        return Ok(first.address);
+    }
+    if cancel.load(Ordering::Relaxed) {
+        return Err(Refusal("cancelled before the bug was found".to_owned(), 130));
+    }
     let images = report::number(IMAGES);
-    first.ok_or_else(|| Refusal(format!("the bug is not found in {images} images"), 1))
+    let why =
+        format!("the bug is not found in {images} images: give an address that `run` printed");
+    Err(Refusal(why, 1))
 }
 
-fn default_out(mutant: Option<&str>, address: Address) -> Result<PathBuf, Refusal> {
+fn default_out(name: &str) -> Result<PathBuf, Refusal> {
     let folder = Path::new(CORPUS);
     let folder = if folder.is_dir() { folder } else { Path::new(".") };
-    let name = match mutant {
-        Some(name) => format!("planted-{}", name.replace('/', "-")),
-        None => format!("seed-{}", address.to_string().replace(':', "-")),
-    };
-    let out = folder.join(name + ".repro");
+    let out = folder.join(format!("{name}.repro"));
     match fs::exists(&out) {
         Ok(false) => Ok(out),
         Ok(true) => {

@@ -15,7 +15,7 @@ use crate::sweep::{self, Bounds, Case, Report};
 const PAIRS_ONE_IN: u64 = 8;
 
 /// Seeded histories besides the fixed ones.
-const SEEDED: u64 = 8;
+pub(super) const SEEDED: u64 = 8;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -19,6 +19,7 @@ use crate::disk::{CrashPlan, DiskState, Inside, IoKind, Step, Survivors};
 use crate::forward::{Forward, Marked, Point};
 use crate::history::History;
 use crate::model::Window;
+use crate::reads::Read;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
 use crate::watch::Watch;
@@ -130,6 +131,8 @@ pub struct Met {
     pub inside: Vec<Option<Step>>,
     /// The disk at the loss of power after the last recovery.
     pub after: Option<DiskState>,
+    /// The read of a collection that was made last after a recovery, with the collection's name.
+    pub looked_up: Option<(Arc<str>, Read)>,
 }
 
 /// Where the forward run stops.

@@ -30,6 +30,7 @@ impl Explorer<'_> {
         let session = &**session;
         self.tally.evaluated(Invariant::I14);
         self.tally.evaluated(Invariant::Answers);
+        let last = &mut self.met.looked_up;
         let sampled = panic_trap::catch(|| {
             let version = session.standing().map_err(unreadable)?.manifest_version;
             if version < *manifest {
@@ -40,6 +41,7 @@ impl Explorer<'_> {
             let Some((name, collection)) = any_of(state, stream) else { return Ok(()) };
             let id = session.id_of(name).map_err(unreadable)?.unwrap_or(CollectionId(0));
             for read in some_reads(collection, stream) {
+                *last = Some((name.clone(), read.clone()));
                 reads::check(session, id, Some(collection), &read).map_err(
                     |wrong| match wrong {
                         Wrong::Failed(error) => unreadable(error),

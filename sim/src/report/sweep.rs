@@ -49,6 +49,8 @@ pub fn sweep_violations(report: &Report) -> String {
         out.push_str(&format!("\n{body}"));
         out.push_str("  again: cargo run --release -p quiver-sim -- ");
         out.push_str(&format!("sweep --case '{case}'\n"));
+        out.push_str("  smaller: cargo run --release -p quiver-sim -- ");
+        out.push_str(&format!("shrink --case '{case}'\n"));
     }
     out
 }

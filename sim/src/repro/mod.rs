@@ -23,6 +23,7 @@
 //! |---|---|
 //! | `quiver-sim reproducer 1` | the first one; the number is the version of the format |
 //! | `status open`, `status fixed`, `status planted NAME` | see [`Status`] |
+//! | `shrinks-to N` | of a planted bug: its first violation must come down to so many operations; the file has no more |
 //! | `violates NAME`, `violates NAME panics` | the invariant, by the first word of its name; the store panicked |
 //! | `seed N` | what is left to chance follows from it; zero if not said |
 //! | `shape many`, `shape wide`, `shape churn` | what kind of history it was drawn as, if not `small` |
@@ -101,6 +102,8 @@ pub struct Reproducer {
     pub remarks: Vec<String>,
     /// What it is expected to do.
     pub status: Status,
+    /// How many operations its bug's first violation must come down to, and this file has at most.
+    pub shrinks_to: Option<usize>,
     /// What it shows.
     pub violates: Violates,
     /// What is done. The luck is as long as the operations.

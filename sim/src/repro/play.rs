@@ -99,6 +99,11 @@ impl Reproducer {
             Ok(systems) => systems,
             Err(why) => return verdict(Outcome::Strays, false, why),
         };
+        let operations = self.history.operations.len();
+        if let Some(most) = self.shrinks_to.filter(|most| *most < operations) {
+            let words = format!("it has {operations} operations, and says `shrinks-to {most}`");
+            return verdict(Outcome::Strays, false, words);
+        }
         let mut outcome = Outcome::Passes;
         let mut under = String::new();
         if let Some(wrong) = &systems.wrong {

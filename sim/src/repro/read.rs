@@ -58,6 +58,7 @@ pub(super) fn reproducer(text: &str) -> Result<Reproducer, Wrong> {
     let mut file = Reproducer {
         remarks,
         status: head.status.ok_or_else(|| missing("status"))?,
+        shrinks_to: head.shrinks_to,
         violates: head.violates.ok_or_else(|| missing("violates"))?,
         history,
         chain: Chain::default(),
@@ -76,6 +77,7 @@ fn remarks(text: &str) -> Vec<String> {
 #[derive(Default)]
 struct Head {
     status: Option<Status>,
+    shrinks_to: Option<usize>,
     violates: Option<Violates>,
     seed: Option<u64>,
     shape: Option<Shape>,
@@ -101,6 +103,10 @@ impl Head {
                 }
             };
             return self.status.replace(status).map_or(Ok(()), |_| Err(twice(words, "status")));
+        }
+        if words.took("shrinks-to") {
+            let before = self.shrinks_to.replace(words.number("a number of operations")?);
+            return before.map_or(Ok(()), |_| Err(twice(words, "shrinks-to")));
         }
         if words.took("violates") {
             let invariant = words
@@ -137,7 +143,7 @@ impl Head {
         if words.took("slot") {
             return self.slot(words);
         }
-        Err(words.wrong("status, violates, seed, option, slot, strike, fault or open"))
+        Err(words.wrong("status, shrinks-to, violates, seed, option, slot, strike, fault or open"))
     }
 
     fn slot(&mut self, words: &mut Words) -> Result<(), Wrong> {

@@ -42,7 +42,8 @@ fn any(seed: u64) -> Reproducer {
     };
     let invariant = *stream.pick(&Invariant::ALL);
     let violates = Violates { invariant, panics: stream.chance(1, 4) };
-    Reproducer { remarks, status, violates, history, chain }
+    let shrinks_to = stream.chance(1, 3).then(|| stream.index(20));
+    Reproducer { remarks, status, shrinks_to, violates, history, chain }
 }
 
 fn any_moment(stream: &mut Stream) -> At {
@@ -173,8 +174,11 @@ fn wrong_files_are_refused_with_the_line() {
         (
             "kill\nopen",
             5,
-            "expected status, violates, seed, option, slot, strike, fault or open, found `kill`",
+            "expected status, shrinks-to, violates, seed, option, slot, strike, fault or open, \
+             found `kill`",
         ),
+        ("shrinks-to few\nopen", 5, "expected a number of operations, found `few`"),
+        ("shrinks-to 2\nshrinks-to 3\nopen", 6, "a second `shrinks-to` line"),
         ("", 4, "no `open` line: the file has no history"),
     ];
     for (body, line, what) in after_head {

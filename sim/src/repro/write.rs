@@ -18,6 +18,9 @@ pub(super) fn reproducer(file: &Reproducer) -> String {
         Status::Fixed => line(&mut text, "status fixed"),
         Status::Planted(name) => line(&mut text, &format!("status planted {name}")),
     }
+    if let Some(operations) = file.shrinks_to {
+        line(&mut text, &format!("shrinks-to {operations}"));
+    }
     let panics = if violates.panics { " panics" } else { "" };
     line(&mut text, &format!("violates {}{panics}", violates.word()));
     if history.seed != 0 {

@@ -42,6 +42,8 @@ fn calmer(action: &Action) -> Vec<Action> {
             vec![Action::Kill, Action::PowerLoss, Action::KillInside(*call)]
         }
         Action::PowerLoss | Action::KillInside(_) | Action::Close => vec![Action::Kill],
+        // Whether these do anything hangs on how much was written before them.
+        Action::Maintain | Action::MaintainAll | Action::Compact(_) => vec![Action::Checkpoint],
         _ => Vec::new(),
     }
 }
@@ -108,8 +110,9 @@ impl Shrinker<'_> {
             if at >= ways || self.is_over() {
                 return;
             }
-            // A way that worked leaves other ones behind, of which the first are the best.
-            at = if self.attempt_and_hunt(candidate) { 0 } else { at + 1 };
+            // A way that worked leaves others in its place. Those before it get their turn again in
+            // the next pass: to go back each time takes the square of the number of parts.
+            at += usize::from(!self.attempt_and_hunt(candidate));
         }
     }
 }

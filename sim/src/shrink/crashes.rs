@@ -2,12 +2,16 @@
 
 use super::Shrinker;
 use crate::disk::{Base, DiskState, Exception, Inside, Survivors, Synced, What};
-use crate::explore::chain::{At, Chain, Crash, Deed, End};
+use crate::explore::chain::{At, Chain, Crash, Deed, End, Then};
+use crate::history::{Action, Luck, Operation, Source};
 use crate::repro::Reproducer;
 use crate::repro::parts::pieces;
 
 /// As many runs as a search for a deed may take.
 const RUNS_FOR_A_DEED: u64 = 270;
+
+/// How many draws of what is looked up are tried with one crash less.
+const DICE_TRIED: u64 = 16;
 
 /// A loss of power of a reproducer.
 #[derive(Clone, Copy, Debug)]
@@ -132,10 +136,11 @@ impl Shrinker<'_> {
             if place == 0 {
                 candidate.chain.crashes[0].at = At::After;
             }
-            if !self.attempt(candidate) {
+            if !self.attempt(candidate.clone()) && !self.attempt_other_dice(candidate) {
                 place += 1;
             }
         }
+        self.read_in_the_history();
         self.plainer_deed();
         for place in 0..self.best.chain.crashes.len() {
             self.before_its_sync(place);
@@ -143,6 +148,41 @@ impl Shrinker<'_> {
         }
         for loss in Loss::all(&self.best) {
             self.without_exceptions(loss);
+        }
+    }
+
+    /// What is looked up after a recovery is drawn, by its place below the crashes.
+    fn attempt_other_dice(&mut self, mut candidate: Reproducer) -> bool {
+        let looks_up = |then: &Then| matches!(then.deed, Deed::LookUp | Deed::Everything);
+        if !candidate.chain.then.as_ref().is_some_and(looks_up) {
+            return false;
+        }
+        (0..DICE_TRIED).any(|dice| {
+            candidate.chain.dice = vec![(dice, 0)];
+            self.attempt(candidate.clone())
+        })
+    }
+
+    /// Where a read after the last recovery shows it, the same read may do as an operation, of the
+    /// store that runs or of one that came back: nothing is drawn then.
+    fn read_in_the_history(&mut self) {
+        let Some((name, read)) = self.best.play(self.system).met.looked_up else { return };
+        let mut slots = self.best.history.slots.iter();
+        let Some(slot) = slots.position(|slot| slot.name == name) else { return };
+        for stop in [None, Some(Action::Kill), Some(Action::PowerLoss)] {
+            let mut candidate = self.best.clone();
+            candidate.chain = Chain::default();
+            let history = &mut candidate.history;
+            for action in stop.into_iter().chain([Action::Read(Source::Store, slot, read.clone())])
+            {
+                let loss =
+                    matches!(action, Action::PowerLoss).then(|| Survivors::of(Base::Nothing));
+                history.operations.push(Operation { action, faults: Vec::new() });
+                history.luck.push(Luck { dice: 0, loss });
+            }
+            if self.attempt(candidate) {
+                return;
+            }
         }
     }
 

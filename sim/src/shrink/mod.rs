@@ -12,8 +12,8 @@
 //!   what survives, from nothing and from everything, whichever takes fewer words.
 //! - Z3. A candidate that lost operations is also tried with the plainest crashes, and then by a hunt
 //!   through its own points: what the operations left out is often just the place of the crash.
-//! - Z4. The result is a function of the start and the budget in runs. A bound in time ends it
-//!   earlier, with what was reached.
+//! - Z4. The result is a function of the start and the budget in runs. A bound in time and a
+//!   cancellation end it earlier, with what was reached.
 //! - Z5. Nothing is told of a file that was not read back and played (peers printed plans that did not
 //!   reproduce).
 //!
@@ -30,18 +30,21 @@ mod shape;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::digest;
 use crate::disk::{Base, Survivors};
-use crate::explore::chain::{self, At, Crash, End, Played};
+use crate::explore::chain::{self, At, Crash, Deed, End, Played, Then};
+use crate::history::Shape;
 use crate::panic_trap;
 use crate::repro::{Reproducer, Violates};
 use crate::system::System;
 use crate::tally::Violation;
 
+pub(crate) use output::beside;
 pub use output::{Written, rust_test, write};
-pub use pin::of_address;
+pub use pin::{of_address, of_case};
 
 /// How many images one hunt looks at (Z3).
 const HUNT_IMAGES: u64 = 1500;
@@ -53,20 +56,26 @@ const HUNTS_IN_VAIN_MAX: u32 = 24;
 const IMAGES_PER_RUN: u64 = 50;
 
 /// Why nothing is shrunk.
-const NOT_REPRODUCED: &str = "it does not reproduce, at no point of its history";
+const NOT_REPRODUCED: &str = "it does not reproduce, at no point of its history: if it is mended, \
+                              its status is `fixed`; else play it with the program that found it";
+
+/// Why nothing is shrunk, the other way.
+const NO_TIME: &str = "it was ended before the violation was seen once: give it more time or runs";
 
 /// How much may be tried.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct Budget<'a> {
     /// How many candidates are played at most.
     pub runs: u64,
     /// For how long at most; the result then depends on the machine.
     pub limit: Option<Duration>,
+    /// What ends it as soon as the candidate of that moment was played.
+    pub cancel: Option<&'a AtomicBool>,
 }
 
-impl Default for Budget {
+impl Default for Budget<'_> {
     fn default() -> Self {
-        Self { runs: 20_000, limit: None }
+        Self { runs: 20_000, limit: None, cancel: None }
     }
 }
 
@@ -115,7 +124,7 @@ struct Shrinker<'a> {
     hunted: BTreeSet<u64>,
     runs: u64,
     hunts_in_vain: u32,
-    budget: Budget,
+    budget: Budget<'a>,
     start: Instant,
     told: &'a mut dyn FnMut(Size, u64),
 }
@@ -127,7 +136,7 @@ struct Shrinker<'a> {
 pub fn shrink(
     system: &dyn System,
     file: Reproducer,
-    budget: Budget,
+    budget: Budget<'_>,
     told: &mut dyn FnMut(Size, u64),
 ) -> Result<Shrunk, String> {
     let mut shrinker = Shrinker {
@@ -142,7 +151,8 @@ pub fn shrink(
         told,
     };
     if !shrinker.attempt_and_hunt(file) {
-        return Err(NOT_REPRODUCED.to_owned());
+        let why = if shrinker.is_over() { NO_TIME } else { NOT_REPRODUCED };
+        return Err(why.to_owned());
     }
     let finished = shrinker.run_passes();
     Ok(Shrunk { file: shrinker.best, runs: shrinker.runs, finished })
@@ -176,7 +186,8 @@ impl Shrinker<'_> {
 
     fn is_over(&self) -> bool {
         let late = self.budget.limit.is_some_and(|limit| self.start.elapsed() >= limit);
-        self.runs >= self.budget.runs || late
+        let cancelled = self.budget.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+        self.runs >= self.budget.runs || late || cancelled
     }
 
     /// Plays a candidate that was not played before.
@@ -243,7 +254,9 @@ impl Shrinker<'_> {
         if self.attempt_loosely(candidate.clone()) {
             return true;
         }
-        if self.is_over() || self.hunts_in_vain >= HUNTS_IN_VAIN_MAX {
+        // A long run is made for what piles up, and each of its images takes as long as it does.
+        let long = candidate.history.shape == Shape::Churn;
+        if long || self.is_over() || self.hunts_in_vain >= HUNTS_IN_VAIN_MAX {
             return false;
         }
         // The dice and the crashes of a candidate are nothing to a hunt.
@@ -265,7 +278,13 @@ impl Shrinker<'_> {
         self.runs += 1 + images / IMAGES_PER_RUN;
         self.hunts_in_vain += 1;
         let Some(mut pinned) = pinned else { return false };
+        // A read that the history says is plainer than one that is drawn after a recovery.
+        let drawn = |then: &Then| matches!(then.deed, Deed::LookUp | Deed::Everything);
+        if candidate.chain.crashes.is_empty() && pinned.chain.then.as_ref().is_some_and(drawn) {
+            return false;
+        }
         pinned.status = candidate.status;
+        pinned.shrinks_to = candidate.shrinks_to;
         pinned.remarks = candidate.remarks;
         self.hunts_in_vain = 0;
         self.adopt(pinned);

@@ -1,7 +1,7 @@
 //! Writes the file, plays what was written, and tells of it (Z5).
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Size;
 use crate::repro::Reproducer;
@@ -28,10 +28,9 @@ pub fn write(system: &dyn System, file: &Reproducer, path: &Path) -> Result<Writ
     let failed = |what: &str, error: &dyn std::fmt::Display| {
         format!("cannot {what} {}: {error}", path.display())
     };
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
+    let temporary = beside(path);
     fs::write(&temporary, file.text()).map_err(|error| failed("write", &error))?;
-    let written = read_back(system, Path::new(&temporary));
+    let written = read_back(system, &temporary);
     if written.is_err() {
         // Whatever it is, it is no reproducer; what is wrong is told by the error already.
         let _ = fs::remove_file(&temporary);
@@ -39,6 +38,13 @@ pub fn write(system: &dyn System, file: &Reproducer, path: &Path) -> Result<Writ
     let written = written.map_err(|why| failed("use what was written as", &why))?;
     fs::rename(&temporary, path).map_err(|error| failed("write", &error))?;
     Ok(written)
+}
+
+/// The name that a file has for the time being.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    temporary.into()
 }
 
 fn read_back(system: &dyn System, path: &Path) -> Result<Written, String> {

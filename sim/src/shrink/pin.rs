@@ -1,21 +1,25 @@
-//! From an address to a reproducer: what was drawn becomes what is said.
+//! From an address or a case of the sweep to a reproducer: what was drawn becomes what is said.
 
 use crate::address::Address;
 use crate::checker::Invariant;
 use crate::disk::{Base, Policy, Survivors};
 use crate::explore;
-use crate::explore::chain::{Chain, Deed, Then};
+use crate::explore::chain::{self, Chain, Deed, Then};
 use crate::forward::{Forward, Point};
 use crate::history::{History, Luck};
 use crate::panic_trap;
 use crate::repro::{Reproducer, Status, Violates};
 use crate::stream::Stream;
+use crate::sweep::{self, Case};
 use crate::system::System;
 use crate::tally::Violation;
 use crate::watch::Watch;
 
 /// How many losses of power after a recovery are drawn for each deed.
 const LOSSES_DRAWN: usize = 64;
+
+/// How many images are looked at for the violation of a case.
+const IMAGES_OF_A_CASE: u64 = 4000;
 
 /// The violation at an address, said in full: the wanted one, or else the first.
 ///
@@ -28,15 +32,56 @@ pub fn of_address(
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
     let replayed = explore::replay(system, address, &Watch::default())?;
-    let violations = replayed.tally.violations;
-    let is_wanted = |violation: &&Violation| wanted.is_none_or(|it| it == violation.invariant);
-    let violation = violations.iter().find(is_wanted);
-    let violation = violation.ok_or_else(|| match wanted {
-        Some(wanted) => format!("{} is not violated at {address}", wanted.name()),
-        None => format!("nothing is violated at {address}"),
-    })?;
+    let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
     let file = pin(system, &History::of(address.seed), violation)?;
     Ok(Reproducer { status, ..file })
+}
+
+/// The violation of a case of the sweep, said in full: the wanted one, or else the first.
+///
+/// # Errors
+/// There is no such history, nothing is violated in it, or it cannot be said.
+pub fn of_case(
+    system: &dyn System,
+    status: Status,
+    case: &Case,
+    seeded: u64,
+    wanted: Option<Invariant>,
+) -> Result<Reproducer, String> {
+    let report = sweep::run_case(system, case, seeded)?;
+    let histories = sweep::all(seeded);
+    let named = histories.iter().find(|named| named.name == case.history);
+    let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
+    let history = case.apply(&named.history);
+    let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
+    let violation = the_wanted(&violations, wanted, case)?;
+    // The sweep draws some images in a way of its own, which its addresses do not tell: such a one
+    // is looked for among the others of its history.
+    let pinned = pin(system, &history, violation);
+    let file = pinned.or_else(|why| {
+        let violates = Violates::of(violation);
+        let same = |violation: &Violation| Violates::of(violation) == violates;
+        let hunt = chain::hunt(system, &history, false, IMAGES_OF_A_CASE, &same);
+        hunt.found.map_or(Err(why), |violation| pin(system, &history, &violation))
+    })?;
+    Ok(Reproducer { status, ..file })
+}
+
+/// One of the violations that were met somewhere.
+fn the_wanted<'a>(
+    violations: &'a [Violation],
+    wanted: Option<Invariant>,
+    place: &dyn std::fmt::Display,
+) -> Result<&'a Violation, String> {
+    let is_wanted = |violation: &&Violation| wanted.is_none_or(|it| it == violation.invariant);
+    violations.iter().find(is_wanted).ok_or_else(|| {
+        let what = wanted.map_or("nothing", Invariant::name);
+        let is = if wanted.is_some() { "is not" } else { "is" };
+        format!(
+            "{what} {is} violated at {place}: take the program that found it, and say --mutant \
+             NAME if a planted bug was found"
+        )
+    })
 }
 
 /// A violation that was found in a history, said in full and played.
@@ -54,7 +99,8 @@ pub(super) fn pin(
         history.luck[*operation].loss = Some(plan.survivors());
     }
     let violates = Violates::of(violation);
-    let file = Reproducer { remarks: Vec::new(), status: Status::Open, violates, history, chain };
+    let (remarks, status, shrinks_to) = (Vec::new(), Status::Open, None);
+    let file = Reproducer { remarks, status, shrinks_to, violates, history, chain };
     let found = with_a_deed(system, file);
     found.ok_or_else(|| format!("the violation at {address} cannot be said in full"))
 }

@@ -82,6 +82,7 @@ fn short_name(place: usize) -> Arc<str> {
 impl Shrinker<'_> {
     /// Makes everything around the operations plainer.
     pub(super) fn plainer_shape(&mut self) {
+        self.no_ids();
         self.fewer_slots();
         self.shorter_names();
         for slot in 0..self.best.history.slots.len() {
@@ -109,6 +110,10 @@ impl Shrinker<'_> {
             candidate.history.slots = kept.collect();
             self.attempt(candidate);
         }
+    }
+
+    /// Forgets the ids of which a generator would draw: what is drawn is written out.
+    pub(super) fn no_ids(&mut self) {
         let mut candidate = self.best.clone();
         candidate.history.slots.iter_mut().for_each(|slot| slot.ids.clear());
         self.attempt(candidate);
