@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 
-use super::replay::RESTORE;
+use super::replay::{self, RESTORE};
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c};
 use crate::panic_trap;
 use crate::repro::{Outcome, Reproducer};
@@ -88,9 +88,9 @@ fn look(path: &Path) -> Row {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unread =
         |words: String| Row { outcome: "does not parse", as_said: None, name: name.clone(), words };
-    let text = match fs::read_to_string(path) {
+    let text = match replay::text(path) {
         Ok(text) => text,
-        Err(error) => return unread(format!("{error}; {RESTORE}")),
+        Err(why) => return unread(format!("{why}; {RESTORE}")),
     };
     if path.extension().is_some_and(|extension| extension == "scenario") {
         let played = panic_trap::catch(|| scenario::play(&text)).flatten();

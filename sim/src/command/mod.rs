@@ -6,7 +6,7 @@
 //! | 1 | a violation; a planted bug that was not found; nothing to shrink, for it does not reproduce; a file of the corpus that does not do what its status says |
 //! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run |
 //! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead |
-//! | 130 | ended by Ctrl-C, with the table so far |
+//! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
 mod corpus;
 mod mutants;

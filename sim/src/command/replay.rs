@@ -79,7 +79,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     }
     if let Some(dir) = &arguments.dump {
         let Some(disk) = &replayed.disk else {
-            return Err(Refusal("an address without a crash has no image to dump".to_owned(), 2));
+            return Err(Refusal(
+                "there is no crash, and so no image: leave --dump out".to_owned(),
+                2,
+            ));
         };
         let count = dump(disk, dir)
             .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 1))?;
@@ -100,14 +103,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::from(1))
 }
 
+/// Reads a text.
+pub(super) fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => "it is no text".to_owned(),
+        _ => error.to_string(),
+    })
+}
+
 /// Reads a reproducer.
 pub(super) fn read(path: &Path) -> Result<Reproducer, Refusal> {
     let refused = |why: String| Refusal(format!("{}: {why}", path.display()), 2);
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => refused(format!("it is no text; {RESTORE}")),
-        _ => refused(format!("{error}; give an address SEED:POINT:IMAGE or a .repro file")),
+    let text = text(path).map_err(|why| {
+        let advice = "give an address SEED:POINT:IMAGE or a .repro file";
+        refused(format!("{why}; {}", if path.is_file() { RESTORE } else { advice }))
     })?;
-    Reproducer::parse(&text).map_err(|why| refused(format!("{why}; {RESTORE}")))
+    let file = Reproducer::parse(&text).map_err(|why| refused(format!("{why}; {RESTORE}")))?;
+    Systems::of(&file.status).map_err(refused)?;
+    Ok(file)
 }
 
 /// Plays a reproducer where its violation shows, or ought to.
