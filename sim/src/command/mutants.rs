@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::sweep::default_bounds;
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::{Campaign, PATIENCE, Report};
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::number;
+use crate::sweep;
 use crate::system::System;
-use crate::tally::Violation;
+
+/// How many images a campaign checks before the sweep has its turn, which takes a known number.
+const IMAGES_BEFORE_SWEEP: u64 = 60_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -30,6 +34,9 @@ pub(super) struct Arguments {
     /// How many threads; as many as there are cores by default.
     #[arg(long, value_parser = jobs)]
     jobs: Option<usize>,
+    /// Tries the planted bugs of these names only, and no elided sync.
+    #[arg(long, value_name = "NAME", value_parser = planted_name)]
+    only: Vec<String>,
     /// Where to write the table as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -38,8 +45,23 @@ pub(super) struct Arguments {
 /// What became of one wrong engine.
 struct Verdict {
     name: String,
+    /// What has to coincide before it does harm.
+    conditions: &'static [&'static str],
     images: u64,
-    first: Option<Violation>,
+    /// The invariant that was violated first, and where.
+    first: Option<(&'static str, String)>,
+}
+
+/// A name of the catalogue.
+fn planted_name(name: &str) -> Result<String, String> {
+    let mut names = Bug::PLANTED.iter().map(Bug::name);
+    match names.clone().any(|known| known == name) {
+        true => Ok(name.to_owned()),
+        false => {
+            let known = names.by_ref().collect::<Vec<_>>().join(", ");
+            Err(format!("no planted bug has that name; there are {known}"))
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
@@ -47,45 +69,42 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let cancel = cancelled_by_ctrl_c();
     let control = Arc::new(Planted::new(Bug::None));
     let mut out = io::stdout().lock();
-    let sound = campaign(arguments, control.clone(), arguments.control, &cancel);
+    let sound = campaign(arguments, arguments.seed, control.clone(), arguments.control, &cancel);
     if let Some(violation) = sound.tally.violations.first() {
         let address = violation.address;
         return Err(Refusal(format!("the engine itself fails at {address}: see `run`"), 1));
     }
+    let resealed = Arc::new(Planted::new(Bug::Resealed));
+    let resealed = campaign(arguments, arguments.seed, resealed, arguments.control, &cancel);
+    if let Some(violation) = resealed.tally.violations.first() {
+        let address = violation.address;
+        return Err(Refusal(format!("the wrapper is no control: it fails at {address}"), 1));
+    }
     let sites: SyncSites = control.sync_sites();
     let images = number(sound.tally.images_checked);
     writeln!(out, "control: no violation in {images} images, {} sync sites reached", sites.len())?;
+    let is_wanted = |bug: &&Bug| {
+        arguments.only.is_empty() || arguments.only.iter().any(|name| name == bug.name())
+    };
     let mut elided = Vec::new();
-    for (site, calls) in &sites {
+    for (site, calls) in sites.iter().filter(|_| arguments.only.is_empty()) {
         let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), &cancel);
         let Some(verdict) = verdict else { return cut_short(&mut out) };
         print(&mut out, &verdict)?;
         elided.push((verdict, *calls));
     }
     let mut planted = Vec::new();
-    for bug in Bug::PLANTED {
-        let Some(verdict) = hunt(arguments, bug, &cancel) else { return cut_short(&mut out) };
+    for bug in Bug::PLANTED.iter().filter(is_wanted) {
+        let Some(verdict) = hunt(arguments, bug.clone(), &cancel) else {
+            return cut_short(&mut out);
+        };
         print(&mut out, &verdict)?;
         planted.push(verdict);
     }
     let verdicts = elided.iter().map(|(verdict, _)| verdict).chain(&planted);
     let missed = verdicts.filter(|verdict| verdict.first.is_none()).count();
     if let Some(file) = file {
-        let sync_sites: Vec<Value> = elided
-            .iter()
-            .map(|(verdict, calls)| {
-                let mut row = row(verdict);
-                row["calls"] = json!(calls);
-                row
-            })
-            .collect();
-        let planted: Vec<Value> = planted.iter().map(row).collect();
-        let all_caught = missed == 0;
-        file.write(&json!({
-            "sync_sites": sync_sites,
-            "planted": planted,
-            "all_caught": all_caught,
-        }))?;
+        file.write(&table(&elided, &planted, missed == 0))?;
     }
     if missed > 0 {
         writeln!(out, "{missed} not caught: the checks are too weak, or a sync is not needed")?;
@@ -95,28 +114,76 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a wrong engine until its first violation; `None` if cancelled.
+fn table(elided: &[(Verdict, u64)], planted: &[Verdict], all_caught: bool) -> Value {
+    let sync_sites: Vec<Value> = elided
+        .iter()
+        .map(|(verdict, calls)| {
+            let mut row = row(verdict);
+            row["calls"] = json!(calls);
+            row
+        })
+        .collect();
+    let planted: Vec<Value> = planted.iter().map(row).collect();
+    json!({ "sync_sites": sync_sites, "planted": planted, "all_caught": all_caught })
+}
+
+/// Looks for a wrong engine as the default run does: in a campaign, and in the sweep, which puts
+/// faults where a campaign rarely draws them; `None` if cancelled.
 fn hunt(arguments: &Arguments, bug: Bug, cancel: &AtomicBool) -> Option<Verdict> {
     let name = match &bug {
         Bug::ElidedSync(site) => format!("no sync at {site}"),
         other => other.name().to_owned(),
     };
-    let report = campaign(arguments, Arc::new(Planted::new(bug)), arguments.images, cancel);
-    if cancel.load(Ordering::Relaxed) {
-        return None;
+    let mut verdict = Verdict { name, conditions: bug.conditions(), images: 0, first: None };
+    let system = Arc::new(Planted::new(bug));
+    let first = arguments.images.min(IMAGES_BEFORE_SWEEP);
+    let seeds = verdict.campaign(arguments, arguments.seed, system.clone(), first, cancel);
+    if verdict.first.is_none() && verdict.images < arguments.images {
+        verdict.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
     }
-    let first = report.tally.violations.first().cloned();
-    Some(Verdict { name, images: report.tally.images_checked, first })
+    if verdict.first.is_none() && verdict.images < arguments.images {
+        let rest = arguments.images - verdict.images;
+        verdict.campaign(arguments, arguments.seed + seeds, system, rest, cancel);
+    }
+    (!cancel.load(Ordering::Relaxed)).then_some(verdict)
+}
+
+impl Verdict {
+    /// Goes on in a campaign; how many seeds it took.
+    fn campaign(
+        &mut self,
+        arguments: &Arguments,
+        seed: u64,
+        system: Arc<dyn System>,
+        images: u64,
+        cancel: &AtomicBool,
+    ) -> u64 {
+        let tally = campaign(arguments, seed, system, images, cancel).tally;
+        self.images += tally.images_checked;
+        let first = tally.violations.first();
+        self.first =
+            first.map(|violation| (violation.invariant.name(), violation.address.to_string()));
+        tally.seeds
+    }
+
+    /// Goes on in the sweep.
+    fn sweep(&mut self, system: &dyn System, jobs: usize, cancel: &AtomicBool) {
+        let done = sweep::sweep(system, &default_bounds(jobs, (0, 1)), cancel);
+        self.images += done.tally.images_checked;
+        let first = done.violations.first();
+        self.first = first.map(|(case, violation)| (violation.invariant.name(), case.to_string()));
+    }
 }
 
 fn campaign(
     arguments: &Arguments,
+    seed: u64,
     system: Arc<dyn System>,
     images: u64,
     cancel: &AtomicBool,
 ) -> Report {
     let campaign = Campaign {
-        seed: arguments.seed,
+        seed,
         seeds: None,
         images: Some(images),
         limit: None,
@@ -136,28 +203,30 @@ fn campaign(
     )
 }
 
+/// A line of the table: the number behind the name is that of the conditions.
 fn print(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
-    let Verdict { name, images, first } = verdict;
+    let Verdict { name, conditions, images, first } = verdict;
+    let (count, images) = (conditions.len(), number(*images));
     match first {
-        Some(violation) => {
-            let (invariant, address) = (violation.invariant.name(), violation.address);
-            writeln!(
-                out,
-                "caught      {name:<44} {invariant:<12} {:>9} images, at {address}",
-                number(*images)
-            )
+        Some((invariant, place)) => writeln!(
+            out,
+            "caught      {name:<40} {count} {invariant:<28} {images:>9} images, at {place}"
+        ),
+        None => {
+            writeln!(out, "NOT CAUGHT  {name:<40} {count} {:<28} {images:>9} images", "")?;
+            conditions.iter().try_for_each(|condition| writeln!(out, "    where {condition}"))
         }
-        None => writeln!(out, "NOT CAUGHT  {name:<44} {:<12} {:>9} images", "", number(*images)),
     }
 }
 
 fn row(verdict: &Verdict) -> Value {
     json!({
         "name": verdict.name,
+        "conditions": verdict.conditions,
         "caught": verdict.first.is_some(),
         "images": verdict.images,
-        "invariant": verdict.first.as_ref().map(|violation| violation.invariant.name()),
-        "address": verdict.first.as_ref().map(|violation| violation.address.to_string()),
+        "invariant": verdict.first.as_ref().map(|(invariant, _)| invariant),
+        "address": verdict.first.as_ref().map(|(_, place)| place),
     })
 }
 

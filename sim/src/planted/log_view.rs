@@ -1,14 +1,17 @@
-//! A log file as a wrong reader would see it: what is on the disk, mended where it should not be.
+//! A log file as a wrong reader would see it: what is on the disk, mended or bent where it should
+//! not be.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use quiver_store::PlainCodec;
 use quiver_store::ids::Lsn;
-use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::vfs::{CallSite, File};
 use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan, LogFileIdentity};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
+
+use super::log_frames::{Frames, Stand, behind, without_deletions};
 
 /// Bytes that stand in for a file. It is only read.
 #[derive(Debug)]
@@ -22,11 +25,10 @@ impl LogView {
     ) -> io::Result<Arc<dyn File>> {
         let mut bytes = read(file, site)?;
         if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
-            let mut at = LOG_HEADER_SIZE_BYTES;
-            while let Some((found, end)) = plausible(&bytes, at) {
-                let checksum = frame::checksum(&bytes[at..end], header.salt, at as u64);
+            for (range, _) in frames(&bytes) {
+                let at = range.start;
+                let checksum = frame::checksum(&bytes[range], header.salt, at as u64);
                 bytes[at + 4..at + 8].copy_from_slice(&checksum.to_le_bytes());
-                at = next(&found, end);
             }
         }
         Ok(Arc::new(Self(bytes)))
@@ -38,13 +40,13 @@ impl LogView {
         let mut bytes = read(file, site)?;
         file.sync_data(site)?;
         if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
-            let mut at = LOG_HEADER_SIZE_BYTES;
-            let mut last = header.base.previous();
-            while let Some((found, end)) = plausible(&bytes, at)
-                && found.is_intact(&bytes[at..end], header.salt, at as u64)
-            {
+            let (mut at, mut last) = (LOG_HEADER_SIZE_BYTES, header.base.previous());
+            for (range, found) in frames(&bytes) {
+                if !found.is_intact(&bytes[range.clone()], header.salt, range.start as u64) {
+                    break;
+                }
                 last = found.last();
-                at = next(&found, end);
+                at = behind(range.end, &found);
             }
             let closing = closing_frame(&header, at as u64, last);
             bytes.resize(bytes.len().max(at + closing.len()), 0);
@@ -52,9 +54,26 @@ impl LogView {
         }
         Ok(Arc::new(Self(bytes)))
     }
+
+    /// Shows the file without the deletions in it.
+    pub(super) fn without_deletions(file: &dyn File, site: CallSite) -> io::Result<Arc<dyn File>> {
+        let mut bytes = read(file, site)?;
+        if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
+            let identity = LogFileIdentity { store: header.store, salt: header.salt };
+            for (range, found) in frames(&bytes) {
+                let stand = Stand { identity, offset: range.start as u64 };
+                let frame = &mut bytes[range];
+                if found.is_intact(frame, header.salt, stand.offset) {
+                    without_deletions(frame, stand, &found);
+                }
+            }
+        }
+        Ok(Arc::new(Self(bytes)))
+    }
 }
 
-fn read(file: &dyn File, site: CallSite) -> io::Result<Vec<u8>> {
+/// All bytes of a file.
+pub(super) fn read(file: &dyn File, site: CallSite) -> io::Result<Vec<u8>> {
     let len = usize::try_from(file.len(site)?).expect("simulated files are small");
     let mut bytes = vec![0; len];
     let mut read = 0;
@@ -69,14 +88,8 @@ fn read(file: &dyn File, site: CallSite) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn plausible(bytes: &[u8], at: usize) -> Option<(FrameHeader, usize)> {
-    let found = FrameHeader::plausible(bytes.get(at..)?)?;
-    let end = at.checked_add(found.len).filter(|end| *end <= bytes.len())?;
-    Some((found, end))
-}
-
-fn next(found: &FrameHeader, end: usize) -> usize {
-    if found.ends_group { end.next_multiple_of(SECTOR_SIZE_BYTES) } else { end }
+fn frames(bytes: &[u8]) -> Vec<(Range<usize>, FrameHeader)> {
+    Frames::from(bytes, LOG_HEADER_SIZE_BYTES).collect()
 }
 
 fn closing_frame(header: &LogHeader, offset: u64, durable: Lsn) -> Vec<u8> {

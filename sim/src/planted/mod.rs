@@ -6,8 +6,17 @@
 //!
 //! - B1. A wrapper changes one thing and passes the rest on, call sites included.
 //! - B2. The wrapper that changes nothing finds nothing: the control of the experiment.
+//! - B3. What a wrong engine does is what one could do: a manifest with a wrong edit is sealed and
+//!   named as any other, and stays wrong until the engine has reason to say something else.
 
+mod books;
+mod bugs;
+mod edits;
+mod entropy;
+mod file;
+mod log_frames;
 mod log_view;
+mod overlay;
 mod vfs;
 
 use std::sync::{Arc, Mutex};
@@ -18,63 +27,10 @@ use quiver_store::{Options, Result};
 use crate::engine::Engine;
 use crate::system::{Session, System};
 
+pub use bugs::Bug;
+use entropy::NoEntropy;
 use vfs::PlantedVfs;
 pub use vfs::SyncSites;
-
-/// What is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bug {
-    /// Nothing: the control.
-    None,
-    /// Syncs of this call site do nothing.
-    ElidedSync(String),
-    /// `sync_data` answers Ok and does nothing.
-    LyingSync,
-    /// `sync_dir` answers Ok and does nothing.
-    UnsyncedDirectory,
-    /// A rename happens before the sync of its directory that ought to precede it.
-    ReorderedRename,
-    /// A frame whose header survived counts as intact, whatever became of the rest.
-    TornFrameAccepted,
-    /// Recovery syncs the log it found and goes on, instead of writing the tail again.
-    RecoveryThatOnlySyncs,
-    /// A log is synced at the write after the one that was acknowledged.
-    AcknowledgedBeforeSync,
-    /// A failed sync counts as done.
-    SyncErrorIgnored,
-    /// A failed write counts as done.
-    WriteErrorIgnored,
-}
-
-impl Bug {
-    /// Every bug but the control and the elided syncs, whose sites are found by running.
-    pub const PLANTED: [Self; 8] = [
-        Self::LyingSync,
-        Self::UnsyncedDirectory,
-        Self::ReorderedRename,
-        Self::TornFrameAccepted,
-        Self::RecoveryThatOnlySyncs,
-        Self::AcknowledgedBeforeSync,
-        Self::SyncErrorIgnored,
-        Self::WriteErrorIgnored,
-    ];
-
-    /// The name in reports.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::None => "control",
-            Self::ElidedSync(site) => site,
-            Self::LyingSync => "lying-sync",
-            Self::UnsyncedDirectory => "unsynced-directory",
-            Self::ReorderedRename => "reordered-rename",
-            Self::TornFrameAccepted => "torn-frame-accepted",
-            Self::RecoveryThatOnlySyncs => "recovery-that-only-syncs",
-            Self::AcknowledgedBeforeSync => "acknowledged-before-sync",
-            Self::SyncErrorIgnored => "sync-error-ignored",
-            Self::WriteErrorIgnored => "write-error-ignored",
-        }
-    }
-}
 
 /// The engine with a bug between it and its disk.
 #[derive(Debug)]
@@ -106,7 +62,12 @@ impl System for Planted {
     }
 
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
-        let vfs = PlantedVfs::new(env.vfs.clone(), self.bug.clone(), self.sites.clone());
-        self.engine.open(Env { vfs: Arc::new(vfs), ..env }, options)
+        let (bug, sites) = (self.bug.clone(), self.sites.clone());
+        let vfs = PlantedVfs::new(env.vfs.clone(), env.dir.clone(), bug, sites);
+        let mut env = Env { vfs: Arc::new(vfs), ..env };
+        if self.bug == Bug::ReusedFileNames {
+            env.entropy = Arc::new(NoEntropy(env.entropy));
+        }
+        self.engine.open(env, options)
     }
 }

@@ -67,8 +67,11 @@ impl Systems {
             let right = Arc::new(Toy(toy::Bug::None));
             return Ok(Self { wrong: Some(Arc::new(Toy(bug))), right });
         }
-        if let Some(bug) = planted::Bug::PLANTED.into_iter().find(|bug| bug.name() == name) {
-            return Ok(Self { wrong: Some(Arc::new(Planted::new(bug))), right: Arc::new(Engine) });
+        if let Some(bug) = planted::Bug::PLANTED.iter().find(|bug| bug.name() == name) {
+            return Ok(Self {
+                wrong: Some(Arc::new(Planted::new(bug.clone()))),
+                right: Arc::new(Engine),
+            });
         }
         let names = planted_names().join(", ");
         Err(format!("there is no planted bug {name:?}; there are {names}"))

@@ -1,0 +1,248 @@
+//! The catalogue of wrong engines: what each does, and what has to coincide before it does harm.
+//!
+//! A condition is something that most histories do not come to by themselves. That the store is
+//! opened again afterwards is none: every crash image is.
+
+/// Declares the bugs once: as variants with their conditions in the documentation, and as a table.
+macro_rules! bugs {
+    ($($(#[$doc:meta])+ $bug:ident, $name:literal, [$($condition:literal),+ $(,)?];)+) => {
+        /// What is wrong.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Bug {
+            /// Nothing: the control.
+            None,
+            /// Nothing, but every manifest is read, sealed and named again on its way: the control
+            /// of the bugs that edit it.
+            Resealed,
+            /// Syncs of this call site do nothing.
+            ElidedSync(String),
+            $(
+                $(#[$doc])+
+                ///
+                /// It does harm where all of these coincide:
+                $(#[doc = concat!("- ", $condition)])+
+                $bug,
+            )+
+        }
+
+        impl Bug {
+            /// Every bug but the control and the elided syncs, whose sites are found by running.
+            pub const PLANTED: &'static [Self] = &[$(Self::$bug),+];
+
+            /// The name in reports.
+            pub fn name(&self) -> &str {
+                match self {
+                    Self::None => "control",
+                    Self::Resealed => "control of edits",
+                    Self::ElidedSync(site) => site,
+                    $(Self::$bug => $name,)+
+                }
+            }
+
+            /// What has to coincide before it does harm.
+            pub fn conditions(&self) -> &'static [&'static str] {
+                match self {
+                    Self::None | Self::Resealed => &[],
+                    Self::ElidedSync(_) => &["a crash takes what was not synced"],
+                    $(Self::$bug => &[$($condition),+],)+
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// `sync_data` answers Ok and does nothing.
+    LyingSync, "lying-sync", ["power is lost"];
+    /// `sync_dir` answers Ok and does nothing.
+    UnsyncedDirectory, "unsynced-directory", ["power is lost"];
+    /// A rename happens before the sync of its directory that ought to precede it.
+    ReorderedRename, "reordered-rename", [
+        "power is lost right behind a rename",
+        "the rename survives and the name of what it speaks of does not",
+    ];
+    /// A frame whose header survived counts as intact, whatever became of the rest.
+    TornFrameAccepted, "torn-frame-accepted", ["a frame is torn behind its header"];
+    /// Recovery syncs the log it found and goes on, instead of writing the tail again.
+    RecoveryThatOnlySyncs, "recovery-that-only-syncs", [
+        "a sync of the log fails, or a writeback",
+        "the process dies, and the next one reads from the page cache",
+        "power is lost before the next checkpoint",
+    ];
+    /// A log is synced at the write after the one that was acknowledged.
+    AcknowledgedBeforeSync, "acknowledged-before-sync", ["power is lost"];
+    /// A failed sync counts as done.
+    SyncErrorIgnored, "sync-error-ignored", ["a sync fails", "power is lost"];
+    /// A failed write counts as done.
+    WriteErrorIgnored, "write-error-ignored", ["a write fails"];
+
+    /// A publish names no tombstones: the next process shows the rows again.
+    TombstonesUnnamed, "tombstones-unnamed", [
+        "a checkpoint finds a row of an older segment overwritten or deleted",
+    ];
+    /// A segment keeps the tombstones that it got first.
+    StaleTombstones, "stale-tombstones", [
+        "a checkpoint marks a row of an older segment dead",
+        "a later one marks another row of the same segment, before a merge takes it",
+    ];
+    /// Of several segments that get new tombstones in one publish, the last keeps what it had.
+    OneTombstoneFileOfTwo, "one-tombstone-file-of-two", [
+        "a collection has two segments or more",
+        "rows of two of them are overwritten or deleted between two checkpoints",
+        "neither loses all of its rows by that",
+    ];
+    /// A merge names its output without the tombstones for rows that died while it ran.
+    MergeLosesTombstones, "merge-loses-tombstones", [
+        "a merge is under way over several steps",
+        "a checkpoint meanwhile marks rows of its inputs dead that it has read",
+        "the store is opened again before the output is merged or loses the rows once more",
+    ];
+    /// A merge leaves one of its inputs named beside its output.
+    MergeKeepsAnInput, "merge-keeps-an-input", ["a merge ends"];
+    /// A merge publishes an edit of the manifest that it started from: a segment that a checkpoint
+    /// named meanwhile is gone.
+    MergeLosesASegment, "merge-loses-a-segment", [
+        "a merge is under way over several steps",
+        "a checkpoint meanwhile seals rows",
+        "they are read again before they are written again",
+    ];
+    /// A checkpoint drops every log as of its publish, not as of its switch.
+    CheckpointDropsUnsealedLog, "checkpoint-drops-unsealed-log", [
+        "a checkpoint is under way over several steps",
+        "something is written between its switch and its publish",
+    ];
+    /// A checkpoint states one operation more as sealed than it sealed.
+    SealedOneTooFar, "sealed-one-too-far", [
+        "a checkpoint is under way over several steps",
+        "something is written between its switch and its publish",
+        "the first of it is a batch of one operation",
+    ];
+    /// A checkpoint of several collections leaves the segment of the last one out.
+    CheckpointForgetsACollection, "checkpoint-forgets-a-collection", [
+        "two collections get rows between two checkpoints",
+    ];
+    /// A publish keeps a dropped collection in the catalog, with its segments.
+    DroppedCollectionStays, "dropped-collection-stays", [
+        "a collection is dropped that a manifest names",
+        "a checkpoint takes the drop out of the log",
+    ];
+    /// A publish counts the next collection id from the collections that there are.
+    CollectionIdsGivenAgain, "collection-ids-given-again", [
+        "the newest collection is dropped",
+        "a checkpoint takes its creation out of the log",
+        "a later process creates another",
+    ];
+    /// Recovery ends the log that it found one batch too early.
+    EndedLogOneShort, "ended-log-one-short", [
+        "a process stops, and every record that is left of the last log is proved",
+        "the next one stops before it writes anything",
+    ];
+
+    /// A publish removes what it stops naming before its rename.
+    ReclaimBeforePublish, "reclaim-before-publish", [
+        "a crash between the first unlink and the sync of the directory",
+        "the old manifest is the one that is left",
+    ];
+    /// A publish removes what it stops naming before the sync that makes its rename durable.
+    ReclaimBeforeDirectorySync, "reclaim-before-directory-sync", [
+        "power is lost between the rename and the sync of its directory",
+        "the rename does not survive",
+        "an unlink behind it does",
+    ];
+    /// A publish removes what it stopped naming although the sync of its rename failed.
+    ReclaimAfterFailedPublish, "reclaim-after-failed-publish", [
+        "the sync of the directory behind a rename fails",
+        "that loses the rename",
+        "power is lost",
+    ];
+    /// A publish that failed from its rename on removes what only the new manifest names.
+    UndoAfterFailedPublish, "undo-after-failed-publish", [
+        "the rename of a publish fails, or the sync behind it",
+        "the rename happened all the same, and stays",
+        "the process ends",
+    ];
+    /// Recovery removes orphans before it has published itself.
+    SweepBeforePublish, "sweep-before-publish", [
+        "a process dies between the rename of a publish and its sync",
+        "the next one sees the rename",
+        "power is lost before it has published, and takes the rename back",
+        "the unlinks survive",
+    ];
+    /// A publish removes the segments that it stops naming, whoever reads them.
+    ReclaimUnderReader, "reclaim-under-reader", [
+        "a snapshot is held, or a merge is under way",
+        "a publish stops naming a segment that it reads",
+        "it reads on",
+    ];
+    /// A drop removes the segments of its collection as soon as it is durable.
+    DropRemovesSegmentsAtOnce, "drop-removes-segments-at-once", [
+        "a collection with a segment is dropped",
+        "the store is opened again before the next checkpoint",
+    ];
+    /// A process never removes a segment that it made itself.
+    OwnSegmentsStay, "own-segments-stay", [
+        "one process makes a segment and stops naming it",
+    ];
+    /// The reserve is never given back, though the store believes so.
+    ReserveStays, "reserve-stays", ["the disk is full", "a reserve was set aside"];
+
+    /// A short write of a log counts as whole: later groups stand behind a hole.
+    HoleBehindShortWrite, "hole-behind-short-write", ["a write of a log is short"];
+    /// Each frame of a group states those before it in the group as durable.
+    GroupProvesItself, "group-proves-itself", [
+        "a group of several frames is written",
+        "the process is killed before the sync of it has returned",
+        "power is lost behind the next recovery, and takes what was not synced",
+    ];
+    /// A batch is written as one frame for each collection.
+    BatchInTwoFrames, "batch-in-two-frames", [
+        "a batch touches several collections",
+        "a crash tears its group between their frames",
+    ];
+    /// A failed sync of a file is tried again, and what that answers counts.
+    FailedSyncRetried, "failed-sync-retried", ["a sync of a file fails", "power is lost"];
+    /// A failed sync of a directory is tried again, and what that answers counts.
+    FailedDirectorySyncRetried, "failed-directory-sync-retried", [
+        "a sync of a directory fails",
+        "power is lost",
+    ];
+    /// A read that gives fewer bytes than it was asked for counts as the end of the log.
+    ShortReadEndsLog, "short-read-ends-log", [
+        "a read of a log is short while the store is opened",
+        "no later frame proves what it left out",
+    ];
+    /// A log that cannot be read counts as torn there.
+    UnreadableLogIsTorn, "unreadable-log-is-torn", [
+        "a read of a log fails while the store is opened",
+        "no later frame proves what it left out",
+    ];
+    /// Replay leaves deletions out.
+    ReplaySkipsDeletions, "replay-skips-deletions", [
+        "a deletion is in the log when the store is opened",
+    ];
+    /// Files have no random part in their names, and their numbers are counted from what the
+    /// manifest names.
+    ReusedFileNames, "reused-file-names", [
+        "a file is made that no manifest came to name",
+        "the process ends, and the file is still there",
+    ];
+    /// A lock that is taken is given all the same.
+    LockExcludesNobody, "lock-excludes-nobody", ["the store is opened twice at a time"];
+    /// Once the disk was full, no log is made longer in that process.
+    DiskStaysFull, "disk-stays-full", ["the disk is full for a while"];
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn many_bugs_need_three_conditions_or_more() {
+        let names: BTreeSet<&str> = Bug::PLANTED.iter().map(Bug::name).collect();
+        assert_eq!(names.len(), Bug::PLANTED.len(), "a name is given twice");
+        let rare = Bug::PLANTED.iter().filter(|bug| bug.conditions().len() >= 3).count();
+        assert!(rare >= 12, "{rare} of {}", names.len());
+    }
+}
