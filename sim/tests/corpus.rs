@@ -9,7 +9,7 @@ fn corpus() -> PathBuf {
 fn play(name: &str) {
     let text = std::fs::read_to_string(corpus().join(format!("{name}.scenario")));
     let text = text.expect("the scenario is in the corpus");
-    quiver_sim::scenario::play(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+    quiver_sim::scenario::check(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
 }
 
 macro_rules! scenarios {
@@ -35,6 +35,53 @@ scenarios! {
     no_answer_rests_on_a_member_that_failed = "answer-that-rests-on-its-group",
     log_never_stands_without_its_store = "log-without-current",
     end_of_a_log_is_given_once = "end-of-a-log-given-twice",
+    l4_nothing_is_acknowledged_behind_a_hole =
+        "hole-behind-a-short-write",
+    l5_a_failed_sync_ends_its_file =
+        "sync-that-failed-once",
+    l6_no_collection_id_is_given_twice =
+        "collection-id-given-twice",
+    l8_missing_cut_and_swapped_logs_are_corruption =
+        "log-missing-cut-or-swapped",
+    l9_data_without_current_is_corruption =
+        "current-missing-or-old",
+    l10_a_second_opener_is_locked_out =
+        "second-opener",
+    l13_no_delete_is_undone_by_a_lost_name =
+        "delete-undone-by-a-lost-name",
+    l13_no_delete_is_undone_by_stale_tombstones =
+        "stale-tombstones",
+    l14_no_manifest_is_written_in_place =
+        "manifest-name-used-again",
+    l15_a_log_of_zeros_is_an_orphan =
+        "log-of-zeros",
+    l17_a_batch_is_there_whole_or_not =
+        "batch-in-halves",
+    l17_a_failed_batch_does_not_show_later =
+        "batch-that-failed",
+    l20_missing_and_foreign_tombstones_are_corruption =
+        "tombstones-missing",
+    to_sync_a_replayed_log_makes_nothing_durable =
+        "replayed-log-synced-again",
+    a_later_log_proves_nothing_of_an_earlier_one =
+        "torn-tail-and-a-later-log",
+    no_manifest_is_named_before_its_entry_is_durable =
+        "manifest-named-before-it-is-there",
+    nothing_is_unlinked_after_a_failed_sync =
+        "unlinked-after-a-failed-sync",
+    a_log_takes_frames_once_a_manifest_names_it =
+        "log-that-nothing-names",
+    no_drop_is_undone_by_replay = "drop-undone-by-replay",
+    a_checkpoint_throws_no_records_away =
+        "checkpoint-leaves-a-collection-out",
+    no_row_comes_back_by_a_merge_that_began_before =
+        "row-back-by-a-merge",
+    no_group_shares_a_sector_with_acknowledged_ones =
+        "group-in-an-acknowledged-sector",
+    no_segment_goes_under_a_reader =
+        "segment-under-a-reader",
+    a_compaction_leaves_none_of_its_inputs =
+        "compaction-leaves-inputs",
 }
 
 #[test]

@@ -46,6 +46,17 @@ impl Planted {
         Self { engine: Engine, bug, sites: Arc::default() }
     }
 
+    /// What the engine stands on, with the bug in between.
+    pub fn beneath(&self, env: Env) -> Env {
+        let (bug, sites) = (self.bug.clone(), self.sites.clone());
+        let vfs = PlantedVfs::new(env.vfs.clone(), env.dir.clone(), bug, sites);
+        let mut env = Env { vfs: Arc::new(vfs), ..env };
+        if self.bug == Bug::ReusedFileNames {
+            env.entropy = Arc::new(NoEntropy(env.entropy));
+        }
+        env
+    }
+
     /// The call sites of syncs that were reached so far, and how often.
     pub fn sync_sites(&self) -> SyncSites {
         self.sites.lock().expect("nothing panics while it is held").clone()
@@ -62,12 +73,6 @@ impl System for Planted {
     }
 
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
-        let (bug, sites) = (self.bug.clone(), self.sites.clone());
-        let vfs = PlantedVfs::new(env.vfs.clone(), env.dir.clone(), bug, sites);
-        let mut env = Env { vfs: Arc::new(vfs), ..env };
-        if self.bug == Bug::ReusedFileNames {
-            env.entropy = Arc::new(NoEntropy(env.entropy));
-        }
-        self.engine.open(env, options)
+        self.engine.open(self.beneath(env), options)
     }
 }
