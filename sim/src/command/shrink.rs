@@ -76,9 +76,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     let cancelled = cancel.load(Ordering::Relaxed);
-    let code = if cancelled { 130 } else { 0 };
     let Shrunk { file, runs, finished } =
         shrunk.map_err(|why| Refusal(why, if cancelled { 130 } else { 1 }))?;
+    let cancelled = cancelled && !finished;
     let played = file.play(systems.shows());
     let violation = file.shown(&played).ok_or_else(|| {
         let why = "the smallest one does not reproduce a second time: a run is not deterministic";
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     };
     let end = format!("{runs} runs in {seconds:.1} s, {end}");
     tell(&file, &written, &out, &format!("before: {before}\nafter:  {}\n{end}", written.size))?;
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(if cancelled { 130 } else { 0 }))
 }
 
 /// Prints the file, what it shows, and a test that plays it.

@@ -53,7 +53,7 @@ impl Shrinker<'_> {
     pub(super) fn plainer_contents(&mut self) {
         self.plain_rows();
         let mut place = 0;
-        while place < self.best.history.operations.len() {
+        while place < self.best.history.operations.len() && !self.is_over() {
             self.calmer_operation(place);
             self.plainer_parts(place);
             place += 1;

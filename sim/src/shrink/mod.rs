@@ -172,6 +172,9 @@ impl Shrinker<'_> {
                 Self::fewer_survivors,
             ];
             for pass in passes {
+                if self.is_over() {
+                    return false;
+                }
                 self.hunts_in_vain = 0;
                 pass(self);
             }
@@ -192,9 +195,7 @@ impl Shrinker<'_> {
 
     /// Plays a candidate that was not played before.
     fn try_out(&mut self, candidate: &Reproducer) -> Option<Played> {
-        let text = candidate.text();
-        let key = digest::name_key(&text);
-        if self.is_over() || !self.tried.insert(key) {
+        if self.is_over() || !self.tried.insert(digest::name_key(&candidate.text())) {
             return None;
         }
         self.runs += 1;
