@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::address::Address;
 use crate::checker::Invariant;
 use crate::digest;
-use crate::disk::{Fault, Policy, Tear};
+use crate::disk::{Fault, Policy, Tear, Ticking};
 use crate::repro;
 
 /// What is expected of a store that hangs.
@@ -165,6 +165,9 @@ impl Tally {
         }
         for name in SPREADS {
             tally.spreads.insert(name, Spread::default());
+        }
+        for ticking in Ticking::FAULTS {
+            tally.faults.insert(ticking.name(), 0);
         }
         for tear in [Tear::None, Tear::Mutation, Tear::Sector, Tear::TornSector] {
             tally.tears.insert(tear.name(), 0);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::key::text_key;
+use super::medium::FailedSync;
 use super::state::NodeId;
 use crate::stream::Stream;
 
@@ -143,11 +144,15 @@ impl Directory {
     }
 
     /// A sync that fails: each pending change is durable or lost for good.
-    pub(crate) fn lose(&mut self, dice: &mut Stream) {
+    pub(crate) fn lose(&mut self, dice: &mut Stream, shown: FailedSync) {
         let kept: Vec<bool> = self.pending.iter().map(|_| dice.chance(1, 2)).collect();
         self.durable = self.entries_of(&kept);
         self.lost |= kept.contains(&false);
         self.pending.clear();
+        if shown == FailedSync::ShowsOld {
+            self.volatile = self.durable.clone();
+            self.lost = false;
+        }
     }
 
     /// A sync that is under way: some pending changes are durable, the others still pending.
@@ -264,7 +269,7 @@ mod tests {
             let mut directory = Directory::default();
             create(&mut directory, 1, "a", 1);
             create(&mut directory, 2, "b", 2);
-            directory.lose(&mut Stream::new(seed));
+            directory.lose(&mut Stream::new(seed), FailedSync::ShowsNew);
             let after_loss = names(&directory.durable);
             directory.sync();
             assert_eq!(names(&directory.durable), after_loss);

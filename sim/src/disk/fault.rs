@@ -234,7 +234,12 @@ impl Faults {
 
     /// Counts a fault that really changed what a call did.
     pub(crate) fn fire(&mut self, fault: Fault) {
-        *self.fired.entry(fault.name()).or_default() += 1;
+        self.note(fault.name());
+    }
+
+    /// Counts what a fault led to.
+    pub(crate) fn note(&mut self, name: &'static str) {
+        *self.fired.entry(name).or_default() += 1;
     }
 
     /// How often each fault fired.

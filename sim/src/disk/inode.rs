@@ -8,6 +8,7 @@
 
 use super::content::{Content, SECTOR_LEN};
 use super::image::{FileImage, Finish};
+use super::medium::FailedSync;
 use super::tear::Fate;
 use crate::stream::Stream;
 
@@ -119,10 +120,18 @@ impl Inode {
     }
 
     /// A sync that fails: each pending mutation is durable or lost for good.
-    pub(crate) fn lose(&mut self, dice: &mut Stream) {
+    pub(crate) fn lose(&mut self, dice: &mut Stream, shown: FailedSync) {
         let fates = self.drawn_fates(dice);
         self.durable = self.content_of(&fates);
         self.pending.clear();
+        if shown == FailedSync::ShowsOld {
+            let len = self.volatile.len();
+            self.volatile = self.durable.clone();
+            // The length in the cache is not the length on the medium.
+            if dice.chance(1, 2) {
+                self.volatile.grow(len);
+            }
+        }
         self.lost = self.durable.key() != self.volatile.key();
     }
 
@@ -180,7 +189,7 @@ mod tests {
             inode.sync();
             inode.write(2, &[2; 512], 0);
             inode.write(3, &[3; 512], 512);
-            inode.lose(&mut Stream::new(seed));
+            inode.lose(&mut Stream::new(seed), FailedSync::ShowsNew);
             let after_loss = inode.durable.key();
             assert_eq!(bytes_of(&inode.volatile), [[2; 512], [3; 512]].concat());
             inode.sync();
@@ -193,6 +202,23 @@ mod tests {
             assert_eq!(lost, inode.lost, "seed {seed}");
         }
         assert!(losses > 20, "only {losses} of 50 failed syncs lost anything");
+    }
+
+    #[test]
+    fn failed_sync_may_show_what_is_durable_at_once() {
+        let mut shorter = 0;
+        for seed in 0..50 {
+            let mut inode = Inode::default();
+            inode.write(1, &[1; 512], 0);
+            inode.sync();
+            inode.write(2, &[2; 1024], 0);
+            inode.lose(&mut Stream::new(seed), FailedSync::ShowsOld);
+            let (shown, durable) = (bytes_of(&inode.volatile), bytes_of(&inode.durable));
+            assert_eq!(shown[..durable.len()], durable);
+            assert!(shown[durable.len()..].iter().all(|byte| *byte == 0));
+            shorter += u32::from(shown.len() < 1024);
+        }
+        assert!((5..45).contains(&shorter), "{shorter}");
     }
 
     #[test]

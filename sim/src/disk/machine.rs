@@ -12,6 +12,7 @@ use quiver_store::vfs::CallSite;
 
 use super::fault::{Fault, FaultPlan, Faults};
 use super::key::{low_half, mixed, text_key};
+use super::medium::{Medium, WritebackReport};
 use super::state::{DiskState, Inner, Node, NodeId};
 use super::trace::{IoCall, IoKind, Recording, Step, site_label};
 
@@ -44,9 +45,14 @@ pub(crate) struct Machine {
     pub(crate) bytes_read: u64,
     pub(crate) locked: Vec<NodeId>,
     pub(crate) faults: Faults,
-    /// Files of which the next sync reports, once, a writeback that failed before it. The process
-    /// that had the file open is told; one that opens it later never is.
-    pub(crate) failed_writeback: Vec<NodeId>,
+    pub(crate) medium: Medium,
+    /// Files of which the next sync reports, once, a writeback that failed before it, and how many
+    /// handles there had been by then.
+    pub(crate) failed_writeback: Vec<(NodeId, u64)>,
+    /// Files that lost a name while they were open.
+    pub(crate) unlinked: Vec<NodeId>,
+    /// How many handles there were.
+    pub(crate) handles_given: u64,
     elided: Vec<(String, u32)>,
     lying: bool,
     sync_sites: BTreeMap<(&'static str, u32), u64>,
@@ -105,7 +111,10 @@ impl SimDisk {
             bytes_read: 0,
             locked: Vec::new(),
             faults: Faults::default(),
+            medium: Medium::default(),
             failed_writeback: Vec::new(),
+            unlinked: Vec::new(),
+            handles_given: 0,
             elided: Vec::new(),
             lying: false,
             sync_sites: BTreeMap::new(),
@@ -157,6 +166,11 @@ impl SimDisk {
     /// How often each fault of the plan really changed a call.
     pub fn faults_fired(&self) -> BTreeMap<&'static str, u64> {
         self.lock_machine().faults.fired()
+    }
+
+    /// What the medium does where it may do more than one thing.
+    pub fn set_medium(&self, medium: Medium) {
+        self.lock_machine().medium = medium;
     }
 
     /// Switches off syncs: calls of `sync_data` and `sync_dir` from these sites, each as
@@ -335,16 +349,50 @@ impl Machine {
         used
     }
 
-    pub(crate) fn opened(&mut self, id: NodeId) {
+    /// Notes an open handle; its number.
+    pub(crate) fn opened(&mut self, id: NodeId) -> u64 {
+        self.handles_given += 1;
         match self.open.iter_mut().find(|(node, _)| *node == id) {
             Some((_, handles)) => *handles += 1,
             None => self.open.push((id, 1)),
         }
         self.open_most = self.open_most.max(self.handles());
+        self.handles_given
     }
 
     fn handles(&self) -> u64 {
         self.open.iter().map(|(_, handles)| u64::from(*handles)).sum()
+    }
+
+    /// Notes that a name of a file was removed, or given to another.
+    pub(crate) fn lost_a_name(&mut self, id: NodeId) {
+        let names = |node: &Option<Node>| match node {
+            Some(Node::Directory(directory)) => directory.volatile.iter().any(|(_, n)| *n == id),
+            _ => false,
+        };
+        if self.open.iter().any(|(node, _)| *node == id) && !self.inner().nodes.iter().any(names) {
+            self.unlinked.push(id);
+        }
+    }
+
+    /// Notes a writeback that failed with no sync running.
+    pub(crate) fn note_failed_writeback(&mut self, id: NodeId) {
+        match self.medium.writeback {
+            WritebackReport::AcrossKills => self.inner_mut().unreported.push(id),
+            _ => self.failed_writeback.push((id, self.handles_given)),
+        }
+    }
+
+    /// Whether a sync through a handle is told of a writeback that failed before; once.
+    pub(crate) fn takes_report(&mut self, id: NodeId, handle: u64) -> bool {
+        if self.medium.writeback == WritebackReport::AcrossKills {
+            let place = self.inner().unreported.iter().position(|node| *node == id);
+            return place.map(|place| self.inner_mut().unreported.remove(place)).is_some();
+        }
+        let any = self.medium.writeback == WritebackReport::InTheProcess;
+        let told = |(node, handles): &(NodeId, u64)| *node == id && (any || handle <= *handles);
+        let place = self.failed_writeback.iter().position(told);
+        place.map(|place| self.failed_writeback.remove(place)).is_some()
     }
 
     pub(crate) fn closed(&mut self, id: NodeId) {
@@ -352,6 +400,7 @@ impl Machine {
             self.open[at].1 -= 1;
             if self.open[at].1 == 0 {
                 self.open.swap_remove(at);
+                self.unlinked.retain(|node| *node != id);
             }
         }
     }

@@ -14,6 +14,7 @@
 //! | `survivors`, `inside` | the same in words: of a power loss, of a call cut short |
 //! | `state` | the whole disk as a value |
 //! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
+//! | `medium` | what a medium may do in more than one way |
 //! | `clock`, `entropy` | time and randomness |
 //!
 //! How to use it:
@@ -28,6 +29,8 @@
 //! - `CrashPlan::key()` is the key of what the image shows; it equals `build().key()`, and an image
 //!   is quiet, so that this key is all of it. For kills compare `DiskState::full_key()`.
 //! - `trace_hash` is always on. A path is absolute, or counted from `/`.
+//! - What a medium may do in more than one way: `set_medium`. By default a read of a file without a
+//!   name *fails*, unlike in POSIX: a store must not remove what a reader of it still needs.
 //! - A medium that lies: `set_lying_syncs`. A fault plan counts calls anew; `faults_fired` is its own.
 //! - Besides the seam's calls: `set_free_bytes` bounds the space (a full disk that later has room
 //!   again), `DiskState::damaged` changes bytes at rest, `FaultPlan::seed` decides what a fault
@@ -44,6 +47,7 @@ mod inside;
 mod key;
 mod legal;
 mod machine;
+mod medium;
 mod plan;
 mod policy;
 mod state;
@@ -59,6 +63,7 @@ pub use entropy::SimEntropy;
 pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
 pub use inside::{Inside, Synced};
 pub use machine::{SimDisk, site_name};
+pub use medium::{FailedSync, MEDIUM_COUNTS, Medium, UnlinkedReads, WritebackReport};
 pub use plan::CrashPlan;
 pub use policy::Policy;
 pub use state::{DiskState, FILE_BYTES_MAX};

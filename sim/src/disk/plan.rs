@@ -135,10 +135,12 @@ impl CrashPlan {
 
     /// The disk after the power loss: everything visible is durable, nothing is pending (L3).
     pub fn build(&self) -> DiskState {
-        if self.files.is_empty() && self.directories.is_empty() {
+        let quiet = self.files.is_empty() && self.directories.is_empty();
+        if quiet && self.state.inner().unreported.is_empty() {
             return self.state.clone();
         }
         let mut inner = self.state.inner().clone();
+        inner.unreported.clear();
         for (id, image) in &self.files {
             let content = image.content(self.state.inner().file(*id));
             inner.nodes[id.0 as usize] = Some(Node::File(Arc::new(Inode::quiet(content))));

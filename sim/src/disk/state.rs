@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) noisy: Vec<NodeId>,
     pub(crate) next_order: u64,
     pub(crate) stale: Vec<Content>,
+    /// Files of which a writeback failed that the next sync reports, on a medium that remembers.
+    pub(crate) unreported: Vec<NodeId>,
 }
 
 impl std::fmt::Debug for DiskState {

@@ -15,6 +15,7 @@ use super::fault::{CallClass, Fault};
 use super::inode::Inode;
 use super::key::mixed;
 use super::machine::{Head, Machine, Notes, SimDisk};
+use super::medium::{FailedSync, UnlinkedReads, WRITEBACK_TOLD};
 use super::state::{FILE_BYTES_MAX, Found, Node, NodeId};
 use super::trace::IoKind;
 
@@ -25,6 +26,8 @@ const SWEEP_NODES_MIN: usize = 16;
 struct SimFile {
     disk: SimDisk,
     node: NodeId,
+    /// Its number among all handles of the process.
+    handle: u64,
     access: Access,
     path: Arc<str>,
 }
@@ -51,21 +54,20 @@ impl Drop for SimFile {
 
 impl Vfs for SimDisk {
     fn create_new(&self, path: &Path, site: CallSite) -> io::Result<Arc<dyn File>> {
-        let node = self.run(Head::of_path(IoKind::Create, path, site)?, |machine, notes| {
+        let opened = self.run(Head::of_path(IoKind::Create, path, site)?, |machine, notes| {
             let found = machine.inner().lookup(path)?;
             let Some(parent) = found.parent.filter(|_| found.node.is_none()) else {
                 return Err(io::ErrorKind::AlreadyExists.into());
             };
             let node = machine.create(parent, found.name, NewNode::File, notes)?;
             machine.note_created(path_text(path)?);
-            machine.opened(node);
-            Ok(node)
+            Ok((node, machine.opened(node)))
         })?;
-        self.handle(node, Access::ReadWrite, path)
+        self.handle(opened, Access::ReadWrite, path)
     }
 
     fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
-        let node = self.run(Head::of_path(IoKind::Open, path, site)?, |machine, notes| {
+        let opened = self.run(Head::of_path(IoKind::Open, path, site)?, |machine, notes| {
             if let Some(fault) = notes.due {
                 return Err(notes.strike(fault));
             }
@@ -73,10 +75,9 @@ impl Vfs for SimDisk {
             if matches!(machine.inner().node(node), Node::Directory(_)) {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            machine.opened(node);
-            Ok(node)
+            Ok((node, machine.opened(node)))
         })?;
-        self.handle(node, access, path)
+        self.handle(opened, access, path)
     }
 
     fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
@@ -103,6 +104,7 @@ impl Vfs for SimDisk {
             if happens {
                 let assigns = vec![(Name::new(found.name), None)];
                 machine.inner_mut().change_entries(parent, EntryChange::Unlink, assigns);
+                machine.lost_a_name(node);
             }
             notes.node = Some(parent);
             notes.due.map_or(Ok(()), |fault| Err(notes.strike(fault)))
@@ -152,8 +154,8 @@ impl Vfs for SimDisk {
                 return Ok(());
             }
             if let Some(fault) = notes.due {
-                let Machine { state, faults, .. } = machine;
-                state.inner_mut().directory_mut(id).lose(&mut faults.dice);
+                let Machine { state, faults, medium, .. } = machine;
+                state.inner_mut().directory_mut(id).lose(&mut faults.dice, medium.failed_sync);
                 state.inner_mut().settle(id);
                 return Err(notes.strike(fault));
             }
@@ -207,8 +209,14 @@ impl SimDisk {
         })
     }
 
-    fn handle(&self, node: NodeId, access: Access, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(SimFile { disk: self.clone(), node, access, path: path_text(path)?.into() }))
+    fn handle(
+        &self,
+        (node, handle): (NodeId, u64),
+        access: Access,
+        path: &Path,
+    ) -> io::Result<Arc<dyn File>> {
+        let (disk, path) = (self.clone(), path_text(path)?.into());
+        Ok(Arc::new(SimFile { disk, node, handle, access, path }))
     }
 }
 
@@ -249,7 +257,7 @@ impl File for SimFile {
     fn sync_data(&self, site: CallSite) -> io::Result<()> {
         self.disk.run(self.head(IoKind::Sync, 0, 0, site), |machine, notes| {
             notes.node = Some(self.node);
-            machine.sync(self.node, site, notes)
+            machine.sync(self.node, self.handle, site, notes)
         })
     }
 }
@@ -352,6 +360,7 @@ impl Machine {
             let assigns =
                 vec![(Name::new(source.name), None), (Name::new(target.name), Some(node))];
             self.inner_mut().change_entries(parent, EntryChange::Rename, assigns);
+            target.node.inspect(|replaced| self.lost_a_name(*replaced));
         }
         notes.due.map_or(Ok(()), |fault| Err(notes.strike(fault)))
     }
@@ -365,6 +374,9 @@ impl Machine {
     ) -> io::Result<usize> {
         if self.faults.unreadable.contains(&id) {
             return Err(notes.strike(Fault::ReadEioSticky));
+        }
+        if self.medium.unlinked_reads == UnlinkedReads::Fail && self.unlinked.contains(&id) {
+            return Err(io::ErrorKind::StaleNetworkFileHandle.into());
         }
         let mut wanted = buf.len();
         match notes.due {
@@ -437,7 +449,7 @@ impl Machine {
             Some(Fault::WritebackEio) => {
                 self.apply_write(id, bytes, offset);
                 self.lose(id);
-                self.failed_writeback.push(id);
+                self.note_failed_writeback(id);
                 notes.struck = notes.due;
             }
             Some(Fault::WriteInterrupted) => return Err(notes.strike(Fault::WriteInterrupted)),
@@ -483,14 +495,20 @@ impl Machine {
         notes.due.map_or(Ok(()), |fault| Err(notes.strike(fault)))
     }
 
-    fn sync(&mut self, id: NodeId, site: CallSite, notes: &mut Notes) -> io::Result<()> {
+    fn sync(
+        &mut self,
+        id: NodeId,
+        handle: u64,
+        site: CallSite,
+        notes: &mut Notes,
+    ) -> io::Result<()> {
         notes.elided = self.sync_is_elided(site);
         if notes.elided {
             return Ok(());
         }
         if let Some(fault) = notes.due {
             self.lose(id);
-            self.failed_writeback.retain(|node| *node != id);
+            self.takes_report(id, handle);
             return Err(notes.strike(fault));
         }
         if !self.inner().file(id).is_quiet() {
@@ -498,8 +516,8 @@ impl Machine {
             inner.file_mut(id).sync();
             inner.settle(id);
         }
-        if self.failed_writeback.contains(&id) {
-            self.failed_writeback.retain(|node| *node != id);
+        if self.takes_report(id, handle) {
+            self.faults.note(WRITEBACK_TOLD);
             return Err(eio());
         }
         Ok(())
@@ -507,9 +525,12 @@ impl Machine {
 
     /// Makes each pending mutation of a file durable or loses it (F2).
     fn lose(&mut self, id: NodeId) {
-        let Self { state, faults, .. } = self;
+        let Self { state, faults, medium, .. } = self;
         let inner = state.inner_mut();
-        inner.file_mut(id).lose(&mut faults.dice);
+        inner.file_mut(id).lose(&mut faults.dice, medium.failed_sync);
+        if inner.file(id).lost || medium.failed_sync == FailedSync::ShowsOld {
+            faults.note(medium.failed_sync.count());
+        }
         inner.settle(id);
     }
 }

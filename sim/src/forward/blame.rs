@@ -115,11 +115,15 @@ impl Blame {
 }
 
 /// How a call failed that a store cannot carry on after; a name that is missing or taken is an
-/// answer like any other.
+/// answer like any other, and whoever reads a file that it has removed has itself to blame.
 fn failure(call: &IoCall) -> Option<io::ErrorKind> {
-    use io::ErrorKind::{AlreadyExists, Interrupted, NotADirectory, NotFound, WouldBlock};
+    use io::ErrorKind::{
+        AlreadyExists, Interrupted, NotADirectory, NotFound, StaleNetworkFileHandle, WouldBlock,
+    };
     let kind = call.result.err()?;
-    let answer = [AlreadyExists, Interrupted, NotADirectory, NotFound, WouldBlock].contains(&kind);
+    let answer =
+        [AlreadyExists, Interrupted, NotADirectory, NotFound, StaleNetworkFileHandle, WouldBlock];
+    let answer = answer.contains(&kind);
     (!answer || call.fault.is_some_and(|fault| !fault.is_benign())).then_some(kind)
 }
 

@@ -31,7 +31,7 @@ use crate::digest;
 use crate::disk::{
     CallClass, CrashPlan, DiskState, Fault, FaultPlan, IoKind, PlannedFault, Recording,
 };
-use crate::disk::{SimClock, SimDisk, SimEntropy, Step};
+use crate::disk::{SimClock, SimDisk, SimEntropy, Step, Ticking};
 use crate::history::{History, Operation, Planned, Shape, Strike};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
@@ -149,6 +149,7 @@ struct Runner<'a> {
     history: &'a History,
     address: Address,
     disk: SimDisk,
+    clock: Arc<SimClock>,
     session: Option<Box<dyn Session>>,
     model: Model,
     waiting: VecDeque<(Ticket, Request)>,
@@ -188,6 +189,7 @@ impl<'a> Runner<'a> {
             history,
             address: Address::run(history.seed),
             disk: SimDisk::new(),
+            clock: Arc::new(SimClock::new(0)),
             session: None,
             model: Model::default(),
             waiting: VecDeque::new(),
@@ -393,9 +395,20 @@ impl<'a> Runner<'a> {
         self.address.stream(of_use.wrapping_add(self.dice))
     }
 
-    fn env(&self) -> Env {
+    fn env(&mut self) -> Env {
+        self.count_clock();
         let mut stream = self.address.stream(0x656e_7472 + self.processes);
-        env_on(&self.disk, stream.draw())
+        let seed = stream.draw();
+        self.clock = Arc::new(SimClock::new(seed));
+        Env { clock: self.clock.clone(), ..env_on(&self.disk, seed) }
+    }
+
+    /// Counts the clock of the last process, where it was odd and looked at.
+    fn count_clock(&mut self) {
+        let odd = self.clock.noticed().filter(|ticking| *ticking != Ticking::Steady);
+        if let Some(ticking) = odd {
+            *self.out.faults.entry(ticking.name()).or_default() += 1;
+        }
     }
 
     /// Faults are over: the store must write again (I11). Then the books are closed.
@@ -417,6 +430,7 @@ impl<'a> Runner<'a> {
             ));
         }
         self.session = None;
+        self.count_clock();
         self.close_books();
         let hashes = std::mem::take(&mut self.words);
         self.out.trace_hash = digest::of_words(&hashes);

@@ -128,9 +128,9 @@ impl Runner<'_> {
         self.disk = disk;
         self.standing = Standing::default();
         // A long run has no crash points, and would keep a disk for each.
-        if self.history.shape != Shape::Churn {
-            self.disk.set_recording(Recording::Forks);
-        }
+        let long = self.history.shape == Shape::Churn;
+        self.disk.set_recording(if long { Recording::Trace } else { Recording::Forks });
+        self.disk.set_medium(self.history.medium);
         self.out.counted.push(Vec::new());
         self.fired = 0;
         if !faults.is_empty() {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use quiver_store::{Descriptor, Options};
 
-use crate::disk::{Fault, Survivors};
+use crate::disk::{Fault, Medium, Survivors};
 use crate::reads::Read;
 use crate::system::Row;
 
@@ -244,6 +244,8 @@ pub struct History {
     pub dice: u64,
     /// How they fall out, in the same order. Steps beyond its end draw by their place.
     pub luck: Vec<Luck>,
+    /// What its disks do where a medium may do more than one thing.
+    pub medium: Medium,
     /// Whether any fault is planned: the store must then write again once faults are over.
     pub faulty: bool,
 }

@@ -21,7 +21,7 @@ use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots,
 };
 use super::{Action, Bad, Change, History, Member, Operation, Planned, Shape, Slot, Source};
-use crate::disk::{CallClass, Fault};
+use crate::disk::{CallClass, Fault, Medium};
 use crate::stream::Stream;
 use crate::system::Row;
 
@@ -67,7 +67,20 @@ impl History {
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
         let (strikes, dice, luck) = (Vec::new(), 0, Vec::new());
-        Self { seed, shape, options, slots, opening, operations, strikes, dice, luck, faulty }
+        let medium = Medium::drawn(&mut Stream::at(seed, &[0x6d65_6469]));
+        Self {
+            seed,
+            shape,
+            options,
+            slots,
+            opening,
+            operations,
+            strikes,
+            dice,
+            luck,
+            medium,
+            faulty,
+        }
     }
 }
 

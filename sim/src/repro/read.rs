@@ -8,7 +8,10 @@ use super::chain::{At, Chain, Crash, Deed, End, Then};
 use super::words::{Token, Words, Wrong};
 use super::write::base_word;
 use super::{Reproducer, Status, VERSION, Violates, actions, invariant_of, settings};
-use crate::disk::{Base, Exception, Fault, Inside, IoKind, Survivors, Synced, What, WriteTear};
+use crate::disk::{
+    Base, Exception, FailedSync, Fault, Inside, IoKind, Medium, Survivors, Synced, What, WriteTear,
+    WritebackReport,
+};
 use crate::history::{History, Luck, Operation, Planned, Shape, Slot, Strike};
 
 /// More sectors than this no change has.
@@ -53,6 +56,7 @@ pub(super) fn reproducer(text: &str) -> Result<Reproducer, Wrong> {
         strikes: head.strikes,
         dice: head.strike_dice,
         luck: Vec::new(),
+        medium: head.medium.unwrap_or_default(),
         faulty: false,
     };
     let mut file = Reproducer {
@@ -80,6 +84,7 @@ struct Head {
     shrinks_to: Option<usize>,
     violates: Option<Violates>,
     seed: Option<u64>,
+    medium: Option<Medium>,
     shape: Option<Shape>,
     options: Options,
     slots: Vec<Slot>,
@@ -118,6 +123,18 @@ impl Head {
         if words.took("seed") {
             let before = self.seed.replace(words.number("a seed")?);
             return before.map_or(Ok(()), |_| Err(twice(words, "seed")));
+        }
+        if words.took("medium") {
+            let failed_sync = words.one_of("shows-new or shows-old", |word| {
+                FailedSync::ALL.into_iter().find(|kind| kind.name() == word)
+            })?;
+            let writeback = words
+                .one_of("told-in-process, -to-handles or -after-kills", |word| {
+                    WritebackReport::ALL.into_iter().find(|kind| kind.name() == word)
+                })?;
+            let medium = Medium { failed_sync, writeback, ..Medium::default() };
+            let before = self.medium.replace(medium);
+            return before.map_or(Ok(()), |_| Err(twice(words, "medium")));
         }
         if words.took("shape") {
             let shape = words.one_of("small, many, wide or churn", |word| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::chain::{At, Chain, Crash, Deed, End};
 use super::words::Text;
 use super::{Reproducer, Status, VERSION, actions, settings};
-use crate::disk::{Base, Exception, Survivors, What};
+use crate::disk::{Base, Exception, Medium, Survivors, What};
 use crate::history::{Luck, Planned, Shape, Strike};
 
 pub(super) fn reproducer(file: &Reproducer) -> String {
@@ -28,6 +28,10 @@ pub(super) fn reproducer(file: &Reproducer) -> String {
     }
     if history.shape != Shape::Small {
         line(&mut text, &format!("shape {}", history.shape.name()));
+    }
+    let Medium { failed_sync, writeback, .. } = history.medium;
+    if history.medium != Medium::default() {
+        line(&mut text, &format!("medium {} {}", failed_sync.name(), writeback.name()));
     }
     for (name, value) in settings::changed(&history.options) {
         line(&mut text, &format!("option {name} {value}"));

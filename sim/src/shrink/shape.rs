@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quiver_store::{Descriptor, Options};
 
 use super::Shrinker;
+use crate::disk::Medium;
 use crate::history::{Shape, Slot};
 use crate::repro::parts::Visit;
 use crate::repro::settings;
@@ -91,6 +92,9 @@ impl Shrinker<'_> {
         self.usual_settings();
         let mut candidate = self.best.clone();
         candidate.history.shape = Shape::Small;
+        self.attempt(candidate);
+        let mut candidate = self.best.clone();
+        candidate.history.medium = Medium::default();
         self.attempt(candidate);
         self.less_chance();
     }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::disk::Fault;
+use crate::disk::{Fault, Medium};
 use crate::history::{History, Strike};
 
 /// A history by name, and the faults in it.
@@ -15,7 +15,7 @@ pub struct Case {
     pub history: String,
     /// The faults.
     pub strikes: Vec<Strike>,
-    /// Seeds what they leave to chance.
+    /// Seeds what they leave to chance, and chooses the medium.
     pub dice: u64,
 }
 
@@ -25,6 +25,7 @@ impl Case {
         let mut history = history.clone();
         history.strikes = self.strikes.clone();
         history.dice = self.dice;
+        history.medium = Medium::of(self.dice);
         history.faulty = !self.strikes.is_empty();
         history
     }

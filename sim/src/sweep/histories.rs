@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
 
+use crate::disk::Medium;
 use crate::history::{Action, Change, History, Member, Operation, Shape, Slot};
 
 /// Elements of every vector.
@@ -120,6 +121,7 @@ fn history(seed: u64, actions: Vec<Action>) -> History {
         strikes: Vec::new(),
         dice: 0,
         luck: Vec::new(),
+        medium: Medium::default(),
         faulty: false,
     }
 }

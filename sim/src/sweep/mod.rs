@@ -5,7 +5,7 @@
 //!
 //! - W1. A history is run once without faults. Then once for each fault of the catalogue and each
 //!   call of its kind that was made, in every process of the history, opening and creation
-//!   included; twice where the fault leaves something to chance.
+//!   included; several times where the fault leaves something to chance, or media differ.
 //! - W2. In each run every answer is judged by what the I/O calls came to, faults then end, and the
 //!   store has to write again (the forward run does both). The end, and a sample of the points
 //!   behind the fault, are looked at as crash points.
@@ -258,7 +258,7 @@ fn items_of<'a>(named: &'a Named, counted: &Counted) -> Vec<Item<'a>> {
         for (place, (class, _)) in calls.iter().enumerate() {
             let call = calls[..place].iter().filter(|(other, _)| other == class).count() as u64;
             for fault in Fault::ALL.into_iter().filter(|fault| fault.class() == *class) {
-                for dice in 0..if leaves_to_chance(fault) { 2 } else { 1 } {
+                for dice in 0..ways(fault) {
                     let strikes = vec![Strike { process, call, fault }];
                     let case = Case { history: named.name.clone(), strikes, dice };
                     items.push(Item { named, case });
@@ -292,23 +292,19 @@ fn followers(case: &Case, forward: &Forward) -> Vec<Case> {
     cases
 }
 
-/// Whether a fault may come to more than one thing.
-fn leaves_to_chance(fault: Fault) -> bool {
+/// In how many ways a fault is tried: once where it leaves nothing to chance, more often where
+/// media differ too.
+fn ways(fault: Fault) -> u64 {
     use Fault::{
         CreateNoSpace, EntropyFails, OpenEio, ReadDirEio, ReadEio, ReadEioSticky, ReadInterrupted,
-        WriteInterrupted,
+        SyncDirEio, SyncEio, SyncNoSpace, WriteInterrupted, WritebackEio,
     };
-    let same = [
-        CreateNoSpace,
-        EntropyFails,
-        OpenEio,
-        ReadDirEio,
-        ReadEio,
-        ReadEioSticky,
-        ReadInterrupted,
-        WriteInterrupted,
-    ];
-    !same.contains(&fault)
+    match fault {
+        CreateNoSpace | EntropyFails | OpenEio | ReadDirEio | ReadEio | ReadEioSticky
+        | ReadInterrupted | WriteInterrupted => 1,
+        SyncEio | SyncNoSpace | SyncDirEio | WritebackEio => 4,
+        _ => 2,
+    }
 }
 
 fn case_number(case: &Case) -> u64 {

@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quiver_sim::disk::SimDisk;
+use quiver_sim::disk::{Medium, SimDisk, UnlinkedReads};
 use quiver_store::vfs::memory::MemoryVfs;
 use quiver_store::vfs::os::OsVfs;
 use quiver_store::vfs::{Access, CallSite, DirEntry, EntryKind, File, Vfs};
@@ -41,7 +41,10 @@ fn subjects() -> [Subject; 3] {
         _guard: Some(real),
     };
     let memory: Arc<dyn Vfs> = Arc::new(MemoryVfs::new());
-    let simulated: Arc<dyn Vfs> = Arc::new(SimDisk::new());
+    let disk = SimDisk::new();
+    // By default the simulated disk is harsher than POSIX here, to show what a reader still needs.
+    disk.set_medium(Medium { unlinked_reads: UnlinkedReads::Work, ..Medium::default() });
+    let simulated: Arc<dyn Vfs> = Arc::new(disk);
     for vfs in [&memory, &simulated] {
         vfs.create_dir(&root, here()).expect("the disk is empty");
     }
