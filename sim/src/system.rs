@@ -32,6 +32,11 @@ pub trait System: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whether the store sets space aside, so that what frees some works on a full disk.
+    fn keeps_reserve(&self) -> bool {
+        false
+    }
+
     /// Creates or recovers a store.
     ///
     /// # Errors

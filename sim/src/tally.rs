@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use crate::address::Address;
 use crate::checker::Invariant;
 use crate::digest;
-use crate::disk::{Fault, Policy, Tear, Ticking};
+use crate::disk::{Fault, MEDIUM_COUNTS, Policy, Tear, Ticking};
+use crate::forward::{FULL_DISK, RESERVE_OWED};
 use crate::repro;
 
 /// What is expected of a store that hangs.
@@ -165,6 +166,11 @@ impl Tally {
         }
         for name in SPREADS {
             tally.spreads.insert(name, Spread::default());
+        }
+        tally.faults.insert(FULL_DISK, 0);
+        tally.faults.insert(RESERVE_OWED, 0);
+        for name in MEDIUM_COUNTS {
+            tally.faults.insert(name, 0);
         }
         for ticking in Ticking::FAULTS {
             tally.faults.insert(ticking.name(), 0);

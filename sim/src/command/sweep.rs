@@ -12,10 +12,10 @@ use crate::report;
 use crate::sweep::{self, Bounds, Case, Report};
 
 /// One pair in so many is run by default.
-const PAIRS_ONE_IN: u64 = 8;
+const PAIRS_ONE_IN: u64 = 12;
 
 /// Seeded histories besides the fixed ones.
-pub(super) const SEEDED: u64 = 8;
+pub(super) const SEEDED: u64 = 4;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -215,6 +215,17 @@ impl SimDisk {
         machine.capacity = free.map(|free| machine.used_bytes().saturating_add(free));
     }
 
+    /// How many bytes everything on the disk may take, where it is bounded: what
+    /// [`SimDisk::set_free_bytes`] came to.
+    pub fn capacity_bytes(&self) -> Option<u64> {
+        self.lock_machine().capacity
+    }
+
+    /// Bounds what everything on the disk may take, as it was bounded before a restart.
+    pub fn set_capacity_bytes(&self, capacity: Option<u64>) {
+        self.lock_machine().capacity = capacity;
+    }
+
     /// Names that were created although this process had seen them taken before, at its mount or
     /// by its own creation. A store whose names never come back leaves this empty.
     pub fn reused_names(&self) -> Vec<PathBuf> {
@@ -346,6 +357,10 @@ impl Machine {
                 used += inode.volatile.len();
             }
         });
+        // A file without a name takes its space until the last handle is closed.
+        for id in &self.unlinked {
+            used += NODE_COST_BYTES + self.inner().file(*id).volatile.len();
+        }
         used
     }
 

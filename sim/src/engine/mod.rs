@@ -35,6 +35,10 @@ impl System for Engine {
         env!("CARGO_PKG_VERSION")
     }
 
+    fn keeps_reserve(&self) -> bool {
+        true
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         let store = Store::open_with(env, options.clone())?;
         Ok(Box::new(EngineSession { store, tickets: RefCell::default() }))

@@ -18,7 +18,7 @@ use crate::tally::{Tally, Violation};
 use crate::watch::Watch;
 
 /// How the end of a run is looked at.
-const AT_THE_END: [Policy; 3] = [Policy::Nothing, Policy::Random, Policy::Reverse];
+const AT_THE_END: [Policy; 2] = [Policy::Nothing, Policy::Random];
 
 /// Looks at the end of a run, and at some of the points behind its first fault (P1). What the run
 /// itself found is taken over.

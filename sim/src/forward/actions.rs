@@ -22,6 +22,7 @@ const STEPS_MAX: u64 = 20_000;
 
 impl Runner<'_> {
     pub(super) fn perform(&mut self, action: &Action, faults: &[Planned]) {
+        self.note_action(action);
         match action {
             Action::Single(member) => self.request(member, Call::Single),
             Action::Batch(changes) => self.request(&Member::Write(changes.clone()), Call::Batch),
@@ -47,6 +48,8 @@ impl Runner<'_> {
             Action::PowerLossInside(number) => self.stop_inside(*number, true, faults),
             Action::SecondOpen => self.second_open(),
             Action::Bad(bad, slot) => self.refused(*bad, *slot),
+            Action::SpaceLeft(bytes) => self.limit_space(Some(*bytes)),
+            Action::SpaceBack => self.limit_space(None),
         }
     }
 
@@ -345,6 +348,7 @@ impl Runner<'_> {
     /// The store writes again once faults are over, after a reopen where it says so (I11).
     pub(super) fn come_back(&mut self) {
         self.arm(&[]);
+        self.limit_space(None);
         // What is called from here on is not to be struck.
         let counted = self.out.counted.clone();
         self.try_to_write();

@@ -134,7 +134,7 @@ impl Runner<'_> {
         self.within("bytes read by an open", found, most, "logs, and the ends of segments");
     }
 
-    fn bytes_of(&self, which: impl Fn(&str) -> bool) -> u64 {
+    pub(super) fn bytes_of(&self, which: impl Fn(&str) -> bool) -> u64 {
         let files = self.disk.state().list();
         let own = files.iter().filter(|(path, _)| path.to_str().is_some_and(&which));
         own.map(|(_, len)| len).sum()

@@ -17,6 +17,7 @@ mod blame;
 mod bounds;
 mod held;
 mod reopening;
+mod space;
 mod standing;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -29,7 +30,7 @@ use crate::address::Address;
 use crate::checker::{Finding, Invariant};
 use crate::digest;
 use crate::disk::{
-    CallClass, CrashPlan, DiskState, Fault, FaultPlan, IoKind, PlannedFault, Recording,
+    CallClass, CrashPlan, DiskState, Fault, FaultPlan, IoCall, IoKind, PlannedFault, Recording,
 };
 use crate::disk::{SimClock, SimDisk, SimEntropy, Step, Ticking};
 use crate::history::{History, Operation, Planned, Shape, Strike};
@@ -38,6 +39,7 @@ use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::{Outcome, Request, Session, Standing, System, Ticket};
 use blame::Blame;
+pub use space::{FULL_DISK, RESERVE_OWED};
 
 /// Where every store of the simulator lives.
 pub const STORE_DIR: &str = "/store";
@@ -166,6 +168,8 @@ struct Runner<'a> {
     excused: bool,
     /// Which errors the last call of the store may have answered (F2).
     blame: Blame,
+    /// How much space there is.
+    space: space::Space,
     /// Faults fired on this disk so far.
     fired: u64,
     /// The first mutating call of the last operation, and the manifest version before it.
@@ -201,6 +205,7 @@ impl<'a> Runner<'a> {
             processes: 0,
             excused: false,
             blame: Blame::default(),
+            space: space::Space::default(),
             fired: 0,
             last_operation: (0, 0),
             manifest: 0,
@@ -330,6 +335,7 @@ impl<'a> Runner<'a> {
     fn check_error(&mut self, error: &quiver_store::Error) {
         self.evaluated(Invariant::I10);
         if is_refusal(error.kind()) || self.blame.excuses(error.kind()) {
+            self.check_reserve(error);
             return;
         }
         let expected = "an error that stands for what I/O calls came to, if any failed";
@@ -358,6 +364,10 @@ impl<'a> Runner<'a> {
         self.out.parent_lost |= trace.iter().any(|call| {
             call.kind == IoKind::SyncDir && call.fault.is_some() && *call.path != *STORE_DIR
         });
+        let without_space = |call: &&IoCall| {
+            call.fault.is_none() && call.result == Err(std::io::ErrorKind::StorageFull)
+        };
+        self.count_full(trace.iter().filter(without_space).count() as u64);
         let fired = self.disk.faults_fired();
         let benign =
             |name| Fault::ALL.iter().any(|fault| fault.name() == name && fault.is_benign());

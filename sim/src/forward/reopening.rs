@@ -133,12 +133,17 @@ impl Runner<'_> {
         self.disk.set_medium(self.history.medium);
         self.out.counted.push(Vec::new());
         self.fired = 0;
+        self.excused = false;
+        self.limit_next_disk();
         if !faults.is_empty() {
             self.arm(faults);
         }
         self.arm_strikes();
-        self.excused = false;
         for attempt in 0..=ATTEMPTS {
+            // Nothing frees space between two attempts.
+            if attempt == 2 && self.is_space_limited() {
+                self.limit_space(None);
+            }
             if attempt == ATTEMPTS {
                 self.arm(&[]);
                 self.excused = false;
@@ -175,6 +180,7 @@ impl Runner<'_> {
                 return true;
             }
             Ok(Err(Unreadable::Failed(error))) if self.blame.excuses_open(error.kind()) => {
+                self.check_reserve(&error);
                 return false;
             }
             Ok(Err(unreadable)) => unreadable.finding(),

@@ -183,6 +183,10 @@ pub enum Action {
     SecondOpen,
     /// A wrong argument.
     Bad(Bad, usize),
+    /// The disk has so many bytes left from here on.
+    SpaceLeft(u64),
+    /// It has room again.
+    SpaceBack,
 }
 
 /// A fault to come, counted in calls of its kind from here.

@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, DistanceMetric, Dtype};
+use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
 
 use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots,
@@ -42,7 +42,7 @@ impl History {
     pub fn of(seed: u64) -> Self {
         let mut stream = Stream::at(seed, &[0x6869_7374]);
         let shape = draw_shape(seed, &mut stream);
-        let options = draw_options(shape, &mut stream);
+        let mut options = draw_options(shape, &mut stream);
         let profile = draw_profile(shape, &mut stream);
         let slots = draw_slots(shape, &mut stream);
         let count = match shape {
@@ -62,7 +62,11 @@ impl History {
             operations.push(Operation { action, faults: Vec::new() });
         }
         if faulty {
-            generator.plan_faults(seed, &mut operations);
+            let reserved = generator.plan_space(&mut operations, &mut options);
+            // What the reserve is owed for is judged only where nothing else goes wrong.
+            if !reserved {
+                generator.plan_faults(seed, &mut operations);
+            }
         }
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
@@ -268,8 +272,6 @@ impl Generator {
         bytes.into()
     }
 
-    /// Puts faults where calls of their kind are made: most reads, names and random bytes belong
-    /// to opens and checkpoints.
     /// On a third of the faulty histories one fault while the store is created. Not a sync of the
     /// directories above it, the first calls of their kind: such a failure cannot be mended
     /// through this seam, and `docs/durability.md` says so.
@@ -285,13 +287,46 @@ impl Generator {
         vec![Planned { after_calls, fault }]
     }
 
+    /// On a third of the faulty histories the disk is full for a while. Half of those have a reserve
+    /// and use it; whether this one does.
+    fn plan_space(&mut self, operations: &mut Vec<Operation>, options: &mut Options) -> bool {
+        if !self.stream.chance(1, 3) {
+            return false;
+        }
+        let reserved = self.stream.chance(1, 2);
+        let width = self.stream.between(0, if reserved { 14 } else { 19 });
+        let left = Action::SpaceLeft(self.stream.below(1 << width));
+        let from = self.stream.size(0, operations.len());
+        let to = self.stream.size(from, operations.len());
+        let step = |action| Operation { action, faults: Vec::new() };
+        operations.insert(to, step(Action::SpaceBack));
+        if reserved {
+            options.reserve_bytes = options.reserve_bytes.max(1 << 20);
+            let slot = self.slot();
+            for _ in 0..self.stream.size(1, 3) {
+                let action = match self.stream.below(4) {
+                    0 => Action::Single(Member::Drop(slot)),
+                    1 => Action::Single(Member::Write(vec![self.deletion(slot)])),
+                    2 => Action::Kill,
+                    _ => Action::Checkpoint,
+                };
+                operations.insert(from, step(action));
+            }
+        }
+        operations.insert(from, step(left));
+        reserved
+    }
+
+    /// Puts faults where calls of their kind are made: most reads, names and random bytes belong
+    /// to opens and checkpoints.
     fn plan_faults(&mut self, turn: u64, operations: &mut Vec<Operation>) {
         // Seeds take turns, so that a short campaign meets every kind.
         let first = usize::try_from(turn % Fault::ALL.len() as u64).expect("a place in a table");
         for place in 0..self.stream.size(2, 5) {
             let drawn = *self.stream.pick(&Fault::ALL);
             let fault = if place == 0 { Fault::ALL[first] } else { drawn };
-            let width = *self.stream.pick(&[1, 1, 3, 9]);
+            let unlinks = fault.class() == CallClass::Unlink;
+            let width = if unlinks { 2 } else { *self.stream.pick(&[1, 1, 3, 9]) };
             let after_calls = self.stream.below(width);
             let planned = Planned { after_calls, fault };
             let writes =
@@ -302,7 +337,10 @@ impl Generator {
                 continue;
             }
             let stops = [Action::Kill, Action::PowerLoss, Action::Close, Action::Checkpoint];
-            let action = stops[self.stream.weighted(&[3, 2, 1, 3])].clone();
+            let action = match unlinks {
+                true => Action::Checkpoint,
+                false => stops[self.stream.weighted(&[3, 2, 1, 3])].clone(),
+            };
             let mut faults = vec![planned];
             if self.stream.chance(1, 3) {
                 let fault = *self.stream.pick(&Fault::ALL);
@@ -341,6 +379,6 @@ mod tests {
                 seen.insert(shown[..end].to_string());
             }
         }
-        assert_eq!(seen.len(), 25, "{seen:?}");
+        assert_eq!(seen.len(), 27, "{seen:?}");
     }
 }

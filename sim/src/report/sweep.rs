@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Value, json};
 
 use super::number;
+use crate::forward::FULL_DISK;
 use crate::sweep::Report;
 
 /// The table of a sweep.
@@ -23,6 +24,8 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         ("runs with one fault", report.runs),
         ("runs with two", report.pairs),
         ("  of both not to be mended", report.unmendable),
+        ("runs on a full disk", report.full),
+        ("  calls without space", report.tally.faults.get(FULL_DISK).copied().unwrap_or(0)),
         ("images checked", tally.images_checked),
         ("duplicate images", tally.images_duplicate),
     ];
@@ -74,6 +77,7 @@ pub fn sweep_json(report: &Report) -> Value {
         "runs": report.runs,
         "pairs": report.pairs,
         "unmendable": report.unmendable,
+        "full_disks": report.full,
         "images_checked": report.tally.images_checked,
         "images_duplicate": report.tally.images_duplicate,
         "invariants": report.tally.invariants,

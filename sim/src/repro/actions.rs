@@ -87,4 +87,6 @@ operations! {
     "power-loss-inside" => PowerLossInside(call);
     "second-open" => SecondOpen;
     "bad" => Bad(argument, slot);
+    "space-left" => SpaceLeft(bytes);
+    "space-back" => SpaceBack;
 }

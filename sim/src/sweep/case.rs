@@ -6,13 +6,26 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::disk::{Fault, Medium};
-use crate::history::{History, Strike};
+use crate::history::{Action, History, Operation, Strike};
 
-/// A history by name, and the faults in it.
+/// A disk that is full for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Before which operation.
+    pub operation: usize,
+    /// How many bytes are left.
+    pub bytes: u64,
+    /// For how many operations.
+    pub operations: usize,
+}
+
+/// A history by name, and what goes wrong in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Which history.
     pub history: String,
+    /// A full disk.
+    pub full: Option<Full>,
     /// The faults.
     pub strikes: Vec<Strike>,
     /// Seeds what they leave to chance, and chooses the medium.
@@ -26,7 +39,13 @@ impl Case {
         history.strikes = self.strikes.clone();
         history.dice = self.dice;
         history.medium = Medium::of(self.dice);
-        history.faulty = !self.strikes.is_empty();
+        history.faulty = self.full.is_some() || !self.strikes.is_empty();
+        if let Some(Full { operation, bytes, operations }) = self.full {
+            let steps = &mut history.operations;
+            let step = |action| Operation { action, faults: Vec::new() };
+            steps.insert((operation + operations).min(steps.len()), step(Action::SpaceBack));
+            steps.insert(operation, step(Action::SpaceLeft(bytes)));
+        }
         history
     }
 }
@@ -34,6 +53,9 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.history)?;
+        if let Some(Full { operation, bytes, operations }) = self.full {
+            write!(f, "+full@{operation}.{bytes}.{operations}")?;
+        }
         for Strike { process, call, fault } in &self.strikes {
             write!(f, "+{}@{process}.{call}", fault.name())?;
         }
@@ -49,18 +71,31 @@ impl FromStr for Case {
         let (faults, dice) = text.rsplit_once('~').ok_or_else(wrong)?;
         let mut parts = faults.split('+');
         let history = parts.next().unwrap_or_default().to_owned();
-        let strike = |part: &str| {
+        let mut full = None;
+        let mut strikes = Vec::new();
+        for part in parts {
+            if let Some(numbers) = part.strip_prefix("full@") {
+                let numbers: Vec<u64> = numbers
+                    .split('.')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()
+                    .map_err(|_| wrong())?;
+                let [operation, bytes, operations] = numbers[..] else { return Err(wrong()) };
+                let count = |number| usize::try_from(number).map_err(|_| wrong());
+                let (operation, operations) = (count(operation)?, count(operations)?);
+                full = Some(Full { operation, bytes, operations });
+                continue;
+            }
             let (name, place) = part.split_once('@').ok_or_else(wrong)?;
             let (process, call) = place.split_once('.').ok_or_else(wrong)?;
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-            Ok::<_, String>(Strike {
+            strikes.push(Strike {
                 process: process.parse().map_err(|_| wrong())?,
                 call: call.parse().map_err(|_| wrong())?,
                 fault: fault.ok_or_else(|| format!("there is no fault {name:?}"))?,
-            })
-        };
-        let strikes = parts.map(strike).collect::<Result<_, _>>()?;
-        Ok(Self { history, strikes, dice: dice.parse().map_err(|_| wrong())? })
+            });
+        }
+        Ok(Self { history, full, strikes, dice: dice.parse().map_err(|_| wrong())? })
     }
 }
 
@@ -70,10 +105,14 @@ mod tests {
 
     #[test]
     fn case_round_trips_and_wrong_ones_are_explained() {
-        for text in ["a~0", "a-b+sync-eio@1.20~3", "a+read-eio@0.0+rename-eio@2.1~1"] {
+        for text in
+            ["a~0", "a-b+sync-eio@1.20~3", "a+read-eio@0.0+rename-eio@2.1~1", "a+full@3.0.9~0"]
+        {
             assert_eq!(text.parse::<Case>().expect("well formed").to_string(), text);
         }
-        for text in ["", "a", "a+sync-eio~1", "a+none@0.0~1", "a+sync-eio@0~1", "a~x"] {
+        for text in
+            ["", "a", "a+sync-eio~1", "a+none@0.0~1", "a+sync-eio@0~1", "a~x", "a+full@1.1~0"]
+        {
             assert!(text.parse::<Case>().is_err(), "{text:?} is accepted");
         }
     }

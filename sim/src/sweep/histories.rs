@@ -15,7 +15,8 @@
 //! | `a.x=9`, `a.x-` | a row with a payload of so many bytes; its end |
 //! | `write M & M`, `batch M & M` | rows in one `write`, one `upsert_batch` |
 //! | `group(N) M M` | requests submitted, then driven N times |
-//! | `get a.x`, `read-all`, `checkpoint`, `maintain`, `second-open` | the call |
+//! | `get a.x`, `read-all`, `checkpoint`, `maintain`, `maintain-all`, `compact`, `second-open` | the call, or calls |
+//! | `snapshot`, `read-snapshot`, `pause a N`, `resume N`, `release-all` | views that are held: a snapshot, an iterator that showed N rows |
 //! | `close`, `kill`, `power-loss` | an end, and a reopen |
 //! | `kill(N)`, `power-loss(N)` | the same before or inside an I/O call of the step before |
 
@@ -24,7 +25,9 @@ use std::sync::Arc;
 use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
 
 use crate::disk::Medium;
-use crate::history::{Action, Change, History, Member, Operation, Shape, Slot};
+use crate::history::{Action, Change, History, Member, Operation, Shape, Slot, Source};
+use crate::reads::Read;
+use crate::row_range::RowRange;
 
 /// Elements of every vector.
 const DIM: u32 = 2;
@@ -42,7 +45,7 @@ const SMALLEST: [(&str, &str); 3] = [
     ("sealed", "+a; a.x=9; checkpoint; a.x-"),
 ];
 
-const OTHERS: [(&str, &str); 11] = [
+const OTHERS: [(&str, &str); 13] = [
     ("overwrites", "+a; a.x=9; a.y=600; a.x=300; a.y-; a.none-; get a.x; second-open"),
     (
         "batches",
@@ -65,6 +68,16 @@ const OTHERS: [(&str, &str); 11] = [
     ("kills", "+a; a.x=9; kill(9); a.y=9; kill(6); a.z=9; kill; power-loss"),
     ("long-log", "+a; a.a=700; a.b=1700; batch a.c=900 & a.d=900; a.e=20; kill"),
     ("log-bound", "+a; a.a=1500; a.b=1500; a.a=1500; kill; a.b=3000; power-loss"),
+    (
+        "merges",
+        "+a; a.x=300; a.y=9; checkpoint; a.x=9; a.z=9; checkpoint; a.y-; checkpoint; maintain-all; \
+         get a.x; compact; get a.x; kill; get a.z",
+    ),
+    (
+        "held-views",
+        "+a; a.x=300; a.y=9; snapshot; checkpoint; pause a 1; a.x=9; a.y-; checkpoint; \
+         read-snapshot; compact; resume 1; read-snapshot; release-all; maintain; power-loss",
+    ),
     ("many-logs", "+a; kill; a.x=9; kill; a.y=9; kill; a.z=9; maintain; read-all"),
 ];
 
@@ -113,6 +126,11 @@ fn history(seed: u64, actions: Vec<Action>) -> History {
             log_size_bytes_max: 6144,
             log_files_max: 3,
             log_window_bytes: 512,
+            memtable_bytes_max: 4096,
+            page_cache_bytes: 0,
+            read_ahead_bytes: 16_384,
+            step_bytes: 512,
+            merge_factor: 2,
             ..Options::default()
         },
         slots: SLOTS.map(slot).to_vec(),
@@ -147,6 +165,17 @@ fn action(step: &str) -> Action {
         "read-all" => Action::ReadAll,
         "checkpoint" => Action::Checkpoint,
         "maintain" => Action::Maintain,
+        "maintain-all" => Action::MaintainAll,
+        "compact" => Action::Compact(None),
+        "snapshot" => Action::Snapshot,
+        "read-snapshot" => Action::ReadSnapshot(0),
+        "pause" => {
+            let (name, rows) = rest.split_once(' ').expect("a collection and a number");
+            let rows = rows.parse().expect("a number of rows");
+            Action::Pause(Source::Store, slot(name), Read::Rows(RowRange::default()), rows)
+        }
+        "resume" => Action::Resume(0, rest.parse().expect("a number of rows")),
+        "release-all" => Action::ReleaseAll,
         "second-open" => Action::SecondOpen,
         "close" => Action::Close,
         "kill" if step.ends_with(')') => Action::KillInside(number),
@@ -205,16 +234,23 @@ mod tests {
             "Batch",
             "Checkpoint",
             "Close",
+            "Compact",
             "Get",
             "Group",
             "Kill",
             "KillInside",
             "Maintain",
+            "MaintainAll",
+            "Pause",
             "PowerLoss",
             "PowerLossInside",
             "ReadAll",
+            "ReadSnapshot",
+            "ReleaseAll",
+            "Resume",
             "SecondOpen",
             "Single",
+            "Snapshot",
             "Write",
         ];
         assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), expected);

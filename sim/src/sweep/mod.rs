@@ -11,7 +11,9 @@
 //!   behind the fault, are looked at as crash points.
 //! - W3. Pairs: a second fault at each later call of a run with a first one, in the smallest
 //!   histories; of all pairs as many as the bound allows, drawn by their place.
-//! - W4. The result is a function of the bounds alone, not of the number of threads.
+//! - W4. The disk is also full from each operation on, with more or less space left, for one operation
+//!   or to the end.
+//! - W5. The result is a function of the bounds alone, not of the number of threads.
 
 mod case;
 mod histories;
@@ -22,12 +24,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use case::Case;
+pub use case::{Case, Full};
 pub use histories::{Named, all};
 
 use crate::disk::{CallClass, Fault};
 use crate::explore;
-use crate::forward::Forward;
+use crate::forward::{FULL_DISK, Forward};
 use crate::history::Strike;
 use crate::panic_trap;
 use crate::stream::Stream;
@@ -37,6 +39,10 @@ use crate::watch::Watch;
 
 /// Points behind a fault that are looked at, besides the end.
 const POINTS: usize = 2;
+
+/// Bytes that a disk has left when it is full: none, a name, a log file, a manifest with less or more
+/// of what belongs to it, a checkpoint.
+const SPACES_LEFT: [u64; 6] = [0, 6000, 10_000, 27_000, 32_000, 90_000];
 
 /// Violations after which the sweep ends.
 const VIOLATIONS_MAX: usize = 10;
@@ -63,6 +69,8 @@ pub struct Report {
     pub runs: u64,
     /// Runs with two.
     pub pairs: u64,
+    /// Runs on a full disk.
+    pub full: u64,
     /// Runs that are not judged: a directory above the store lost what no store can mend.
     pub unmendable: u64,
     /// For each fault, at how many calls it was to strike, and at how many it did not: a short read
@@ -87,6 +95,7 @@ impl Report {
     fn add(&mut self, other: Self) {
         self.runs += other.runs;
         self.pairs += other.pairs;
+        self.full += other.full;
         self.unmendable += other.unmendable;
         for (name, (planned, unfired)) in other.planned {
             let own = self.planned.entry(name).or_default();
@@ -102,7 +111,14 @@ impl Report {
         let unfired = self.planned.iter().filter(|(_, (planned, unfired))| planned == unfired);
         let mut idle: Vec<String> =
             unfired.map(|(name, _)| format!("fault {name} of the sweep")).collect();
-        for (name, count) in [("runs", self.runs), ("pairs", self.pairs)] {
+        let found_full = self.tally.faults.get(FULL_DISK).copied().unwrap_or_default();
+        let counts = [
+            ("runs", self.runs),
+            ("pairs", self.pairs),
+            ("full disks", self.full),
+            ("calls on a full disk", found_full),
+        ];
+        for (name, count) in counts {
             if count == 0 {
                 idle.push(format!("{name} of the sweep"));
             }
@@ -176,7 +192,7 @@ fn carry_out(
             });
         }
         drop(sender);
-        // Results are added up in the order of the items (W4).
+        // Results are added up in the order of the items (W5).
         let (mut waiting, mut turn) = (BTreeMap::new(), 0);
         for (place, result) in results {
             waiting.insert(place, result);
@@ -218,7 +234,8 @@ fn run(system: &dyn System, named: &Named, case: &Case, report: &mut Report) -> 
         Err(panic) => (None, explore::panicked(history.seed, panic)),
     };
     match case.strikes.len() {
-        0 | 1 => report.runs += 1,
+        0 => report.full += u64::from(case.full.is_some()),
+        1 => report.runs += 1,
         _ => report.pairs += 1,
     }
     for strike in &case.strikes {
@@ -241,7 +258,7 @@ type Counted = Vec<Vec<(CallClass, Option<Fault>)>>;
 
 /// The calls of a history without faults, by process.
 fn without_faults(system: &dyn System, named: &Named) -> Result<Counted, Vec<(Case, Violation)>> {
-    let case = Case { history: named.name.clone(), strikes: Vec::new(), dice: 0 };
+    let case = Case { history: named.name.clone(), full: None, strikes: Vec::new(), dice: 0 };
     let mut report = Report::default();
     let forward = run(system, named, &case, &mut report);
     match forward {
@@ -260,13 +277,28 @@ fn items_of<'a>(named: &'a Named, counted: &Counted) -> Vec<Item<'a>> {
             for fault in Fault::ALL.into_iter().filter(|fault| fault.class() == *class) {
                 for dice in 0..ways(fault) {
                     let strikes = vec![Strike { process, call, fault }];
-                    let case = Case { history: named.name.clone(), strikes, dice };
+                    let case = Case { history: named.name.clone(), full: None, strikes, dice };
                     items.push(Item { named, case });
                 }
             }
         }
     }
+    items.extend(full_disks(named).map(|case| Item { named, case }));
     items
+}
+
+/// The disk is full from each operation on, with so much space left, for one operation and for all.
+fn full_disks(named: &Named) -> impl Iterator<Item = Case> + '_ {
+    let count = named.history.operations.len();
+    let spaces = (0..count).flat_map(|operation| SPACES_LEFT.map(|bytes| (operation, bytes)));
+    spaces.flat_map(move |(operation, bytes)| {
+        [1, count].map(|operations| Case {
+            history: named.name.clone(),
+            full: Some(Full { operation, bytes, operations }),
+            strikes: Vec::new(),
+            dice: 0,
+        })
+    })
 }
 
 /// The case with a second fault at each call behind the first one (W3).

@@ -62,10 +62,12 @@ fn right_toy_passes_and_every_counter_moves() {
     assert_eq!(report.tally.violations, [], "of {:?}", report.tally.images_checked);
     assert_eq!(report.end, End::Target);
     let idle = report.tally.idle();
-    // A toy allocates nothing ahead, draws nothing at random, and has no files but its log.
+    // A toy allocates nothing ahead, draws nothing at random, sets no space aside, and has no files
+    // but its log.
     let expected = [
         "fault allocate-no-space",
         "fault entropy-fails",
+        "fault full-disk-with-reserve",
         "checkpoints",
         "log switches",
         "merges",
