@@ -267,7 +267,8 @@ fn expect(collection: &Collection, read: &Read) -> Answer {
         Read::Rows(range) => all(range, Parts::Whole, usize::MAX),
         Read::Payloads(range) => all(range, Parts::Payload, usize::MAX),
         Read::BorrowedRows(range, rows_max) => {
-            all(range, Parts::Whole, usize::try_from(*rows_max).unwrap_or(usize::MAX))
+            // Who ends a scan does so at a row, and has seen that one.
+            all(range, Parts::Whole, usize::try_from(*rows_max).unwrap_or(usize::MAX).max(1))
         }
         Read::Vectors => all(&RowRange::default(), Parts::Vector, usize::MAX),
     }
