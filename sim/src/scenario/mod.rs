@@ -45,7 +45,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quiver_store::{CollectionId, Options, Snapshot, Store};
 
-use crate::disk::{DiskState, Fault, FaultPlan, PlannedFault, SimDisk};
+use crate::disk::{DiskState, Fault, FaultPlan, Medium, PlannedFault, SimDisk, UnlinkedReads};
 use crate::panic_trap;
 use crate::planted::{Bug, Planted};
 
@@ -91,7 +91,7 @@ pub fn play_with(text: &str, engine: &Planted) -> Result<(), String> {
     let mut stage = Stage {
         engine,
         options,
-        disk: SimDisk::new(),
+        disk: mounted(&SimDisk::new().state()),
         store: None,
         held: Vec::new(),
         kept: None,
@@ -242,7 +242,7 @@ impl Stage<'_> {
     }
 
     fn mount(&mut self, state: &DiskState) {
-        self.disk = SimDisk::mount(state);
+        self.disk = mounted(state);
         self.faults.clear();
     }
 
@@ -254,6 +254,13 @@ impl Stage<'_> {
         self.disk.set_faults(FaultPlan { faults: self.faults.clone(), seed: 1 });
         Ok(())
     }
+}
+
+/// A disk on which nobody reads a file that has no name any more.
+fn mounted(state: &DiskState) -> SimDisk {
+    let disk = SimDisk::mount(state);
+    disk.set_medium(Medium { unlinked_reads: UnlinkedReads::Fail, ..Medium::default() });
+    disk
 }
 
 /// Whether ids in order are those that are said; one with a question mark may be missing.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Stage;
-use crate::disk::{DiskState, Policy, Recording, SimDisk};
+use super::{Stage, mounted};
+use crate::disk::{DiskState, Policy, Recording};
 use crate::stream::Stream;
 
 /// How often a policy is drawn where any way will do.
@@ -18,7 +18,7 @@ impl Stage<'_> {
         Self {
             engine: self.engine,
             options: self.options.clone(),
-            disk: SimDisk::mount(state),
+            disk: mounted(state),
             store: None,
             held: Vec::new(),
             kept: self.kept.clone(),
