@@ -46,28 +46,42 @@ fn every_sync_of_the_source_is_reached_and_so_switched_off_by_mutants() {
     assert_eq!(reached, syncs_of_the_source());
 }
 
-/// `file:line` of every call of a sync in the verbs of the store. What only passes its caller's
+/// `file:line` of every call of a sync above the seam. What only passes its caller's
 /// place on is no site of its own.
 fn syncs_of_the_source() -> BTreeSet<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src/store");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut sites = BTreeSet::new();
-    for file in std::fs::read_dir(folder).expect("the engine is beside the simulator") {
-        let path = file.expect("a name").path();
-        let text = std::fs::read_to_string(&path).expect("source is text");
-        let name = path.file_name().expect("a file").to_string_lossy();
-        let mut passes_on = false;
-        for (line, number) in text.lines().zip(1..) {
-            passes_on |= line.trim() == "#[track_caller]";
-            if line == "}" {
-                passes_on = false;
+    for folder in ["manifest", "segment", "store", "wal"] {
+        let files = std::fs::read_dir(source.join(folder));
+        for file in files.expect("the engine is beside the simulator") {
+            let path = file.expect("a name").path();
+            if path.is_dir() {
+                continue;
             }
-            let code = line.split("//").next().unwrap_or_default();
-            let calls = [".sync_data()", ".sync_dir(", ".sync()", "write_synced("];
-            let syncs = calls.iter().any(|call| code.contains(call)) && !code.contains("fn ");
-            if syncs && !passes_on {
-                sites.insert(format!("src/store/{name}:{number}"));
-            }
+            let text = std::fs::read_to_string(&path).expect("source is text");
+            let name = path.file_name().expect("a file").to_string_lossy();
+            let lines = syncs_of(&text).into_iter();
+            sites.extend(lines.map(|line| format!("src/{folder}/{name}:{line}")));
         }
     }
     sites
+}
+
+/// The lines of a file that call a sync.
+fn syncs_of(text: &str) -> Vec<usize> {
+    let mut lines = Vec::new();
+    let mut passes_on = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        passes_on |= line.trim() == "#[track_caller]";
+        if line == "}" {
+            passes_on = false;
+        }
+        let code = line.split("//").next().unwrap_or_default();
+        let calls = [".sync_data()", ".sync_dir(", ".sync()", "write_synced("];
+        let syncs = calls.iter().any(|call| code.contains(call)) && !code.contains("fn ");
+        if syncs && !passes_on {
+            lines.push(number);
+        }
+    }
+    lines
 }
