@@ -105,6 +105,17 @@ pub struct Window {
     pub manifest: u64,
 }
 
+impl Window {
+    /// What is left of it once a reader saw this LSN. A reader that saw what no state has is told
+    /// of by the last one.
+    pub fn seen_up_to(&self, lsn: u64) -> Self {
+        let mut states = self.states.clone();
+        let highest = states.iter().map(|state| state.lsn).max().unwrap_or(0);
+        states.retain(|state| state.lsn >= lsn.min(highest));
+        Self { acked_lsn: self.acked_lsn.max(lsn), states, ..self.clone() }
+    }
+}
+
 /// What the model says to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

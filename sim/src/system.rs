@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, Descriptor, Env, Error, Lsn, Options, Result};
 
+use crate::disk::Onlooker;
 use crate::row_range::RowRange;
 
 /// A kind of store.
@@ -336,6 +337,11 @@ pub trait Session: View {
     /// Seals everything and joins the segments of each collection; gives up after so many steps.
     fn compact(&self, steps: Option<u64>) -> Result<()> {
         if steps == Some(0) { Ok(()) } else { self.checkpoint() }
+    }
+
+    /// A reader that may look while another call is under way, if there can be one.
+    fn onlooker(&self) -> Option<Onlooker> {
+        None
     }
 
     /// A clean end.

@@ -126,7 +126,7 @@ impl Spread {
 }
 
 /// What is told of each history.
-pub const SPREADS: [&str; 14] = [
+pub const SPREADS: [&str; 15] = [
     "operations",
     "log files, most",
     "segments, most",
@@ -140,6 +140,7 @@ pub const SPREADS: [&str; 14] = [
     "snapshots",
     "paused scans",
     "paused scans, changed under",
+    "calls behind what a reader saw",
     "operations of long runs",
 ];
 

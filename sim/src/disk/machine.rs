@@ -37,8 +37,19 @@ impl Default for SimDisk {
     }
 }
 
+/// Somebody who reads the store while it makes a call: answers the LSN that is visible.
+#[derive(Clone)]
+pub struct Onlooker(pub Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl std::fmt::Debug for Onlooker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Onlooker").finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Machine {
+    onlooker: Option<Onlooker>,
     pub(crate) state: DiskState,
     pub(crate) open: Vec<(NodeId, u32)>,
     open_most: u64,
@@ -105,6 +116,7 @@ impl SimDisk {
     /// A new process on a disk: no handle, no lock, nothing recorded, no fault planned.
     pub fn mount(state: &DiskState) -> Self {
         let machine = Machine {
+            onlooker: None,
             state: state.clone(),
             open: Vec::new(),
             open_most: 0,
@@ -254,12 +266,27 @@ impl SimDisk {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks this one before each call that changes something what a reader would see just then.
+    pub fn set_onlooker(&self, onlooker: Option<Onlooker>) {
+        self.lock_machine().onlooker = onlooker;
+    }
+
+    /// What a reader sees; zero where nobody looks.
+    fn visible_lsn(&self) -> u64 {
+        let machine = self.lock_machine();
+        let onlooker = machine.onlooker.clone().filter(|_| machine.recording == Recording::Forks);
+        // A reader may read the disk itself.
+        drop(machine);
+        onlooker.map_or(0, |onlooker| (onlooker.0)())
+    }
+
     /// Makes one call: counts it, finds the fault that is due, records it.
     pub(crate) fn run<T>(
         &self,
         head: Head<'_>,
         call: impl FnOnce(&mut Machine, &mut Notes) -> io::Result<T>,
     ) -> io::Result<T> {
+        let visible = if head.kind.mutates() { self.visible_lsn() } else { 0 };
         let mut machine = self.lock_machine();
         assert!(machine.calls < machine.call_budget, "call budget exhausted");
         let index = machine.calls;
@@ -290,7 +317,7 @@ impl SimDisk {
             };
             if let Some(before) = before {
                 let after = machine.state.clone();
-                machine.steps.push(Step { call: call.clone(), before, after });
+                machine.steps.push(Step { call: call.clone(), before, after, visible });
             }
             machine.trace.push(call);
         }

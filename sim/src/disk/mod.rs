@@ -62,7 +62,7 @@ pub use clock::{SimClock, Ticking};
 pub use entropy::SimEntropy;
 pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
 pub use inside::{Inside, Synced};
-pub use machine::{SimDisk, site_name};
+pub use machine::{Onlooker, SimDisk, site_name};
 pub use medium::{FailedSync, MEDIUM_COUNTS, Medium, UnlinkedReads, WritebackReport};
 pub use plan::CrashPlan;
 pub use policy::Policy;

@@ -200,4 +200,6 @@ pub struct Step {
     pub before: DiskState,
     /// The disk just after it.
     pub after: DiskState,
+    /// The LSN that a reader saw just before it; zero where nobody looked.
+    pub visible: u64,
 }

@@ -6,9 +6,11 @@ mod views;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use quiver_store::{CollectionId, Env, Options, Result, Snapshot, Store, WriteBatch};
 
+use crate::disk::Onlooker;
 use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
 
 /// The engine of this workspace.
@@ -184,6 +186,12 @@ impl Session for EngineSession {
             left = left.saturating_sub(1);
             if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
+    }
+
+    fn onlooker(&self) -> Option<Onlooker> {
+        let store = self.store.clone();
+        let visible = move || store.snapshot().map_or(0, |snapshot| snapshot.lsn().value());
+        Some(Onlooker(Arc::new(visible)))
     }
 
     fn close(&self) -> Result<()> {

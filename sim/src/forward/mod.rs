@@ -7,6 +7,8 @@
 //! - F1. Every mutating I/O call is a point before and a point inside it, under the window of the
 //!   call of the store in which it happened. The end of each operation is a point under the window
 //!   after its answers: that is where what was acknowledged must be there.
+//!   A reader looks just before each call: what it saw has to survive a crash there, though nobody
+//!   was answered yet.
 //! - F2. Without a fault every call of the store succeeds or is refused as the model says. A call in
 //!   which I/O calls failed may answer what these stand for (`blame`), and no other.
 //! - F3. An open that fails after a fault is tried again; once the faults are spent it succeeds.
@@ -281,7 +283,10 @@ impl<'a> Runner<'a> {
     /// Runs something in the store; `None` if it panicked, which ends the history.
     fn inside<T>(&mut self, run: impl FnOnce(&dyn Session) -> T) -> Option<T> {
         let session = self.session.take()?;
+        self.disk.set_onlooker(session.onlooker());
         let result = self.guarded(|| run(&*session));
+        // It holds the store, which holds the disk.
+        self.disk.set_onlooker(None);
         self.session = Some(session);
         result
     }
@@ -383,9 +388,17 @@ impl<'a> Runner<'a> {
     fn mark_calls(&mut self, window: Window) {
         let steps = self.disk.take_steps();
         let window = Arc::new(Window { manifest: self.manifest, ..window });
+        let mut narrower: BTreeMap<u64, Arc<Window>> = BTreeMap::new();
         for step in steps {
             let call = self.out.calls.len();
-            let marked = Marked { step, window: window.clone(), operation: self.operation };
+            let mut window = window.clone();
+            if step.visible > window.acked_lsn {
+                let narrowed = narrower.entry(step.visible);
+                window =
+                    narrowed.or_insert_with(|| Arc::new(window.seen_up_to(step.visible))).clone();
+                self.more("calls behind what a reader saw", 1);
+            }
+            let marked = Marked { step, window, operation: self.operation };
             self.out.calls.push(marked);
             self.out.points.push(Point::Before(call));
             self.out.points.push(Point::Inside(call));

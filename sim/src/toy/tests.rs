@@ -68,6 +68,7 @@ fn right_toy_passes_and_every_counter_moves() {
         "fault allocate-no-space",
         "fault entropy-fails",
         "fault full-disk-with-reserve",
+        "calls behind what a reader saw",
         "checkpoints",
         "log switches",
         "merges",
