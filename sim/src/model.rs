@@ -342,7 +342,8 @@ impl Model {
                 }
                 Err(kind) if is_refusal(*kind) => {
                     let expected = Verdict::Refused(*kind);
-                    if !failed && self.committed.verdict(request) != expected {
+                    // No refusal may rest on a member that failed either.
+                    if self.committed.verdict(request) != expected {
                         let verdict = self.committed.verdict(request);
                         complaints.push(format!(
                             "request {place} of {}: answered {kind:?}, expected {verdict:?}",

@@ -93,10 +93,12 @@ impl Explorer<'_> {
         let finding = match recovered.outcome {
             Err(finding) => Some(finding),
             Ok((_session, found)) if found == *content => {
-                let (before, after) = (left.list().len(), recovered.disk.state().list().len());
-                (after > before).then(|| {
-                    let expected = format!("no more than {before} files after a second recovery");
-                    Finding::new(Invariant::I6, expected, format!("{after} files"))
+                let (before, after) = (size_of(left), size_of(&recovered.disk.state()));
+                (after.0 > before.0 || after.1 > before.1).then(|| {
+                    let words = |(files, bytes)| format!("{files} files of {bytes} bytes");
+                    let expected =
+                        format!("no more than {} after a second recovery", words(before));
+                    Finding::new(Invariant::I6, expected, words(after))
                 })
             }
             Ok((_session, found)) => {
@@ -218,4 +220,10 @@ fn in_session<T>(disk: &SimDisk, run: impl FnOnce() -> T) -> Result<T, Finding> 
 
 fn relative(path: &Path) -> String {
     path.strip_prefix(STORE_DIR).unwrap_or(path).display().to_string()
+}
+
+/// How many files there are, and their bytes.
+fn size_of(state: &DiskState) -> (usize, u64) {
+    let files = state.list();
+    (files.len(), files.iter().map(|(_, len)| len).sum())
 }

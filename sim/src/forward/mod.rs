@@ -18,6 +18,7 @@ mod actions;
 mod blame;
 mod bounds;
 mod held;
+mod names;
 mod reopening;
 mod space;
 mod standing;
@@ -178,6 +179,8 @@ struct Runner<'a> {
     last_operation: (usize, u64),
     /// A version of the manifest that is known to be durable.
     manifest: u64,
+    /// Whether the one that is visible may be another.
+    manifest_unsure: bool,
     /// What it was when this operation began, or where it went back to.
     manifest_before: u64,
     /// What the store of this process said last.
@@ -211,6 +214,7 @@ impl<'a> Runner<'a> {
             fired: 0,
             last_operation: (0, 0),
             manifest: 0,
+            manifest_unsure: false,
             manifest_before: 0,
             standing: Standing::default(),
             done: bounds::Done::default(),
@@ -390,6 +394,7 @@ impl<'a> Runner<'a> {
         let window = Arc::new(Window { manifest: self.manifest, ..window });
         let mut narrower: BTreeMap<u64, Arc<Window>> = BTreeMap::new();
         for step in steps {
+            self.check_name(&step);
             let call = self.out.calls.len();
             let mut window = window.clone();
             if step.visible > window.acked_lsn {

@@ -35,8 +35,10 @@ impl Runner<'_> {
             let found = format!("manifest version {}", standing.manifest_version);
             self.found(Finding::new(Invariant::I14, expected, found));
         }
-        // A publish that failed may be visible without being durable.
-        if !self.excused {
+        // A publish that failed may be visible without being durable, in the next process too, as long
+        // as that one publishes nothing.
+        self.manifest_unsure = self.excused || (self.manifest_unsure && !published);
+        if !self.manifest_unsure {
             self.manifest = standing.manifest_version;
         }
         let reused = self.disk.reused_names();

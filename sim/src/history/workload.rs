@@ -317,11 +317,32 @@ impl Generator {
         reserved
     }
 
+    /// A group whose later members rest on the first, and which fails as a whole: no answer may rest on
+    /// what did not happen.
+    fn plan_failed_group(&mut self, operations: &mut Vec<Operation>) {
+        let slot = self.slot();
+        let write = |change| Member::Write(vec![change]);
+        let (upsert, again) = (self.upsert(slot), self.upsert(slot));
+        let members = match self.stream.chance(1, 2) {
+            true => vec![Member::Drop(slot), write(upsert), Member::Drop(slot), write(again)],
+            false => vec![self.creation(slot), self.creation(slot), Member::Drop(slot)],
+        };
+        let fault = *self.stream.pick(&[Fault::SyncEio, Fault::WriteEio, Fault::SyncNoSpace]);
+        let next =
+            *self.stream.pick(&[Fault::CreateEio, Fault::CreateNoSpace, Fault::EntropyFails]);
+        let faults = [fault, next].map(|fault| Planned { after_calls: 0, fault }).to_vec();
+        let at = self.stream.size(1, operations.len());
+        operations.insert(at, Operation { action: Action::Group(members, 100), faults });
+    }
+
     /// Puts faults where calls of their kind are made: most reads, names and random bytes belong
     /// to opens and checkpoints.
     fn plan_faults(&mut self, turn: u64, operations: &mut Vec<Operation>) {
         // Seeds take turns, so that a short campaign meets every kind.
         let first = usize::try_from(turn % Fault::ALL.len() as u64).expect("a place in a table");
+        if self.stream.chance(1, 4) {
+            self.plan_failed_group(operations);
+        }
         for place in 0..self.stream.size(2, 5) {
             let drawn = *self.stream.pick(&Fault::ALL);
             let fault = if place == 0 { Fault::ALL[first] } else { drawn };
