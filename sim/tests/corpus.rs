@@ -55,6 +55,8 @@ scenarios! {
         "manifest-name-used-again",
     l15_a_log_of_zeros_is_an_orphan =
         "log-of-zeros",
+    l16_the_directory_of_a_store_is_durable =
+        "directory-of-the-store-lost",
     l17_a_batch_is_there_whole_or_not =
         "batch-in-halves",
     l17_a_failed_batch_does_not_show_later =
@@ -82,6 +84,8 @@ scenarios! {
         "segment-under-a-reader",
     a_compaction_leaves_none_of_its_inputs =
         "compaction-leaves-inputs",
+    a_read_asks_for_its_collection_also_where_it_asks_for_no_row =
+        "rows-asked-of-no-collection",
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Outcome, Request, Store, WriteBatch};
+use quiver_store::{
+    CollectionId, Descriptor, DistanceMetric, Dtype, Env, Outcome, Request, Store, WriteBatch,
+};
 
 use super::{Shown, Stage, are_rows};
 use crate::disk::{SimClock, SimEntropy};
@@ -67,6 +69,11 @@ impl Stage<'_> {
                 Ok(Ok(()))
             }
             ["create", name] => self.create(name),
+            // No collection has the last id of all.
+            ["many", name, ids @ ..] => Ok(store
+                .collection_id(name)
+                .and_then(|id| store.get_many(id.unwrap_or(CollectionId(u64::MAX)), ids))
+                .map(drop)),
             _ => {
                 let mut payload = self.written.to_le_bytes().to_vec();
                 payload.resize(self.payload_bytes, b'.');

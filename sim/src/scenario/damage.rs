@@ -1,5 +1,6 @@
 //! What somebody does to the files of a store that is not open.
 
+use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,22 @@ impl Stage<'_> {
             ["cut", file, len] => {
                 let (path, mut bytes) = self.content(file)?;
                 bytes.truncate(len.parse().map_err(|_| "expected a length")?);
+                self.replace(&path, Some(&bytes))
+            }
+            ["flip", file, bit] => {
+                let (path, mut bytes) = self.content(file)?;
+                let bit: usize = bit.parse().map_err(|_| "expected the number of a bit")?;
+                *bytes.get_mut(bit / 8).ok_or("it has fewer bits")? ^= 1 << (bit % 8);
+                self.replace(&path, Some(&bytes))
+            }
+            ["duplicate", file, number] => {
+                let (path, bytes) = self.content(file)?;
+                self.replace(&renumbered(&path, number)?, Some(&bytes))
+            }
+            ["restore", file] => {
+                let path = self.file(file)?;
+                let kept = self.kept.as_ref().ok_or("nothing was kept")?;
+                let bytes = kept.read(&path).ok_or("it was not kept")?;
                 self.replace(&path, Some(&bytes))
             }
             ["overwrite", file, other] => {
@@ -64,7 +81,11 @@ impl Stage<'_> {
     /// Puts other bytes in the place of a file, durably, or takes it away.
     fn replace(&self, path: &Path, bytes: Option<&[u8]>) -> Result<(), String> {
         let (disk, site) = (&self.disk, Location::caller());
-        let done = disk.unlink(path, site).and_then(|()| {
+        let removed = match disk.unlink(path, site) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        let done = removed.and_then(|()| {
             if let Some(bytes) = bytes {
                 let file = disk.create_new(path, site)?;
                 let written = file.write_at(bytes, 0, site)?;
@@ -74,5 +95,15 @@ impl Stage<'_> {
             disk.sync_dir(path.parent().expect("it lies in a directory"), site)
         });
         done.map_err(|error| error.to_string())
+    }
+}
+
+/// The name of a file, with another number in the place of its own.
+fn renumbered(path: &Path, number: &str) -> Result<PathBuf, String> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or("it has no name")?;
+    let number: u64 = number.parse().map_err(|_| "expected a number")?;
+    match name.split('-').collect::<Vec<_>>().as_slice() {
+        [kind, _, tag] => Ok(path.with_file_name(format!("{kind}-{number:010}-{tag}"))),
+        _ => Err(format!("{name} has no number")),
     }
 }
