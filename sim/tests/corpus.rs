@@ -82,6 +82,8 @@ scenarios! {
         "group-in-an-acknowledged-sector",
     no_segment_goes_under_a_reader =
         "segment-under-a-reader",
+    a_merge_of_a_dropped_collection_keeps_no_file =
+        "merge-of-a-dropped-collection",
     a_compaction_leaves_none_of_its_inputs =
         "compaction-leaves-inputs",
     a_read_asks_for_its_collection_also_where_it_asks_for_no_row =

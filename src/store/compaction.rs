@@ -71,6 +71,17 @@ impl Inner {
         Ok(done)
     }
 
+    /// Gives up the merge under way where its collection was dropped: nobody needs its output, and it
+    /// keeps the files of its inputs.
+    pub(super) fn give_up_dropped_merge(&self, jobs: &mut Jobs) -> Result<()> {
+        let version = Arc::clone(&reading(&self.live)?.version);
+        let is_dropped = |merge: &mut Merge| !version.collections.contains_key(&merge.inputs.id);
+        if let Some(merge) = jobs.merge.take_if(is_dropped) {
+            discard(&self.disk, &mut *self.lock_on_disk()?, merge.into_made());
+        }
+        Ok(())
+    }
+
     /// Puts the output in the place of the inputs (Z2, Z4).
     fn publish_merge(&self, jobs: &mut Jobs) -> Result<()> {
         assert!(jobs.rotation.is_none(), "a checkpoint goes before a merge");

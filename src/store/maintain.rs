@@ -38,6 +38,7 @@ impl Store {
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
         inner.seal_through(target)?;
+        inner.give_up_dropped_merge(&mut *locked(&inner.jobs)?)?;
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         inner.reclaim_found(&mut on_disk)?;

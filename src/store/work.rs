@@ -60,6 +60,10 @@ impl Inner {
     /// One step of the merge under way.
     pub(super) fn step_merge(&self, jobs: &mut Jobs) -> Result<u64> {
         self.has_work.store(true, Ordering::Relaxed);
+        self.give_up_dropped_merge(jobs)?;
+        if jobs.merge.is_none() {
+            return Ok(0);
+        }
         let stepped = self.merge_rows(jobs);
         if let Err(error) = &stepped {
             let made = jobs.merge.take().map(Merge::into_made);
