@@ -132,15 +132,15 @@ impl RowCursor {
         }
         while let Some(source) = self.lowest() {
             self.pass_over_older(source)?;
+            if self.range.ends_before(self.id_of(source)) {
+                self.left = 0;
+                return Ok(false);
+            }
             if let Source::Memtable(i) = source
                 && !self.memtables[i].ahead[0].is_live
             {
                 self.step(source)?;
                 continue;
-            }
-            if self.range.ends_before(self.id_of(source)) {
-                self.left = 0;
-                return Ok(false);
             }
             self.current = Some(source);
             self.left -= 1;

@@ -26,7 +26,7 @@ use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, Tombstones};
 use crate::store::jobs::{Jobs, Rotation};
 use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
-use crate::store::reclaim::reclaim;
+use crate::store::reclaim::{discard, reclaim};
 use crate::store::seal::{Seal, SealOne, Sealed};
 use crate::store::tail::move_tail;
 use crate::store::{Inner, full_disk};
@@ -67,6 +67,7 @@ impl Inner {
 
     /// One step of the seal: rows into segments, or the publish at its end.
     pub(super) fn step_seal(&self, jobs: &mut Jobs) -> Result<u64> {
+        self.give_up_seal(jobs)?;
         let seal = match &mut jobs.seal {
             Some(seal) => seal,
             None => jobs.seal.insert(Seal {
@@ -75,6 +76,7 @@ impl Inner {
                     let all = live.version.collections.values();
                     all.filter(|collection| collection.sealing.is_some()).cloned().collect()
                 },
+                names_lost: self.lock_on_disk()?.names_lost,
                 ..Seal::default()
             }),
         };
@@ -97,6 +99,15 @@ impl Inner {
             }
         }
         Ok(done)
+    }
+
+    /// Gives up the seal under way where the names of its files may be lost; it begins again.
+    fn give_up_seal(&self, jobs: &mut Jobs) -> Result<()> {
+        let mut on_disk = self.lock_on_disk()?;
+        if let Some(seal) = jobs.seal.take_if(|seal| seal.names_lost != on_disk.names_lost) {
+            discard(&self.disk, &mut on_disk, seal.into_made());
+        }
+        Ok(())
     }
 
     /// Marks a row dead where it was (C2), and takes it over if it lives (C1).
@@ -214,6 +225,7 @@ impl Inner {
         on_disk.check_latch()?;
         let rotation = jobs.rotation.as_ref().expect("a seal has its rotation");
         let seal = jobs.seal.as_ref().expect("it is being stepped");
+        on_disk.check_names(seal.names_lost)?;
         let lsn = rotation.lsn;
         let sealed: BTreeMap<CollectionId, &Sealed> =
             seal.sealed.iter().map(|sealed| (sealed.id, sealed)).collect();

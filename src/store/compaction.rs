@@ -41,6 +41,7 @@ impl Inner {
         let cursor = match &mut merge.cursor {
             Some(cursor) => cursor,
             None => {
+                merge.names_lost = self.lock_on_disk()?.names_lost;
                 let columns = Columns { vectors: true, payloads: true };
                 let ahead = self.options.read_ahead_bytes;
                 let inputs = &merge.inputs;
@@ -71,13 +72,17 @@ impl Inner {
         Ok(done)
     }
 
-    /// Gives up the merge under way where its collection was dropped: nobody needs its output, and it
-    /// keeps the files of its inputs.
-    pub(super) fn give_up_dropped_merge(&self, jobs: &mut Jobs) -> Result<()> {
+    /// Gives up the merge under way where its collection was dropped, for nobody needs its output and
+    /// it keeps the files of its inputs; or where the name of its output may be lost.
+    pub(super) fn give_up_merge(&self, jobs: &mut Jobs) -> Result<()> {
         let version = Arc::clone(&reading(&self.live)?.version);
-        let is_dropped = |merge: &mut Merge| !version.collections.contains_key(&merge.inputs.id);
-        if let Some(merge) = jobs.merge.take_if(is_dropped) {
-            discard(&self.disk, &mut *self.lock_on_disk()?, merge.into_made());
+        let mut on_disk = self.lock_on_disk()?;
+        let is_in_vain = |merge: &mut Merge| {
+            let is_dropped = !version.collections.contains_key(&merge.inputs.id);
+            is_dropped || (!merge.made.is_empty() && merge.names_lost != on_disk.names_lost)
+        };
+        if let Some(merge) = jobs.merge.take_if(is_in_vain) {
+            discard(&self.disk, &mut on_disk, merge.into_made());
         }
         Ok(())
     }
@@ -111,6 +116,7 @@ impl Inner {
         segments.extend(output.clone());
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
+        on_disk.check_names(merge.names_lost)?;
         publish(&self.tools(), &mut on_disk, |manifest| {
             replace(manifest, &inputs, output.as_ref())
         })?;

@@ -38,7 +38,7 @@ impl Store {
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
         inner.seal_through(target)?;
-        inner.give_up_dropped_merge(&mut *locked(&inner.jobs)?)?;
+        inner.give_up_merge(&mut *locked(&inner.jobs)?)?;
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         inner.reclaim_found(&mut on_disk)?;
@@ -146,7 +146,8 @@ impl Inner {
         id: CollectionId,
         go_on: &mut impl FnMut(CompactProgress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        let mut is_own = false;
+        // How many merges there had been when ours began.
+        let mut began_at = None;
         loop {
             let mut jobs = locked(&self.jobs)?;
             self.lock_on_disk()?.check_latch()?;
@@ -157,11 +158,13 @@ impl Inner {
             if jobs.merge.is_none() {
                 let version = Arc::clone(&reading(&self.live)?.version);
                 let whole = version.collections.get(&id).and_then(|found| Merge::whole(found));
-                let (Some(whole), false) = (whole, is_own) else {
+                // One that somebody else's step undid begins again.
+                let is_done = began_at.is_some_and(|began_at| jobs.merges > began_at);
+                let (Some(whole), false) = (whole, is_done) else {
                     return Ok(ControlFlow::Continue(()));
                 };
                 jobs.merge = Some(whole);
-                is_own = true;
+                began_at = Some(jobs.merges);
             }
             let merge = jobs.merge.as_ref().expect("set above where there was none");
             let (collection, rows_done) = (merge.inputs.id, merge.rows_done);

@@ -20,6 +20,8 @@ pub(super) struct Merge {
     pub(super) cursor: Option<RowCursor>,
     pub(super) output: Option<(FileId, SegmentIdentity, SegmentBuilder)>,
     pub(super) made: Vec<String>,
+    /// How many syncs of the directory had failed when it began to make files.
+    pub(super) names_lost: u64,
     pub(super) rows_done: u64,
 }
 
@@ -49,7 +51,8 @@ impl Merge {
         let Collection { id, name, descriptor, .. } = collection.clone();
         let mut alone = Collection::new(id, name, descriptor);
         alone.segments = inputs.into();
-        Self { inputs: alone, cursor: None, output: None, made: Vec::new(), rows_done: 0 }
+        let (cursor, output, made) = (None, None, Vec::new());
+        Self { inputs: alone, cursor, output, made, names_lost: 0, rows_done: 0 }
     }
 
     pub(super) fn rows(&self) -> u64 {

@@ -38,6 +38,9 @@ pub(super) struct OnDisk {
     pub(super) orphans: BTreeSet<String>,
     /// The segments that are open, as long as anyone holds them.
     pub(super) open_segments: BTreeMap<FileId, Weak<Segment>>,
+    /// How often a sync of the directory failed: each may have lost any name that no earlier one
+    /// made durable, and no later one brings it back.
+    pub(super) names_lost: u64,
     /// Whether this process has published: before, it removes nothing.
     pub(super) has_published: bool,
     /// Space set aside for a full disk.
@@ -91,6 +94,7 @@ impl OnDisk {
             rests: 0,
             orphans: BTreeSet::new(),
             open_segments: BTreeMap::new(),
+            names_lost: 0,
             has_published: false,
             reserve: Reserve::default(),
             latched: None,
@@ -124,6 +128,18 @@ impl OnDisk {
         let id = self.next_collection;
         self.next_collection = CollectionId(id.0 + 1);
         id
+    }
+
+    /// Refuses to name files that were made when so many syncs of the directory had failed.
+    ///
+    /// # Errors
+    /// `Io` where another has failed since: the files have to be made again.
+    pub(super) fn check_names(&self, names_lost: u64) -> Result<()> {
+        if self.names_lost == names_lost {
+            return Ok(());
+        }
+        let what = "a sync of the directory failed while files were made: they are made again";
+        Err(Error::new(ErrorKind::Io, what))
     }
 
     /// Refuses writes where a publish failed from its rename on.

@@ -47,7 +47,11 @@ pub(super) fn publish(
     let temporary = FileName::CurrentTemporary(next.version, next.salt.into()).text();
     let prepared = write_manifest(tools, &next, &manifest_name)
         .and_then(|current| write_synced(tools.disk, &temporary, &current.encode()))
-        .and_then(|()| tools.disk.sync_dir(tools.disk.root()));
+        .and_then(|()| {
+            let synced = tools.disk.sync_dir(tools.disk.root());
+            on_disk.names_lost += u64::from(synced.is_err());
+            synced
+        });
     if let Err(error) = prepared {
         discard(tools.disk, on_disk, [temporary, manifest_name]);
         return Err(error);

@@ -1,8 +1,9 @@
 //! The reserve: space set aside on the disk, so that a full disk can be made less full.
 //!
 //! A file of [`crate::Options::reserve_bytes`] without content; `full_disk` says when it is given
-//! back. No manifest names it, and nothing depends on it: it is adopted by the next open, made anew
-//! where it is missing or too short, and removed where none is asked for.
+//! back. No manifest names it, and nothing depends on it: it is adopted by the next open, and removed
+//! where none is asked for. Where it is missing or too short, rows are taken once it is made anew: it
+//! may have been given back to a disk that is still full.
 
 use crate::vfs::{Access, Disk};
 
@@ -22,7 +23,8 @@ impl Reserve {
             let len = disk.open(name, Access::Read).and_then(|file| file.len_bytes());
             bytes > 0 && len.is_ok_and(|len| len >= bytes)
         };
-        Self { file: names.iter().find(is_whole).cloned(), is_tight: false }
+        let file = names.iter().find(is_whole).cloned();
+        Self { is_tight: bytes > 0 && file.is_none(), file }
     }
 
     /// The name of the file, where there is one.

@@ -19,6 +19,8 @@ pub(super) struct Seal {
     pub(super) queue: VecDeque<Arc<Collection>>,
     pub(super) current: Option<SealOne>,
     pub(super) sealed: Vec<Sealed>,
+    /// How many syncs of the directory had failed when it began.
+    pub(super) names_lost: u64,
     /// Names of the files made so far.
     pub(super) made: Vec<String>,
 }

@@ -60,7 +60,7 @@ impl Inner {
     /// One step of the merge under way.
     pub(super) fn step_merge(&self, jobs: &mut Jobs) -> Result<u64> {
         self.has_work.store(true, Ordering::Relaxed);
-        self.give_up_dropped_merge(jobs)?;
+        self.give_up_merge(jobs)?;
         if jobs.merge.is_none() {
             return Ok(0);
         }
@@ -81,13 +81,18 @@ impl Inner {
             return Ok(false);
         }
         // Someone removed the directory of a store that is open: what the log still takes would be
-        // lost with it.
-        if error.io_kind() == Some(io::ErrorKind::NotFound) {
+        // lost with it. A single file may be missing because a sync of the directory lost its name.
+        if error.io_kind() == Some(io::ErrorKind::NotFound) && self.is_directory_gone() {
             on_disk.latched = Some(format!("its directory is gone: {error}"));
             return Ok(false);
         }
         discard(&self.disk, &mut on_disk, made);
         Ok(frees_space && full_disk::give_back(&self.tools(), &mut on_disk, error))
+    }
+
+    fn is_directory_gone(&self) -> bool {
+        let listed = self.disk.read_dir(self.disk.root());
+        listed.is_err_and(|error| error.io_kind() == Some(io::ErrorKind::NotFound))
     }
 
     /// Seals until every operation up to an LSN is in segments.

@@ -6,7 +6,7 @@
 
 use crate::codec::PageCodec;
 use crate::cursor::len_u32;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::Lsn;
 use crate::limits::{ALLOCATION_ZEROED_BYTES_MAX, SECTOR_SIZE_BYTES};
 use crate::options::Options;
@@ -136,8 +136,18 @@ impl LogWriter {
             _ => self.step,
         };
         let target = needed.max(self.allocated + step).next_multiple_of(SECTOR_SIZE_BYTES as u64);
-        self.file.allocate(target)?;
-        self.allocated = target;
+        let allocated = match self.file.allocate(target) {
+            // What is left of the disk, or of the reserve, may do for this group.
+            Err(error) if error.kind() == ErrorKind::Full => {
+                let least = needed.next_multiple_of(SECTOR_SIZE_BYTES as u64);
+                if least == target {
+                    return Err(error);
+                }
+                self.file.allocate(least).map(|()| least)?
+            }
+            other => other.map(|()| target)?,
+        };
+        self.allocated = allocated;
         self.step = (self.step * 2).min(self.step_max);
         Ok(())
     }

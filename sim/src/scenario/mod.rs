@@ -19,7 +19,7 @@
 //! | `many NAME ID...` | asks for these rows, or for none, at once |
 //! | `batch NAME/ID...` | one row each, as one batch |
 //! | `together CALL, CALL... -> ANSWER ANSWER...` | `create`, `drop` and `put` as one group; an answer is `Ok`, `Missing` for a drop that found nothing, or a kind |
-//! | `fault NAME CALL` | a fault at a call of its class, counted from zero from here on |
+//! | `fault NAME CALL [LUCK]` | a fault at a call of its class, counted from zero from here on; what it leaves is drawn by the number |
 //! | `mend` | no faults any more |
 //! | `kill` | the process dies, the page cache stays |
 //! | `lose POLICY` | power is lost, and what is pending survives by the policy |
@@ -173,7 +173,8 @@ impl Stage<'_> {
             ["option", name, value] => self.set(name, value),
             ["kill"] => self.restart(|state| Ok(state.kill())),
             ["lose", policy] => self.restart(|state| ways::lose(state, policy)),
-            ["fault", name, call] => self.plan(name, call),
+            ["fault", name, call] => self.plan(name, call, "1"),
+            ["fault", name, call, luck] => self.plan(name, call, luck),
             ["mend"] => {
                 self.faults.clear();
                 self.disk.set_faults(FaultPlan::default());
@@ -262,12 +263,13 @@ impl Stage<'_> {
         self.faults.clear();
     }
 
-    fn plan(&mut self, name: &str, call: &str) -> Result<(), String> {
+    fn plan(&mut self, name: &str, call: &str, luck: &str) -> Result<(), String> {
         let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
         let fault = fault.ok_or("no such fault")?;
         let call_index = call.parse().map_err(|_| "expected a number of a call")?;
         self.faults.push(PlannedFault { call_index, fault });
-        self.disk.set_faults(FaultPlan { faults: self.faults.clone(), seed: 1 });
+        let seed = luck.parse().map_err(|_| "expected a number for what is drawn")?;
+        self.disk.set_faults(FaultPlan { faults: self.faults.clone(), seed });
         Ok(())
     }
 }
