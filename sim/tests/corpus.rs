@@ -82,6 +82,8 @@ scenarios! {
         "group-in-an-acknowledged-sector",
     no_segment_goes_under_a_reader =
         "segment-under-a-reader",
+    a_name_that_a_failed_sync_lost_under_a_seal_is_not_named =
+        "name-lost-under-a-seal",
     a_name_that_a_failed_sync_lost_is_not_named =
         "name-lost-under-a-job",
     a_merge_of_a_dropped_collection_keeps_no_file =
