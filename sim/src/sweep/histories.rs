@@ -45,7 +45,7 @@ const SMALLEST: [(&str, &str); 3] = [
     ("sealed", "+a; a.x=9; checkpoint; a.x-"),
 ];
 
-const OTHERS: [(&str, &str); 13] = [
+const OTHERS: [(&str, &str); 14] = [
     ("overwrites", "+a; a.x=9; a.y=600; a.x=300; a.y-; a.none-; get a.x; second-open"),
     (
         "batches",
@@ -77,6 +77,11 @@ const OTHERS: [(&str, &str); 13] = [
         "held-views",
         "+a; a.x=300; a.y=9; snapshot; checkpoint; pause a 1; a.x=9; a.y-; checkpoint; \
          read-snapshot; compact; resume 1; read-snapshot; release-all; maintain; power-loss",
+    ),
+    (
+        "merge-under-way",
+        "+a; a.x=1500; a.y=1500; checkpoint; a.v=1500; a.w=1500; checkpoint; maintain; a.u=9; \
+         checkpoint; maintain; maintain; maintain; maintain; maintain; power-loss; read-all",
     ),
     ("many-logs", "+a; kill; a.x=9; kill; a.y=9; kill; a.z=9; maintain; read-all"),
 ];
