@@ -44,6 +44,7 @@ pub mod limits;
 pub mod manifest;
 pub mod options;
 pub mod page;
+pub mod sec;
 pub mod store;
 pub mod vfs;
 pub mod wal;

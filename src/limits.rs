@@ -18,6 +18,18 @@ pub const DIMENSION_MAX: u32 = 65_536;
 /// The longest payload of one record.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The longest path of a filterable field, in bytes as it is written, escapes included.
+pub const FIELD_PATH_BYTES_MAX: usize = 255;
+
+/// The most keys on the path of a filterable field.
+pub const FIELD_PATH_DEPTH_MAX: usize = 16;
+
+/// The deepest nesting of a predicate; one that holds no other has depth 1.
+pub const PREDICATE_DEPTH_MAX: usize = 64;
+
+/// The most parts of a predicate: predicates within it, itself, and the values of `In`.
+pub const PREDICATE_PARTS_MAX: usize = 65_536;
+
 /// The largest frame that any setting allows: what a reader will allocate for one batch.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -13,16 +13,17 @@ const FLOORS: [&str; 7] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
-    "file_names descriptor row scan_range record wal manifest segment",
+    "file_names sec descriptor row scan_range record wal manifest segment",
     "write_batch request memtable live_set row_cursor commit_queue",
     "store",
     "lib",
 ];
 
 /// The files of each folder, in order.
-const FOLDERS: [(&str, &str); 6] = [
+const FOLDERS: [(&str, &str); 7] = [
     ("vfs", "mod disk memory os"),
     ("vfs/os", "clock entropy file dir lock mod"),
+    ("sec", "field value terms payload predicate posting node index search mod"),
     ("wal", "header frame reader writer mod"),
     ("manifest", "mod current"),
     ("segment", "layout ids filter builder reader ahead cursor probe tombstones mod"),
