@@ -23,6 +23,7 @@ mod checksum;
 mod commit_queue;
 mod cursor;
 mod live_set;
+mod matching;
 mod memtable;
 mod page_cache;
 mod record;
@@ -33,6 +34,7 @@ mod row_cursor;
 mod scan_range;
 mod segment;
 mod sync;
+mod vector;
 mod write_batch;
 
 pub mod codec;
@@ -50,13 +52,16 @@ pub mod vfs;
 pub mod wal;
 
 pub use codec::{PageCodec, PlainCodec};
-pub use descriptor::{Descriptor, DistanceMetric, Dtype};
+pub use descriptor::{Descriptor, DistanceMetric, Dtype, IndexKind, IndexSpec, VectorEncryption};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{CollectionId, Lsn, ManifestVersion};
 pub use options::Options;
 pub use request::{Outcome, Request, Ticket};
+/// Of the `roaring` crate: a set of row numbers.
+pub use roaring::RoaringBitmap;
 pub use row::{Record, RecordRef};
 pub use scan_range::ScanRange;
+pub use sec::{FieldType, FilterableField, SecPredicate, SecValue};
 pub use store::{CompactProgress, PayloadScan, Scan, Snapshot, Stats, Store, VectorSource};
 pub use vfs::Env;
 pub use write_batch::WriteBatch;

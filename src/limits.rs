@@ -18,6 +18,12 @@ pub const DIMENSION_MAX: u32 = 65_536;
 /// The longest payload of one record.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The most bytes that the vectors of one row take, which bounds how many a multivector row has.
+pub const VECTOR_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The largest frame that any setting allows: what a reader will allocate for one batch.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The longest path of a filterable field, in bytes as it is written, escapes included.
 pub const FIELD_PATH_BYTES_MAX: usize = 255;
 
@@ -30,8 +36,8 @@ pub const PREDICATE_DEPTH_MAX: usize = 64;
 /// The most parts of a predicate: predicates within it, itself, and the values of `In`.
 pub const PREDICATE_PARTS_MAX: usize = 65_536;
 
-/// The largest frame that any setting allows: what a reader will allocate for one batch.
-pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The most filterable fields of one collection: each payload is looked through for all of them.
+pub const FILTERABLE_FIELDS_MAX: usize = 64;
 
 /// The most collections in one store. Each takes a name and a descriptor in every manifest.
 pub const COLLECTIONS_MAX: usize = 65_536;
@@ -46,4 +52,5 @@ pub const ALLOCATION_ZEROED_BYTES_MAX: u64 = 256 * 1024;
 pub const NUMBER_MAX: u64 = 1 << 62;
 
 const _: () = assert!(PAGE_SIZE_BYTES.is_multiple_of(SECTOR_SIZE_BYTES));
-const _: () = assert!(PAYLOAD_BYTES_MAX + 4 * (DIMENSION_MAX as usize) < FRAME_BYTES_MAX);
+const _: () = assert!(PAYLOAD_BYTES_MAX + VECTOR_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(4 * (DIMENSION_MAX as usize) <= VECTOR_BYTES_MAX);

@@ -25,7 +25,7 @@ use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
 use crate::memtable::{Count, Entry, Memtable};
 use crate::page_cache::PageCache;
 use crate::record::Record;
-use crate::row::{RecordRef, elements};
+use crate::row::RecordRef;
 use crate::segment::{Segment, Tombstones};
 use crate::sync::{Arc, locked};
 use crate::wal::frame::{Batch, Section};
@@ -116,19 +116,19 @@ impl Collection {
         at: Lsn,
         see: impl FnOnce(RecordRef<'_>) -> R,
     ) -> Result<Option<R>> {
-        let (dtype, stride) = (self.descriptor.dtype, self.descriptor.stride());
+        let form = self.descriptor.form();
         let Some(found) = self.find(cache, id, at)? else { return Ok(None) };
         match found {
             Found::Memory(entry) => {
-                let (vector, payload) = (entry.vector(stride), entry.payload(stride));
-                Ok(Some(see(RecordRef { vector, payload, dtype })))
+                Ok(Some(see(RecordRef::new(entry.vector(), entry.payload(), form))))
             }
             Found::Sealed(live, row) => {
                 let mut bytes = Vec::new();
                 live.segment.vector_into(cache, row, &mut bytes)?;
+                let vector_len = bytes.len();
                 live.segment.payload_into(cache, row, &mut bytes)?;
-                let (vector, payload) = bytes.split_at(stride);
-                Ok(Some(see(RecordRef { vector, payload, dtype })))
+                let (vector, payload) = bytes.split_at(vector_len);
+                Ok(Some(see(RecordRef::new(vector, payload, form))))
             }
         }
     }
@@ -140,14 +140,14 @@ impl Collection {
         id: &str,
         at: Lsn,
     ) -> Result<Option<Vec<f32>>> {
-        let (dtype, stride) = (self.descriptor.dtype, self.descriptor.stride());
+        let form = self.descriptor.form();
         Ok(match self.find(cache, id, at)? {
             None => None,
-            Some(Found::Memory(entry)) => Some(elements(entry.vector(stride), dtype)),
+            Some(Found::Memory(entry)) => Some(form.elements(entry.vector())),
             Some(Found::Sealed(live, row)) => {
                 let mut bytes = Vec::new();
                 live.segment.vector_into(cache, row, &mut bytes)?;
-                Some(elements(&bytes, dtype))
+                Some(form.elements(&bytes))
             }
         })
     }
@@ -161,7 +161,7 @@ impl Collection {
     ) -> Result<Option<Vec<u8>>> {
         Ok(match self.find(cache, id, at)? {
             None => None,
-            Some(Found::Memory(entry)) => Some(entry.payload(self.descriptor.stride()).to_vec()),
+            Some(Found::Memory(entry)) => Some(entry.payload().to_vec()),
             Some(Found::Sealed(live, row)) => {
                 let mut bytes = Vec::new();
                 live.segment.payload_into(cache, row, &mut bytes)?;
@@ -323,7 +323,7 @@ impl Version {
                 .collections
                 .get(&id)
                 .ok_or_else(|| Error::corrupt(format!("LSN {lsn} is of no collection: {id}")))?;
-            let stride = collection.descriptor.stride();
+            let stride = collection.descriptor.row_stride();
             collection.active.insert(lsn, section, stride, |id, here| {
                 let Some(live) = &mut live else { return Ok(()) };
                 let beneath = live.next().copied().unwrap_or(false);

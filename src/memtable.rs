@@ -22,11 +22,13 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cursor::len_u32;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ids::Lsn;
+use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
 use crate::sync::{Mutex, RwLock, reading, writing};
+use crate::vector::Stride;
 use crate::wal::frame::{Batch, Section};
 
 /// Memory that a batch takes once it is inserted, about: its records, and an entry for each.
@@ -48,6 +50,7 @@ pub(crate) struct Entry {
     pub(crate) lsn: Lsn,
     bytes: RowBytes,
     id_at: u32,
+    vector_len: u32,
     payload_len: u32,
     id_len: u16,
     pub(crate) is_live: bool,
@@ -59,17 +62,13 @@ impl Entry {
     }
 
     /// The vector; empty for a deletion.
-    pub(crate) fn vector(&self, stride: usize) -> &[u8] {
-        if self.is_live { &self.bytes[self.value_at()..][..stride] } else { &[] }
+    pub(crate) fn vector(&self) -> &[u8] {
+        &self.bytes[self.value_at()..][..self.vector_len as usize]
     }
 
     /// The payload; empty for a deletion.
-    pub(crate) fn payload(&self, stride: usize) -> &[u8] {
-        if self.is_live {
-            &self.bytes[self.value_at() + stride..][..self.payload_len as usize]
-        } else {
-            &[]
-        }
+    pub(crate) fn payload(&self) -> &[u8] {
+        &self.bytes[self.value_at() + self.vector_len as usize..][..self.payload_len as usize]
     }
 
     /// Whether both are versions of one row.
@@ -226,21 +225,22 @@ impl Memtable {
         &self,
         first: Lsn,
         section: &Section,
-        stride: usize,
+        stride: Stride,
         mut deleted: impl FnMut(&str, Option<bool>) -> Result<()>,
     ) -> Result<()> {
         let mut state = writing(&self.state)?;
         let mut lsn = first;
         let start = section.bytes.as_ptr() as usize;
         section.for_each(|record| {
-            let (id, payload_len, is_live) = match record {
+            let (id, vector_len, payload_len, is_live) = match record {
                 Record::Upsert { external_id, vector, payload } => {
                     check_vector(lsn, vector, stride)?;
-                    (external_id, payload.len(), true)
+                    check_payload(lsn, payload)?;
+                    (external_id, vector.len(), payload.len(), true)
                 }
                 Record::Delete { external_id } => {
                     deleted(external_id, state.newest(external_id, lsn).map(|old| old.is_live))?;
-                    (external_id, 0, false)
+                    (external_id, 0, 0, false)
                 }
                 Record::CreateCollection { .. } | Record::DropCollection { .. } => {
                     let what = format!("LSN {lsn} is a catalog record among rows");
@@ -252,6 +252,7 @@ impl Memtable {
                 lsn,
                 bytes: section.bytes.clone(),
                 id_at: len_u32(id.as_ptr() as usize - start),
+                vector_len: len_u32(vector_len),
                 payload_len: len_u32(payload_len),
                 id_len: u16::try_from(id.len()).expect("ids are bounded by `limits`"),
                 is_live,
@@ -335,13 +336,20 @@ impl State {
     }
 }
 
-fn check_vector(lsn: Lsn, vector: &[u8], stride: usize) -> Result<()> {
-    if vector.len() == stride {
+fn check_vector(lsn: Lsn, vector: &[u8], stride: Stride) -> Result<()> {
+    if stride.fits(vector.len()) {
         return Ok(());
     }
-    let len = vector.len();
-    let what = format!("LSN {lsn} has a vector of {len} bytes, expected {stride}");
-    Err(Error::new(ErrorKind::Corrupt, what))
+    let (len, expected) = (vector.len(), stride.bytes);
+    Err(Error::corrupt(format!("LSN {lsn} has a vector of {len} bytes, expected {expected}")))
+}
+
+fn check_payload(lsn: Lsn, payload: &[u8]) -> Result<()> {
+    if payload.len() <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    let (len, most) = (payload.len(), PAYLOAD_BYTES_MAX);
+    Err(Error::corrupt(format!("LSN {lsn} has a payload of {len} bytes, expected at most {most}")))
 }
 
 #[cfg(test)]
@@ -350,13 +358,13 @@ mod tests {
     use crate::ids::CollectionId;
     use std::collections::BTreeMap;
 
-    const STRIDE: usize = 4;
+    const STRIDE: Stride = Stride { bytes: 4, is_multi: false };
 
     fn section(changes: &[(&str, Option<&[u8]>)]) -> Section {
         let mut section = Section::new(CollectionId(1));
         for (external_id, payload) in changes {
             section.push(&match payload {
-                Some(payload) => Record::Upsert { external_id, vector: &[9; STRIDE], payload },
+                Some(payload) => Record::Upsert { external_id, vector: &[9; 4], payload },
                 None => Record::Delete { external_id },
             });
         }
@@ -371,7 +379,7 @@ mod tests {
             memtable.run(from, at, 2, &mut run).expect("no panic")
         } {}
         let live = run.iter().filter(|entry| entry.is_live);
-        live.map(|entry| (entry.id().to_owned(), entry.payload(STRIDE).to_vec())).collect()
+        live.map(|entry| (entry.id().to_owned(), entry.payload().to_vec())).collect()
     }
 
     #[test]
@@ -404,7 +412,7 @@ mod tests {
             for id in ids {
                 let found = memtable.get(id, at).expect("no panic");
                 let found = found.filter(|entry| entry.is_live);
-                let found = found.map(|entry| entry.payload(STRIDE).to_vec());
+                let found = found.map(|entry| entry.payload().to_vec());
                 assert_eq!(found.as_ref(), state.get(id), "{id} at {lsn}");
                 let behind: BTreeMap<_, _> = state
                     .clone()
@@ -421,7 +429,9 @@ mod tests {
     fn vector_of_another_length_is_corrupt() {
         let memtable = Memtable::default();
         let batch = section(&[("a", Some(b""))]);
-        let error = memtable.insert(Lsn(1), &batch, STRIDE + 1, |_, _| Ok(())).expect_err("short");
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let error = memtable
+            .insert(Lsn(1), &batch, Stride { bytes: 5, is_multi: false }, |_, _| Ok(()))
+            .expect_err("short");
+        assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
     }
 }

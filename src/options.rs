@@ -42,6 +42,9 @@ pub struct Options {
     /// How many segments of about one size are merged into one: 2 to 16. Default 4. A larger one
     /// rewrites rows less often and makes reads look into more segments.
     pub merge_factor: usize,
+    /// Memory for values of filterable fields while a segment is made, in bytes. Default 8 MiB. A
+    /// larger one cuts the indexes of large segments into fewer parts, each of which a filter looks into.
+    pub index_bytes_max: usize,
     /// The bytes set aside on the disk, so that deletes, drops and the checkpoint that frees space
     /// still work when it is full. Default 1 MiB; 0 for none.
     pub reserve_bytes: u64,
@@ -64,6 +67,7 @@ impl Default for Options {
             read_ahead_bytes: 256 * 1024,
             step_bytes: 1024 * 1024,
             merge_factor: 4,
+            index_bytes_max: 8 * 1024 * 1024,
             reserve_bytes: 1024 * 1024,
             create: true,
         }
@@ -89,6 +93,7 @@ impl Options {
         check("read_ahead_bytes", self.read_ahead_bytes, 1, 1 << 30)?;
         check("step_bytes", self.step_bytes, 1, 1 << 30)?;
         check("merge_factor", self.merge_factor as u64, 2, 16)?;
+        check("index_bytes_max", self.index_bytes_max as u64, 1, 1 << 30)?;
         check("reserve_bytes", self.reserve_bytes, 0, 1 << 40)?;
         for (name, value) in [
             ("log_step_bytes_min", self.log_step_bytes_min),

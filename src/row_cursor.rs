@@ -24,7 +24,6 @@ pub(crate) struct RowCursor {
     memtables: Vec<MemtableRun>,
     segments: Vec<SegmentRun>,
     current: Option<Source>,
-    stride: usize,
     range: ScanRange,
     left: u64,
 }
@@ -33,6 +32,15 @@ pub(crate) struct RowCursor {
 enum Source {
     Memtable(usize),
     Segment(usize),
+}
+
+/// Where a row stands.
+#[derive(Debug)]
+pub(crate) enum Place<'a> {
+    /// In a memtable.
+    Memtable(&'a Entry),
+    /// In a segment, by its place among those of the collection: the number of the row.
+    Segment(usize, u32),
 }
 
 struct MemtableRun {
@@ -115,7 +123,6 @@ impl RowCursor {
             memtables: memtables.collect::<Result<_>>()?,
             segments: segments.collect::<Result<_>>()?,
             current: None,
-            stride: collection.descriptor.stride(),
             left: range.rows_max(),
             range,
         })
@@ -157,7 +164,7 @@ impl RowCursor {
     /// The vector of the current row; empty where there is none.
     pub(crate) fn vector(&mut self) -> Result<&[u8]> {
         match self.current {
-            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].vector(self.stride)),
+            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].vector()),
             Some(Source::Segment(i)) => self.segments[i].cursor.vector(),
             None => Ok(&[]),
         }
@@ -166,7 +173,7 @@ impl RowCursor {
     /// The payload of the current row; empty where there is none.
     pub(crate) fn payload(&mut self) -> Result<&[u8]> {
         match self.current {
-            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].payload(self.stride)),
+            Some(Source::Memtable(i)) => Ok(self.memtables[i].ahead[0].payload()),
             Some(Source::Segment(i)) => self.segments[i].cursor.payload(),
             None => Ok(&[]),
         }
@@ -177,10 +184,21 @@ impl RowCursor {
         match self.current {
             Some(Source::Memtable(i)) => {
                 let entry = &self.memtables[i].ahead[0];
-                Ok((entry.id(), entry.vector(self.stride), entry.payload(self.stride)))
+                Ok((entry.id(), entry.vector(), entry.payload()))
             }
             Some(Source::Segment(i)) => self.segments[i].cursor.row_ref(),
             None => Ok(("", &[], &[])),
+        }
+    }
+
+    /// Where the current row stands.
+    ///
+    /// # Panics
+    /// If there is no current row.
+    pub(crate) fn place(&self) -> Place<'_> {
+        match self.current.expect("a cursor is asked for a place only where it has a row") {
+            Source::Memtable(i) => Place::Memtable(&self.memtables[i].ahead[0]),
+            Source::Segment(i) => Place::Segment(i, self.segments[i].cursor.row()),
         }
     }
 

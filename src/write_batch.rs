@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::descriptor::Descriptor;
+use crate::cursor::Cursor;
+use crate::descriptor::{Descriptor, Dtype};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
-use crate::limits::{DIMENSION_MAX, EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX};
+use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAYLOAD_BYTES_MAX, VECTOR_BYTES_MAX};
 use crate::record::{Record, encode_upsert};
 use crate::row_bytes::Spares;
 use crate::sync::Arc;
+use crate::vector::VectorForm;
 use crate::wal::frame::{Batch, Section};
 
 /// Upserts and deletes over several collections that commit together or not at all.
@@ -43,8 +45,11 @@ pub struct WriteBatch {
 struct Draft {
     records: u32,
     deletes: u32,
-    /// The records as stored: what the section will be, once it is shared.
+    /// The records as stored, vectors as f32 or as they were given: what the section will be, once it
+    /// is shared, where the elements of the collection are f32.
     bytes: Vec<u8>,
+    /// Which records have a vector as it is to be stored, in ascending order.
+    raw: Vec<u32>,
     /// Bytes of the shortest and the longest vector: held against the schema when it is written.
     vector_bytes: Option<(usize, usize)>,
 }
@@ -55,7 +60,11 @@ impl WriteBatch {
         Self::default()
     }
 
-    /// Adds an insert or replacement of a row.
+    /// Adds an insert or replacement of a row. Elements are converted to the collection's type when
+    /// the batch is written; see [`crate::Dtype`].
+    ///
+    /// *Units and limits*: as many elements as the dimension; of a multivector row, its vectors one
+    /// after the other.
     pub fn upsert(
         &mut self,
         id: CollectionId,
@@ -63,32 +72,61 @@ impl WriteBatch {
         vector: &[f32],
         payload: &[u8],
     ) -> &mut Self {
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            let len = payload.len();
-            let what = format!("payload of {len} bytes, expected at most {PAYLOAD_BYTES_MAX}");
-            self.refuse(ErrorKind::TooLarge, what);
-            return self;
-        }
-        if !self.takes(external_id) {
-            return self;
-        }
-        if vector.len() > DIMENSION_MAX as usize {
-            let len = vector.len();
-            let what = format!("vector of dimension {len}, expected at most {DIMENSION_MAX}");
-            self.refuse(ErrorKind::InvalidArgument, what);
-            return self;
-        }
-        let draft = self.drafts.entry(id).or_default();
-        let len = size_of_val(vector);
-        encode_upsert(&mut draft.bytes, external_id, payload, len, |space| {
+        self.add(id, external_id, size_of_val(vector), payload, |space| {
             for (slot, element) in space.as_chunks_mut().0.iter_mut().zip(vector) {
                 *slot = element.to_le_bytes();
             }
         });
+        self
+    }
+
+    /// Adds an insert or replacement of a row whose vector is given as it is to be stored: in the form
+    /// of the collection's [`crate::Dtype`].
+    pub fn upsert_raw(
+        &mut self,
+        id: CollectionId,
+        external_id: &str,
+        vector: &[u8],
+        payload: &[u8],
+    ) -> &mut Self {
+        let fill = |space: &mut [u8]| space.copy_from_slice(vector);
+        if self.add(id, external_id, vector.len(), payload, fill) {
+            let draft = self.drafts.entry(id).or_default();
+            draft.raw.push(draft.records - 1);
+        }
+        self
+    }
+
+    /// Adds an upsert, if it is within bounds; whether it is.
+    fn add(
+        &mut self,
+        id: CollectionId,
+        external_id: &str,
+        len: usize,
+        payload: &[u8],
+        fill: impl FnOnce(&mut [u8]),
+    ) -> bool {
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let len = payload.len();
+            let what = format!("payload of {len} bytes, expected at most {PAYLOAD_BYTES_MAX}");
+            self.refuse(ErrorKind::TooLarge, what);
+            return false;
+        }
+        if !self.takes(external_id) {
+            return false;
+        }
+        // As f32 they take 32 times what is stored where the elements are to become bits.
+        if len > 32 * VECTOR_BYTES_MAX {
+            let what = format!("vectors of {len} bytes in one row");
+            self.refuse(ErrorKind::TooLarge, what);
+            return false;
+        }
+        let draft = self.drafts.entry(id).or_default();
+        encode_upsert(&mut draft.bytes, external_id, payload, len, fill);
         draft.records += 1;
         let (least, most) = draft.vector_bytes.unwrap_or((len, len));
         draft.vector_bytes = Some((least.min(len), most.max(len)));
-        self
+        true
     }
 
     /// Adds a removal of a row, which need not be there.
@@ -119,7 +157,7 @@ impl WriteBatch {
 
     /// Holds the batch against the schemas and turns it into what a frame carries.
     pub(crate) fn finish<'d>(
-        self,
+        mut self,
         bytes_max: usize,
         spares: &Arc<Spares>,
         descriptor: impl Fn(CollectionId) -> Result<&'d Descriptor>,
@@ -130,15 +168,8 @@ impl WriteBatch {
         if self.drafts.is_empty() {
             return Err(Error::invalid("empty batch: add an upsert or a delete"));
         }
-        for (&id, draft) in &self.drafts {
-            let descriptor = descriptor(id)?;
-            let stride = descriptor.stride();
-            let Some((least, most)) = draft.vector_bytes else { continue };
-            if let Some(found) = [least, most].into_iter().find(|&len| len != stride) {
-                let found = found / descriptor.dtype.element_size();
-                let dim = descriptor.dim;
-                return Err(Error::invalid(format!("vector of dimension {found}, expected {dim}")));
-            }
+        for (&id, draft) in &mut self.drafts {
+            draft.fit(descriptor(id)?)?;
         }
         let sections =
             self.drafts.into_iter().map(|(id, draft)| draft.finish(id, spares)).collect();
@@ -168,8 +199,84 @@ impl WriteBatch {
 }
 
 impl Draft {
+    /// Holds the vectors against a schema, and converts those that were given as f32.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a vector of another length, or with an element that the type cannot
+    /// hold.
+    fn fit(&mut self, descriptor: &Descriptor) -> Result<()> {
+        let Some((least, most)) = self.vector_bytes else { return Ok(()) };
+        let stride = descriptor.row_stride();
+        if descriptor.dtype == Dtype::F32 && [least, most] == [stride.bytes; 2] {
+            return Ok(());
+        }
+        let mut raw = self.raw.iter().copied().peekable();
+        let mut fitted = Vec::with_capacity(self.bytes.len());
+        let mut cursor = Cursor::new(&self.bytes, "draft");
+        let mut converted = Vec::new();
+        for i in 0..self.records {
+            let mut record = Record::decode(&mut cursor)?;
+            if let Record::Upsert { vector, .. } = &mut record {
+                if raw.next_if_eq(&i).is_some() {
+                    check_raw(descriptor, vector)?;
+                } else {
+                    converted.clear();
+                    convert(descriptor, vector, &mut converted)?;
+                    *vector = &converted;
+                }
+            }
+            record.encode(&mut fitted);
+        }
+        self.bytes = fitted;
+        Ok(())
+    }
+
     /// What may be shared from here on, for as long as a memtable points into it.
     fn finish(self, collection: CollectionId, spares: &Arc<Spares>) -> Section {
         Section { collection, records: self.records, bytes: spares.keep(self.bytes) }
     }
+}
+
+/// Holds a vector that was given as it is to be stored against the schema.
+fn check_raw(descriptor: &Descriptor, vector: &[u8]) -> Result<()> {
+    if !descriptor.row_stride().fits(vector.len()) {
+        let (len, expected) = (vector.len(), expected_bytes(descriptor));
+        return Err(Error::invalid(format!("vector of {len} bytes, expected {expected}")));
+    }
+    if !descriptor.form().is_canonical(vector) {
+        let dim = descriptor.dim;
+        let what = format!("binary vector with a bit set behind its {dim} elements");
+        return Err(Error::invalid(what));
+    }
+    Ok(())
+}
+
+/// Appends the stored form of vectors that were given as f32.
+fn convert(descriptor: &Descriptor, given: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let dim = descriptor.dim as usize;
+    let elements = VectorForm { dtype: Dtype::F32, dim: descriptor.dim }.elements(given);
+    let is_whole = elements.len().is_multiple_of(dim) && !elements.is_empty();
+    if !is_whole || (!descriptor.multivector && elements.len() != dim) {
+        let (found, of) =
+            (elements.len(), if descriptor.multivector { "a multiple of " } else { "" });
+        return Err(Error::invalid(format!("vector of dimension {found}, expected {of}{dim}")));
+    }
+    if let Err(at) = descriptor.form().put(&elements, out) {
+        let (found, expected) = (elements[at], descriptor.form().expected());
+        return Err(Error::invalid(format!(
+            "element {at} of a vector is {found}, expected {expected}"
+        )));
+    }
+    if out.len() > VECTOR_BYTES_MAX {
+        let len = out.len();
+        let what =
+            format!("vectors of {len} bytes in one row, expected at most {VECTOR_BYTES_MAX}");
+        return Err(Error::too_large(what));
+    }
+    Ok(())
+}
+
+fn expected_bytes(descriptor: &Descriptor) -> String {
+    let stride = descriptor.stride();
+    if descriptor.multivector { format!("a multiple of {stride}") } else { stride.to_string() }
 }

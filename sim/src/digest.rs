@@ -9,7 +9,7 @@
 //! - S3. Collection ids are no part of it: a creation that nobody acknowledged has an id that
 //!   nobody knows. They are compared apart.
 
-use quiver_store::{Descriptor, DistanceMetric};
+use quiver_store::{Descriptor, DistanceMetric, Dtype, FieldType, IndexSpec, VectorEncryption};
 
 const KEYS: [u64; 4] =
     [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db, 0x8ebc_6af0_9c88_c6e3, 0x5899_65cc_7537_4cc3];
@@ -86,10 +86,36 @@ pub fn of_collection(name_key: u64, descriptor: &Descriptor) -> u128 {
         DistanceMetric::L2 => 3,
         _ => 99,
     };
-    Digest::new(2)
-        .pair(name_key, u64::from(descriptor.dim))
-        .pair(metric, descriptor.dtype.element_size() as u64)
-        .finish()
+    let dtype = match descriptor.dtype {
+        Dtype::F32 => 1,
+        Dtype::F16 => 2,
+        Dtype::Bf16 => 3,
+        Dtype::I8 => 4,
+        Dtype::U8 => 5,
+        Dtype::Binary => 6,
+        _ => 99,
+    };
+    let mut digest = Digest::new(2).pair(name_key, u64::from(descriptor.dim)).pair(metric, dtype);
+    if descriptor.multivector {
+        digest = digest.pair(4, 1);
+    }
+    if descriptor.index != IndexSpec::default()
+        || descriptor.vector_encryption != VectorEncryption::default()
+    {
+        // Rarely drawn, so that its cost does not matter.
+        let told = format!("{:?} {:?}", descriptor.index, descriptor.vector_encryption);
+        digest = digest.pair(5, 1).bytes(told.as_bytes());
+    }
+    for field in &descriptor.filterable {
+        let field_type = match field.field_type {
+            FieldType::Keyword => 1,
+            FieldType::Numeric => 2,
+            FieldType::Bool => 3,
+            _ => 99,
+        };
+        digest = digest.pair(6, field_type).bytes(field.path.as_bytes());
+    }
+    digest.finish()
 }
 
 /// The term of a row (S1).

@@ -283,6 +283,11 @@ impl IndexBuilder {
         Self { field_type, terms: Vec::new(), pairs: Vec::new() }
     }
 
+    /// Memory that the values added so far take, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.terms.len() + self.pairs.len() * size_of::<Pair>()
+    }
+
     /// Adds the values that a row has of a field. The same value twice is one.
     pub(crate) fn push(&mut self, row: u32, values: &RowValues, field: usize) {
         for term in values.terms(field) {

@@ -13,12 +13,10 @@
 //! 5. [`predicate`]: a predicate is checked and resolved against the declared fields.
 //! 6. [`index`]: the index of one field of one segment, as it is stored; [`search`] reads it.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "neither segments nor reads know of it"))]
-
 mod field;
 mod node;
 mod posting;
-mod predicate;
+pub(crate) mod predicate;
 mod terms;
 mod value;
 

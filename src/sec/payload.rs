@@ -108,6 +108,7 @@ impl Extractor {
     }
 
     /// The present values of a payload.
+    #[cfg(test)]
     pub(crate) fn extract(&self, payload: &[u8]) -> RowValues {
         let mut values = RowValues::default();
         self.extract_into(payload, &mut values);

@@ -242,6 +242,17 @@ impl Filter {
     }
 }
 
+impl Filter {
+    /// Whether the values of a field are looked at.
+    pub(crate) fn asks(&self, field: usize) -> bool {
+        match self {
+            Self::Leaf { field: own, .. } => *own == field,
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(|part| part.asks(field)),
+            Self::Not(part) => part.asks(field),
+        }
+    }
+}
+
 fn all(count: u32) -> RoaringBitmap {
     let mut rows = RoaringBitmap::new();
     rows.insert_range(0..count);

@@ -47,6 +47,7 @@ impl IndexReader {
     }
 
     /// How many different terms there are.
+    #[cfg(test)]
     pub(crate) fn terms(&self) -> u64 {
         self.footer.terms
     }

@@ -48,6 +48,42 @@ pub enum SecValue {
 /// A byte string that stands for a value of a field.
 pub(crate) type Term = Box<[u8]>;
 
+impl From<&str> for SecValue {
+    fn from(value: &str) -> Self {
+        Self::Keyword(value.to_owned())
+    }
+}
+
+impl From<String> for SecValue {
+    fn from(value: String) -> Self {
+        Self::Keyword(value)
+    }
+}
+
+impl From<f64> for SecValue {
+    fn from(value: f64) -> Self {
+        Self::Numeric(value)
+    }
+}
+
+impl From<i64> for SecValue {
+    fn from(value: i64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<u64> for SecValue {
+    fn from(value: u64) -> Self {
+        Self::Unsigned(value)
+    }
+}
+
+impl From<bool> for SecValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
 impl SecValue {
     /// The term of this value on a field of a type.
     ///

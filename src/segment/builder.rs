@@ -2,7 +2,7 @@
 //!
 //! Each column has one buffer of an extent. A full one is sealed and written where the file ends;
 //! nothing is read back. What grows with the rows is the filter, ten bits for each row announced,
-//! and the fences, one for each id page.
+//! and the fences, one for each id page. Values to be indexed are held up to a limit.
 //!
 //! **A crash leaves** a file that no manifest names. Only [`SegmentBuilder::finish`] syncs.
 
@@ -13,12 +13,15 @@ use crate::cursor::{index, len_u32};
 use crate::error::{Error, Result};
 use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAGE_SIZE_BYTES, PAYLOAD_BYTES_MAX};
 use crate::page::{self, PAGE_BODY_SIZE_BYTES, PAGE_HEADER_SIZE_BYTES, PageType};
+use crate::sec::FilterableField;
 use crate::segment::filter;
 use crate::segment::ids::IdPageBuilder;
+use crate::segment::indexes::IndexesBuilder;
 use crate::segment::layout::{
-    COLUMNS, Column, DIRECTORY_ENTRY_SIZE_BYTES, EXTENT_PAGES, Fences, Footer, SegmentIdentity,
-    encode_tail,
+    COLUMNS, Column, EXTENT_PAGES, Entry, Fences, Footer, SegmentIdentity, encode_tail,
+    entry_size_bytes,
 };
+use crate::vector::Stride;
 use crate::vfs::DiskFile;
 
 const EXTENT_SIZE_BYTES: usize = EXTENT_PAGES * PAGE_SIZE_BYTES;
@@ -33,31 +36,41 @@ pub(crate) struct Sealed {
     pub(crate) footer: u32,
 }
 
+/// What a segment is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentPlan {
+    pub(crate) stride: Stride,
+    /// What the filter is made for. With more rows it takes more absent ids for present ones.
+    pub(crate) rows_max: u64,
+    /// What there are to be indexes of.
+    pub(crate) fields: Vec<FilterableField>,
+    /// Memory for values that are to be indexed.
+    pub(crate) index_bytes_max: usize,
+}
+
 /// A segment in the making. After an error it can only be dropped, and its file with it.
 #[derive(Debug)]
 pub(crate) struct SegmentBuilder {
     out: Out,
-    stride: usize,
+    stride: Stride,
     columns: [ColumnBuffer; COLUMNS],
     id_page: IdPageBuilder,
     fences: Fences,
     filter: Vec<u8>,
+    indexes: IndexesBuilder,
     rows: u32,
-    payload_bytes: u64,
     last_id: String,
 }
 
 impl SegmentBuilder {
-    /// Starts a segment of at most `rows_max` rows in an empty file; nothing is written yet.
-    ///
-    /// The filter is made for `rows_max` rows. With more it takes more absent ids for present ones.
+    /// Starts a segment in an empty file; nothing is written yet.
     pub(crate) fn start(
         file: DiskFile,
         identity: SegmentIdentity,
-        stride: usize,
-        rows_max: u64,
+        plan: SegmentPlan,
         codec: Arc<dyn PageCodec>,
     ) -> Self {
+        let SegmentPlan { stride, rows_max, fields, index_bytes_max } = plan;
         Self {
             out: Out { file, identity, codec, pages: 0, digest: 0 },
             stride,
@@ -65,8 +78,8 @@ impl SegmentBuilder {
             id_page: IdPageBuilder::default(),
             fences: Fences::default(),
             filter: vec![0; index(filter::size_bytes(rows_max))],
+            indexes: IndexesBuilder::new(&fields, index_bytes_max),
             rows: 0,
-            payload_bytes: 0,
             last_id: String::new(),
         }
     }
@@ -81,7 +94,7 @@ impl SegmentBuilder {
     pub(crate) fn push(&mut self, id: &str, vector: &[u8], payload: &[u8]) -> Result<()> {
         assert!((1..=EXTERNAL_ID_BYTES_MAX).contains(&id.len()), "ids are bounded by `limits`");
         assert!(*id > *self.last_id, "ids are in ascending order");
-        assert!(vector.len() == self.stride && payload.len() <= PAYLOAD_BYTES_MAX);
+        assert!(self.stride.fits(vector.len()) && payload.len() <= PAYLOAD_BYTES_MAX);
         if self.rows == u32::MAX {
             return Err(Error::too_large("a segment of more rows than 32 bits count"));
         }
@@ -89,22 +102,30 @@ impl SegmentBuilder {
             self.finish_id_page(true)?;
             let has_room = self.id_page.push(self.rows, &self.last_id, id);
             assert!(has_room, "a page has room for the longest id");
-            self.fences.push(&self.last_id, id)?;
+            self.fences.push(self.rows, &self.last_id, id)?;
         } else if self.rows == 0 {
-            self.fences.push("", id)?;
+            self.fences.push(0, "", id)?;
         }
         filter::insert(&mut self.filter, filter::hash(id));
-        let mut entry = [0; DIRECTORY_ENTRY_SIZE_BYTES];
-        entry[..8].copy_from_slice(&self.payload_bytes.to_le_bytes());
-        entry[8..].copy_from_slice(&len_u32(payload.len()).to_le_bytes());
-        self.append(Column::Directory, &entry)?;
+        let entry = Entry {
+            payload: (self.len(Column::Payloads), payload.len()),
+            vector: (self.len(Column::Vectors), vector.len()),
+        };
+        self.append(Column::Directory, &entry.encode()[..entry_size_bytes(self.stride)])?;
         self.append(Column::Vectors, vector)?;
         self.append(Column::Payloads, payload)?;
-        self.payload_bytes += payload.len() as u64;
+        if let Some(part) = self.indexes.push(self.rows, payload)? {
+            self.append(Column::Indexes, &part)?;
+        }
         self.rows += 1;
         self.last_id.clear();
         self.last_id.push_str(id);
         Ok(())
+    }
+
+    /// Bytes of a column so far.
+    fn len(&self, column: Column) -> u64 {
+        self.columns[column as usize].len
     }
 
     fn append(&mut self, column: Column, bytes: &[u8]) -> Result<()> {
@@ -131,6 +152,8 @@ impl SegmentBuilder {
         }
         let filter = std::mem::take(&mut self.filter);
         self.append(Column::Filter, &filter)?;
+        let indexes = std::mem::replace(&mut self.indexes, IndexesBuilder::new(&[], 0));
+        self.append(Column::Indexes, &indexes.finish(self.rows)?)?;
         for column in &mut self.columns {
             column.write_whole_pages(&mut self.out)?;
         }
@@ -141,7 +164,7 @@ impl SegmentBuilder {
         let Self { out, rows, stride, .. } = self;
         let footer = Footer {
             rows: rows.into(),
-            stride: len_u32(stride),
+            stride: len_u32(stride.bytes),
             digest: 0,
             tail_len: tail.len() as u64,
             lens,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::limits::EXTERNAL_ID_BYTES_MAX;
 use crate::segment::ahead::ReadAhead;
 use crate::segment::ids::{self, IdPage};
-use crate::segment::layout::{Column, DIRECTORY_ENTRY_SIZE_BYTES};
+use crate::segment::layout::{Column, Entry};
 use crate::segment::reader::Segment;
 
 /// Which columns a cursor is to read ahead. The others are read page by page, if at all.
@@ -38,8 +38,8 @@ pub(crate) struct SegmentCursor {
     has_row: bool,
     /// Whether the current row is the first of the range, and was not shown yet.
     is_ahead: bool,
-    /// Of the row whose payload was last asked for: its number, and where the payload is.
-    payload: Option<(u32, u64, usize)>,
+    /// Of the row whose directory entry was last asked for: its number, and the entry.
+    entry: Option<(u32, Entry)>,
 }
 
 impl Segment {
@@ -60,7 +60,7 @@ impl Segment {
         let mut cursor = SegmentCursor {
             segment: Arc::clone(self),
             ids: ahead(Column::Ids, true),
-            directory: ahead(Column::Directory, columns.payloads),
+            directory: ahead(Column::Directory, columns.payloads || self.has_multivectors()),
             vectors: ahead(Column::Vectors, columns.vectors),
             payloads: ahead(Column::Payloads, columns.payloads),
             page: 0,
@@ -72,7 +72,7 @@ impl Segment {
             id: String::new(),
             has_row: false,
             is_ahead: false,
-            payload: None,
+            entry: None,
         };
         match from {
             Bound::Unbounded => {}
@@ -119,41 +119,56 @@ impl SegmentCursor {
     /// # Panics
     /// If there is no current row.
     pub(crate) fn vector(&mut self) -> Result<&[u8]> {
-        let (row, stride) = (self.row(), self.segment.stride());
-        self.vectors.bytes(&self.segment, u64::from(row) * stride as u64, stride)
+        let (start, len) = self.vector_place()?;
+        self.vectors.bytes(&self.segment, start, len)
+    }
+
+    fn vector_place(&mut self) -> Result<(u64, usize)> {
+        let row = self.row();
+        match self.segment.has_multivectors() {
+            false => Ok(self.segment.single_vector(row)),
+            true => Ok(self.entry(row)?.vector),
+        }
     }
 
     /// The payload of the current row; errors and panics as [`SegmentCursor::vector`].
     pub(crate) fn payload(&mut self) -> Result<&[u8]> {
-        let (_, start, len) = self.payload_place(self.row())?;
+        let (start, len) = self.entry(self.row())?.payload;
         self.payloads.bytes(&self.segment, start, len)
     }
 
     /// Id, vector and payload of the current row at once; errors and panics as
     /// [`SegmentCursor::vector`].
     pub(crate) fn row_ref(&mut self) -> Result<(&str, &[u8], &[u8])> {
-        let (row, stride) = (self.row(), self.segment.stride());
-        let (_, start, len) = self.payload_place(row)?;
-        let vector = self.vectors.bytes(&self.segment, u64::from(row) * stride as u64, stride)?;
+        let Entry { payload: (start, len), vector } = self.entry(self.row())?;
+        let vector = self.vectors.bytes(&self.segment, vector.0, vector.1)?;
         let payload = self.payloads.bytes(&self.segment, start, len)?;
         Ok((&self.id, vector, payload))
     }
 
-    fn payload_place(&mut self, row: u32) -> Result<(u32, u64, usize)> {
-        if let Some(place) = self.payload.filter(|(known, ..)| *known == row) {
-            return Ok(place);
+    /// Where the values of a row are: each behind that of the row asked for before.
+    fn entry(&mut self, row: u32) -> Result<Entry> {
+        if let Some((_, entry)) = self.entry.filter(|(known, _)| *known == row) {
+            return Ok(entry);
         }
-        let at = u64::from(row) * DIRECTORY_ENTRY_SIZE_BYTES as u64;
-        let entry = self.directory.bytes(&self.segment, at, DIRECTORY_ENTRY_SIZE_BYTES)?;
-        let (start, len) = self.segment.payload_place(row, entry)?;
-        let end = self.payload.map_or(0, |(_, start, len)| start + len as u64);
-        if start < end {
-            let error = Error::corrupt(format!("row {row}: payload at {start}, expected {end}"));
-            let (page, _) = self.segment.directory_place(row);
-            return Err(self.segment.at(Column::Directory, page, error));
+        let size = self.segment.entry_size();
+        let bytes = self.directory.bytes(&self.segment, u64::from(row) * size as u64, size)?;
+        let entry = self.segment.open_entry(row, bytes)?;
+        if let Some((_, before)) = self.entry {
+            let follows = |what: &str, (start, len): (u64, usize), found: u64| {
+                let end = start + len as u64;
+                if found >= end {
+                    return Ok(());
+                }
+                let error = Error::corrupt(format!("row {row}: {what} at {found}, expected {end}"));
+                let (page, _) = self.segment.directory_place(row);
+                Err(self.segment.at(Column::Directory, page, error))
+            };
+            follows("payload", before.payload, entry.payload.0)?;
+            follows("vector", before.vector, entry.vector.0)?;
         }
-        self.payload = Some((row, start, len));
-        Ok((row, start, len))
+        self.entry = Some((row, entry));
+        Ok(entry)
     }
 
     /// Goes to the first row that is not below the range.
@@ -190,7 +205,7 @@ impl SegmentCursor {
             return Err(self.segment.at(Column::Ids, self.page, error));
         }
         let first_row = self.open_id_page()?.first_row;
-        if first_row == found {
+        if first_row == found && first_row == self.segment.tail().first_row(self.page) {
             return Ok(true);
         }
         let error = Error::corrupt(format!("id page: first row {first_row}, expected {found}"));

@@ -292,6 +292,18 @@ impl<'a> IdPage<'a> {
         Ok((number, self.restart_at(i)))
     }
 
+    /// A walk of the page, whose first row has to be this one.
+    ///
+    /// # Errors
+    /// `Corrupt` where it is another one.
+    pub(super) fn walk(self, first_row: u32) -> Result<IdWalk<'a>> {
+        if self.first_row != first_row {
+            let found = self.first_row;
+            return Err(damaged(&format!("first row {found}, expected {first_row}")));
+        }
+        Ok(IdWalk { page: self, next: 0, at: 0, id: String::new() })
+    }
+
     /// The row of an id.
     pub(super) fn find(&self, id: &[u8]) -> Result<Option<u32>> {
         let (start, mut at) = self.seek(id)?;
@@ -324,6 +336,49 @@ impl<'a> IdPage<'a> {
     /// The offset of the first entry.
     pub(super) fn first(&self) -> usize {
         HEADER_SIZE_BYTES
+    }
+}
+
+/// Shows ids of a page by their rows: from the restart before, or from where it stands.
+#[derive(Debug)]
+pub(super) struct IdWalk<'a> {
+    page: IdPage<'a>,
+    /// How many entries are behind it since the first of the page, and where the next one is.
+    next: u32,
+    at: usize,
+    /// The id of the entry before the next one.
+    id: String,
+}
+
+impl IdWalk<'_> {
+    /// The id of a row that is not below those asked for before.
+    ///
+    /// # Errors
+    /// `Corrupt` where the page does not hold it.
+    pub(super) fn id_of(&mut self, row: u32) -> Result<&str> {
+        let number = row.checked_sub(self.page.first_row);
+        let number = number.filter(|number| *number < u32::from(self.page.ids));
+        let number = number.ok_or_else(|| damaged(&format!("row {row} is not here")))?;
+        let restart = number / u32::from(RESTART_IDS);
+        let first = restart * u32::from(RESTART_IDS);
+        if self.next <= first {
+            self.next = first;
+            self.at = self.page.restart_at(restart as usize);
+            self.id.clear();
+        }
+        while self.next <= number {
+            let entry = entry(self.page.entries(), self.at)?;
+            let suffix = std::str::from_utf8(entry.suffix)
+                .map_err(|error| damaged(&format!("id is not UTF-8: {error}")))?;
+            if !self.id.is_char_boundary(entry.shared) {
+                return Err(damaged("an entry shares more than there is"));
+            }
+            self.id.truncate(entry.shared);
+            self.id.push_str(suffix);
+            self.at = entry.next;
+            self.next += 1;
+        }
+        Ok(&self.id)
     }
 }
 

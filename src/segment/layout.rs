@@ -17,14 +17,15 @@
 //! | offset | size | field | meaning and check |
 //! |---|---|---|---|
 //! | 0 | 8 | rows | as in the manifest |
-//! | 8 | 4 | stride | bytes of a vector, as the schema has it |
+//! | 8 | 4 | stride | bytes of one vector, as the schema has it |
 //! | 12 | 4 | digest | of all pages before the footer |
 //! | 16 | 8 | tail length | bytes of the tail |
 //! | 24 | 8 | ids length | bytes of the column |
-//! | 32 | 8 | directory length | 12 for each row |
-//! | 40 | 8 | vectors length | the stride for each row |
+//! | 32 | 8 | directory length | 12 for each row; 24 where rows have several vectors |
+//! | 40 | 8 | vectors length | the stride for each vector |
 //! | 48 | 8 | payloads length | |
 //! | 56 | 8 | filter length | a multiple of 64, at least 64 |
+//! | 64 | 8 | indexes length | 0 where no field is filterable |
 //!
 //! **Tail**, a byte string over the pages before the footer:
 //!
@@ -32,36 +33,93 @@
 //! |---|---|---|
 //! | rests | bytes | of each column, in the order of the footer: its length modulo 16,320 |
 //! | fence ends | u32 for each id page | where its fence ends in the fences; ascending |
+//! | first rows | u32 for each id page | number of its first row; ascending from 0 |
 //! | fences | bytes | one for each id page, each above the one before; the first is empty |
 //! | extents | u32 for each | first page, of each column in turn |
 //!
 //! A fence is above every id of the pages before it and at most the first of its own.
 
 use crate::codec::PageCodec;
-use crate::cursor::{Cursor, index};
+use crate::cursor::{Cursor, index, len_u32};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Salt, StoreId};
+use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::manifest::SegmentEntry;
 use crate::page::{self, PAGE_BODY_SIZE_BYTES, PagePlace, PageType};
+use crate::vector::Stride;
 
 /// Pages of a full extent: what the builder writes, and a reader reads, at a time.
 pub(super) const EXTENT_PAGES: usize = 16;
 
 /// Bytes of the footer.
-pub(super) const FOOTER_SIZE_BYTES: usize = 64;
+pub(super) const FOOTER_SIZE_BYTES: usize = 72;
 
 /// Bytes of a row's entry in the directory: where its payload starts (u64) and how long it is
 /// (u32).
-pub(super) const DIRECTORY_ENTRY_SIZE_BYTES: usize = 12;
+const SINGLE_ENTRY_SIZE_BYTES: usize = 12;
+
+/// The same where rows have several vectors: then come the bytes of its vectors (u32), and where
+/// they start (u64).
+const MULTI_ENTRY_SIZE_BYTES: usize = 24;
+
+/// Bytes of a row's entry in the directory.
+pub(super) const fn entry_size_bytes(stride: Stride) -> usize {
+    if stride.is_multi { MULTI_ENTRY_SIZE_BYTES } else { SINGLE_ENTRY_SIZE_BYTES }
+}
 
 /// Bytes of a page body, in the arithmetic of files.
 pub(super) const BODY: u64 = PAGE_BODY_SIZE_BYTES as u64;
 
+/// Where the values of a row are: offset in the column, and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) payload: (u64, usize),
+    pub(super) vector: (u64, usize),
+}
+
+impl Entry {
+    /// The stored form; where rows have one vector only, of its first part.
+    pub(super) fn encode(&self) -> [u8; MULTI_ENTRY_SIZE_BYTES] {
+        let mut out = [0; MULTI_ENTRY_SIZE_BYTES];
+        out[..8].copy_from_slice(&self.payload.0.to_le_bytes());
+        out[8..12].copy_from_slice(&len_u32(self.payload.1).to_le_bytes());
+        out[12..16].copy_from_slice(&len_u32(self.vector.1).to_le_bytes());
+        out[16..].copy_from_slice(&self.vector.0.to_le_bytes());
+        out
+    }
+
+    /// Reads the entry of a row from where it starts, and holds it against the columns.
+    pub(super) fn decode(footer: &Footer, stride: Stride, row: u32, bytes: &[u8]) -> Result<Self> {
+        let mut cursor = Cursor::new(bytes, "directory entry");
+        let payload = (cursor.u64()?, cursor.u32()? as usize);
+        let vector = match stride.is_multi {
+            false => (u64::from(row) * stride.bytes as u64, stride.bytes),
+            true => {
+                let len = cursor.u32()? as usize;
+                (cursor.u64()?, len)
+            }
+        };
+        let inside = |(start, len): (u64, usize), column| {
+            start.checked_add(len as u64).is_some_and(|end| end <= footer.len(column))
+        };
+        if !inside(payload, Column::Payloads) || payload.1 > PAYLOAD_BYTES_MAX {
+            let (start, len) = payload;
+            return Err(Error::corrupt(format!("row {row}: payload at {start} of {len} bytes")));
+        }
+        if !inside(vector, Column::Vectors) || !stride.fits(vector.1) {
+            let (start, len) = vector;
+            return Err(Error::corrupt(format!("row {row}: vector at {start} of {len} bytes")));
+        }
+        Ok(Self { payload, vector })
+    }
+}
+
 // An entry of the directory never straddles pages.
-const _: () = assert!(PAGE_BODY_SIZE_BYTES.is_multiple_of(DIRECTORY_ENTRY_SIZE_BYTES));
+const _: () = assert!(PAGE_BODY_SIZE_BYTES.is_multiple_of(SINGLE_ENTRY_SIZE_BYTES));
+const _: () = assert!(PAGE_BODY_SIZE_BYTES.is_multiple_of(MULTI_ENTRY_SIZE_BYTES));
 
 /// How many columns there are.
-pub(super) const COLUMNS: usize = 5;
+pub(super) const COLUMNS: usize = 6;
 
 /// A column, by its place in the footer. Stored on disk; numbers never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +129,7 @@ pub(super) enum Column {
     Vectors = 2,
     Payloads = 3,
     Filter = 4,
+    Indexes = 5,
 }
 
 /// Which file of which store a segment is.
@@ -107,7 +166,7 @@ impl Footer {
         out.extend_from_slice(&self.digest.to_le_bytes());
         out.extend_from_slice(&self.tail_len.to_le_bytes());
         self.lens.iter().for_each(|len| out.extend_from_slice(&len.to_le_bytes()));
-        out.try_into().expect("the fields above are 64 bytes")
+        out.try_into().expect("the fields above are 72 bytes")
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
@@ -142,15 +201,15 @@ impl Footer {
 
     /// Holds the footer against the manifest, the schema and the length of the file (S4). What
     /// passes cannot overflow in any arithmetic of offsets.
-    pub(super) fn check(&self, entry: &SegmentEntry, stride: usize, pages: u64) -> Result<()> {
+    pub(super) fn check(&self, entry: &SegmentEntry, stride: Stride, pages: u64) -> Result<()> {
         let refused = |what: &str, found: u64, expected: u64| {
             Err(Error::corrupt(format!("segment footer: {what} {found}, expected {expected}")))
         };
         if self.rows != entry.rows || self.rows > u64::from(u32::MAX) {
             return refused("rows", self.rows, entry.rows);
         }
-        if self.stride as usize != stride {
-            return refused("stride", self.stride.into(), stride as u64);
+        if self.stride as usize != stride.bytes {
+            return refused("stride", self.stride.into(), stride.bytes as u64);
         }
         // The sum of page counts is below 2^53: each is a u64 divided by the size of a body.
         let whole: u64 = self.lens.iter().map(|len| len / BODY).sum();
@@ -158,13 +217,15 @@ impl Footer {
         if pages != expected {
             return refused("says that the pages of the file are", expected, pages);
         }
-        let directory = self.rows * DIRECTORY_ENTRY_SIZE_BYTES as u64;
+        let directory = self.rows * entry_size_bytes(stride) as u64;
         if self.len(Column::Directory) != directory {
             return refused("directory length", self.len(Column::Directory), directory);
         }
         // Both factors are below 2^32.
         let vectors = self.rows * u64::from(self.stride);
-        if self.len(Column::Vectors) != vectors {
+        let found = self.len(Column::Vectors);
+        let fits_multi = found >= vectors && found.is_multiple_of(u64::from(self.stride).max(1));
+        if found != vectors && !(stride.is_multi && fits_multi) {
             return refused("vectors length", self.len(Column::Vectors), vectors);
         }
         if (self.rows == 0) != (self.len(Column::Ids) == 0) {
@@ -187,16 +248,17 @@ const fn extents_of(pages: u64) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Fences {
     ends: Vec<u8>,
+    first_rows: Vec<u8>,
     bytes: Vec<u8>,
 }
 
 impl Fences {
-    /// Adds the fence of the next id page: the shortest byte string that is above `previous`, the
+    /// Adds the fence of the next id page, whose first row is `row`: the shortest byte string that is above `previous`, the
     /// last id of the page before, and at most `id`, the first of its own.
     ///
     /// # Errors
     /// `TooLarge` beyond 4 GiB of fences.
-    pub(super) fn push(&mut self, previous: &str, id: &str) -> Result<()> {
+    pub(super) fn push(&mut self, row: u32, previous: &str, id: &str) -> Result<()> {
         if !self.ends.is_empty() {
             let shared = previous.bytes().zip(id.bytes()).take_while(|(a, b)| a == b).count();
             self.bytes.extend_from_slice(&id.as_bytes()[..=shared]);
@@ -204,6 +266,7 @@ impl Fences {
         let end = u32::try_from(self.bytes.len())
             .map_err(|_| Error::too_large("a segment with more than 4 GiB of fences"))?;
         self.ends.extend_from_slice(&end.to_le_bytes());
+        self.first_rows.extend_from_slice(&row.to_le_bytes());
         Ok(())
     }
 }
@@ -216,6 +279,7 @@ pub(super) fn encode_tail(
 ) -> Vec<u8> {
     let mut out = rests.concat();
     out.extend_from_slice(&fences.ends);
+    out.extend_from_slice(&fences.first_rows);
     out.extend_from_slice(&fences.bytes);
     extents.concat().iter().for_each(|first| out.extend_from_slice(&first.to_le_bytes()));
     out
@@ -227,7 +291,7 @@ pub(super) struct Tail {
     bytes: Box<[u8]>,
     /// Where the rest of each column starts, and where the last one ends.
     rests: [usize; COLUMNS + 1],
-    /// Where the fences start: behind their ends.
+    /// Where the fences start: behind their ends and the first rows.
     fences: usize,
     /// Where the extents of each column start, and where the last ones end.
     extents: [usize; COLUMNS + 1],
@@ -255,7 +319,7 @@ impl Tail {
             rests[i + 1] = rests[i] + index(len % BODY);
         }
         // None of these sums can overflow: all are below the count of pages times a page.
-        let fences = rests[COLUMNS] + 4 * index(footer.id_pages());
+        let fences = rests[COLUMNS] + 8 * index(footer.id_pages());
         let mut counts = 0;
         let mut extents = [0; COLUMNS + 1];
         for (i, len) in footer.lens.iter().enumerate() {
@@ -267,6 +331,7 @@ impl Tail {
         extents.iter_mut().for_each(|at| *at += start);
         let tail = Self { bytes: bytes.into(), rests, fences, extents };
         tail.check_fences(index(footer.id_pages()))?;
+        tail.check_first_rows(footer)?;
         tail.check_extents(footer)?;
         Ok(tail)
     }
@@ -290,6 +355,19 @@ impl Tail {
             return Ok(());
         }
         Err(Error::corrupt(format!("segment tail: {len} bytes of fences, expected {end}")))
+    }
+
+    fn check_first_rows(&self, footer: &Footer) -> Result<()> {
+        let mut least = 0;
+        for page in 0..footer.id_pages() {
+            let row = u64::from(self.first_row(page));
+            if row < least || row >= footer.rows || (page == 0 && row > 0) {
+                let message = format!("segment tail: first row {row} of id page {page}");
+                return Err(Error::corrupt(message));
+            }
+            least = row + 1;
+        }
+        Ok(())
     }
 
     /// Follows the extents through the file: each starts where another ended.
@@ -321,6 +399,29 @@ impl Tail {
         self.word(self.rests[COLUMNS] + 4 * unit) as usize
     }
 
+    /// The number of the first row of an id page.
+    pub(super) fn first_row(&self, page: u64) -> u32 {
+        self.word(self.rests[COLUMNS] + 4 * (self.id_pages() + index(page)))
+    }
+
+    fn id_pages(&self) -> usize {
+        (self.fences - self.rests[COLUMNS]) / 8
+    }
+
+    /// The id page in which a row stands: the last whose first row is not above it.
+    pub(super) fn id_page_of_row(&self, row: u32) -> u64 {
+        let (mut low, mut high) = (0, self.id_pages() as u64);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.first_row(middle) <= row {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low.saturating_sub(1)
+    }
+
     fn fence(&self, unit: usize) -> &[u8] {
         let start = unit.checked_sub(1).map_or(0, |before| self.fence_end(before));
         &self.bytes[self.fences..][start..self.fence_end(unit)]
@@ -341,7 +442,7 @@ impl Tail {
 
     /// The id page in which an id stands if it is there: the last whose fence is not above it.
     pub(super) fn id_page_of(&self, id: &[u8]) -> u64 {
-        let (mut low, mut high) = (0, (self.fences - self.rests[COLUMNS]) / 4);
+        let (mut low, mut high) = (0, self.id_pages());
         while low < high {
             let middle = low.midpoint(high);
             if self.fence(middle) <= id {

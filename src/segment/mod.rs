@@ -16,18 +16,22 @@
 //! | column | content |
 //! |---|---|
 //! | ids | sorted, prefix-compressed, one unit for each page: `ids` |
-//! | directory | where the payload of each row starts (u64) and how long it is (u32) |
-//! | vectors | of one length, the stride |
+//! | directory | where the payload of each row is, and its vectors where it has several |
+//! | vectors | of one length, the stride, or a multiple of it |
 //! | payloads | one after the other |
 //! | filter | tells of most ids that are not there: `filter` |
+//! | indexes | which rows have which values of the filterable fields: `indexes` |
 //!
 //! **A crash leaves** a file that no manifest names, whatever of it is there.
 
 mod ahead;
 mod builder;
+mod by_field;
+mod by_row;
 mod cursor;
 mod filter;
 mod ids;
+mod indexes;
 mod layout;
 mod probe;
 mod reader;
@@ -35,7 +39,7 @@ mod reader;
 mod tests;
 mod tombstones;
 
-pub(crate) use builder::SegmentBuilder;
+pub(crate) use builder::{SegmentBuilder, SegmentPlan};
 pub(crate) use cursor::{Columns, SegmentCursor};
 pub(crate) use layout::SegmentIdentity;
 pub(crate) use probe::SegmentProbe;

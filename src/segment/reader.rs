@@ -16,9 +16,11 @@ use crate::page::{self, PAGE_BODY_SIZE_BYTES, PAGE_HEADER_SIZE_BYTES, PageType};
 use crate::page_cache::PageCache;
 use crate::segment::filter;
 use crate::segment::ids::IdPage;
+use crate::segment::indexes::Indexes;
 use crate::segment::layout::{
-    BODY, Column, DIRECTORY_ENTRY_SIZE_BYTES, EXTENT_PAGES, Footer, SegmentIdentity, Tail,
+    BODY, Column, EXTENT_PAGES, Entry, Footer, SegmentIdentity, Tail, entry_size_bytes,
 };
+use crate::vector::Stride;
 use crate::vfs::DiskFile;
 
 /// What is read of the end of a file before it is known where its tail starts.
@@ -37,10 +39,13 @@ pub(crate) struct Segment {
     identity: SegmentIdentity,
     codec: Arc<dyn PageCodec>,
     pages: u32,
+    stride: Stride,
     footer: Footer,
     tail: Tail,
     /// Read at the first search, unless the tail holds it all.
     filter: OnceLock<Box<[u8]>>,
+    /// Read at the first search by a field.
+    pub(super) known_indexes: OnceLock<Indexes>,
 }
 
 impl fmt::Debug for Segment {
@@ -60,7 +65,7 @@ impl Segment {
         file: DiskFile,
         store: StoreId,
         entry: &SegmentEntry,
-        stride: usize,
+        stride: Stride,
         codec: Arc<dyn PageCodec>,
     ) -> Result<Self> {
         let len = file.len_bytes()?;
@@ -99,8 +104,8 @@ impl Segment {
         let place = identity.page(PageType::SegmentTail, first);
         let tail = Tail::open(&footer, &place, &*codec, tail_pages)
             .map_err(|error| named(&file, error))?;
-        let (id, filter) = (entry.file, OnceLock::new());
-        Ok(Self { file, id, identity, codec, pages, footer, tail, filter })
+        let (id, filter, known_indexes) = (entry.file, OnceLock::new(), OnceLock::new());
+        Ok(Self { file, id, identity, codec, pages, stride, footer, tail, filter, known_indexes })
     }
 
     /// How many rows there are, dead ones included.
@@ -156,8 +161,16 @@ impl Segment {
     /// If there is no such row.
     pub(crate) fn vector_into(&self, cache: &PageCache, row: u32, out: &mut Vec<u8>) -> Result<()> {
         assert!(row < self.rows(), "rows come from this segment");
-        let stride = self.stride();
-        self.copy(cache, Column::Vectors, u64::from(row) * stride as u64, stride, out)
+        let (start, len) = match self.stride.is_multi {
+            false => self.single_vector(row),
+            true => self.entry(cache, row)?.vector,
+        };
+        self.copy(cache, Column::Vectors, start, len, out)
+    }
+
+    /// Where the vector of a row is, where rows have one only.
+    pub(super) fn single_vector(&self, row: u32) -> (u64, usize) {
+        (u64::from(row) * self.stride.bytes as u64, self.stride.bytes)
     }
 
     /// Appends the payload of a row; errors and panics as [`Segment::vector_into`].
@@ -168,39 +181,40 @@ impl Segment {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         assert!(row < self.rows(), "rows come from this segment");
-        let (page, at) = self.directory_place(row);
-        let (start, len) = if page == self.whole_pages(Column::Directory) {
-            self.payload_place(row, &self.tail.rest(Column::Directory)[at..])?
-        } else {
-            let image = self.cached(cache, Column::Directory, page)?;
-            self.payload_place(row, &image[PAGE_HEADER_SIZE_BYTES + at..])?
-        };
+        let (start, len) = self.entry(cache, row)?.payload;
         self.copy(cache, Column::Payloads, start, len, out)
+    }
+
+    fn entry(&self, cache: &PageCache, row: u32) -> Result<Entry> {
+        let (page, at) = self.directory_place(row);
+        if page == self.whole_pages(Column::Directory) {
+            return self.open_entry(row, &self.tail.rest(Column::Directory)[at..]);
+        }
+        let image = self.cached(cache, Column::Directory, page)?;
+        self.open_entry(row, &image[PAGE_HEADER_SIZE_BYTES + at..])
     }
 
     /// The page of a row's entry in the directory, and its offset there.
     pub(super) fn directory_place(&self, row: u32) -> (u64, usize) {
-        let at = u64::from(row) * DIRECTORY_ENTRY_SIZE_BYTES as u64;
+        let at = u64::from(row) * self.entry_size() as u64;
         (at / BODY, index(at % BODY))
     }
 
-    /// Where the payload of a row is, from the bytes where its entry starts.
-    pub(super) fn payload_place(&self, row: u32, entry: &[u8]) -> Result<(u64, usize)> {
-        let entry = entry.first_chunk::<DIRECTORY_ENTRY_SIZE_BYTES>();
-        let [a, b, c, d, e, f, g, h, len @ ..] = *entry.expect("entries do not straddle pages");
-        let start = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let len = u32::from_le_bytes(len);
-        let end = start.checked_add(len.into());
-        if end.is_some_and(|end| end <= self.footer.len(Column::Payloads)) {
-            return Ok((start, len as usize));
-        }
-        let (page, _) = self.directory_place(row);
-        let error = Error::corrupt(format!("row {row}: payload at {start} of {len} bytes"));
-        Err(self.at(Column::Directory, page, error))
+    /// Where the values of a row are, from the bytes where its entry starts.
+    pub(super) fn open_entry(&self, row: u32, bytes: &[u8]) -> Result<Entry> {
+        Entry::decode(&self.footer, self.stride, row, bytes).map_err(|error| {
+            let (page, _) = self.directory_place(row);
+            self.at(Column::Directory, page, error)
+        })
+    }
+
+    /// Bytes of a row's entry in the directory.
+    pub(super) fn entry_size(&self) -> usize {
+        entry_size_bytes(self.stride)
     }
 
     /// Appends bytes of a column, which are inside of it.
-    fn copy(
+    pub(super) fn copy(
         &self,
         cache: &PageCache,
         column: Column,
@@ -227,7 +241,7 @@ impl Segment {
         Ok(())
     }
 
-    fn cached(&self, cache: &PageCache, column: Column, page: u64) -> Result<Arc<[u8]>> {
+    pub(super) fn cached(&self, cache: &PageCache, column: Column, page: u64) -> Result<Arc<[u8]>> {
         let load = || self.load(column, page, page, &mut Run::default());
         cache.page(self.id, self.tail.place(column, page), load)
     }
@@ -309,8 +323,8 @@ impl Segment {
         Ok(self.filter.get_or_init(|| filter.into()))
     }
 
-    pub(super) fn stride(&self) -> usize {
-        self.footer.stride as usize
+    pub(super) fn has_multivectors(&self) -> bool {
+        self.stride.is_multi
     }
 
     pub(super) fn whole_pages(&self, column: Column) -> u64 {
@@ -323,6 +337,11 @@ impl Segment {
 
     pub(super) fn tail(&self) -> &Tail {
         &self.tail
+    }
+
+    /// An error in the file, of which the page is not known.
+    pub(super) fn named(&self, error: Error) -> Error {
+        named(&self.file, error)
     }
 
     /// An error in a page of a column: the file, and the page of the file.
@@ -360,7 +379,7 @@ fn named(file: &DiskFile, error: Error) -> Error {
 fn open_footer(
     identity: &SegmentIdentity,
     entry: &SegmentEntry,
-    stride: usize,
+    stride: Stride,
     pages: u32,
     codec: &dyn PageCodec,
     page: &mut [u8],

@@ -65,6 +65,11 @@ impl Tombstones {
         self.rows.insert(row);
     }
 
+    /// The rows of a set that are not dead.
+    pub(crate) fn remove_from(&self, rows: RoaringBitmap) -> RoaringBitmap {
+        rows - &self.rows
+    }
+
     /// How many rows are dead.
     pub(crate) fn len(&self) -> u64 {
         self.rows.len()

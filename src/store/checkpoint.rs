@@ -22,7 +22,7 @@ use crate::ids::{CollectionId, FileId, Lsn};
 use crate::live_set::{Collection, LiveSegment};
 use crate::manifest::{Manifest, SegmentEntry, TombstonesEntry};
 use crate::memtable::Entry;
-use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, Tombstones};
+use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, SegmentPlan, Tombstones};
 use crate::store::jobs::{Jobs, Rotation};
 use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
@@ -31,6 +31,7 @@ use crate::store::seal::{Seal, SealOne, Sealed};
 use crate::store::tail::move_tail;
 use crate::store::{Inner, full_disk};
 use crate::sync::{Arc, reading, writing};
+use crate::vector::Stride;
 use crate::vfs::Access;
 
 /// What looking for a row in older segments counts as, in bytes of work.
@@ -124,7 +125,6 @@ impl Inner {
         if !entry.is_live {
             return Ok(PROBE_BYTES);
         }
-        let stride = one.collection.descriptor.stride();
         let (_, _, builder) = match &mut one.made {
             Some(made) => made,
             None => {
@@ -132,7 +132,7 @@ impl Inner {
                 one.made.insert(self.start_segment(&one.collection, rows_max, made)?)
             }
         };
-        let (vector, payload) = (entry.vector(stride), entry.payload(stride));
+        let (vector, payload) = (entry.vector(), entry.payload());
         builder.push(entry.id(), vector, payload)?;
         Ok(PROBE_BYTES + (entry.id().len() + vector.len() + payload.len()) as u64)
     }
@@ -153,8 +153,13 @@ impl Inner {
         made.push(name.clone());
         let file = self.disk.create_new(&name)?;
         let identity = SegmentIdentity { store, collection: collection.id, salt };
-        let (stride, codec) = (collection.descriptor.stride(), Arc::clone(&self.codec));
-        let builder = SegmentBuilder::start(file, identity, stride, rows_max, codec);
+        let plan = SegmentPlan {
+            stride: collection.descriptor.row_stride(),
+            rows_max,
+            fields: collection.descriptor.filterable.clone(),
+            index_bytes_max: self.options.index_bytes_max,
+        };
+        let builder = SegmentBuilder::start(file, identity, plan, Arc::clone(&self.codec));
         Ok((file_id, identity, builder))
     }
 
@@ -162,7 +167,7 @@ impl Inner {
     pub(super) fn finish_segment(
         &self,
         (file, identity, builder): (FileId, SegmentIdentity, SegmentBuilder),
-        stride: usize,
+        stride: Stride,
     ) -> Result<LiveSegment> {
         let SegmentIdentity { collection, salt, store } = identity;
         let sealed = builder.finish()?;
@@ -204,7 +209,7 @@ impl Inner {
     }
 
     fn finish_one(&self, one: SealOne, made: &mut Vec<String>) -> Result<Sealed> {
-        let stride = one.collection.descriptor.stride();
+        let stride = one.collection.descriptor.row_stride();
         let mut segments = Vec::with_capacity(one.older.len() + 1);
         for (live, (_, dead)) in one.collection.segments.iter().zip(one.older) {
             match dead {

@@ -91,7 +91,7 @@ impl Inner {
     fn publish_merge(&self, jobs: &mut Jobs) -> Result<()> {
         assert!(jobs.rotation.is_none(), "a checkpoint goes before a merge");
         let merge = jobs.merge.as_mut().expect("it is being stepped");
-        let stride = merge.inputs.descriptor.stride();
+        let stride = merge.inputs.descriptor.row_stride();
         let output = match merge.output.take() {
             Some(output) => Some(self.finish_segment(output, stride)?),
             None => None,

@@ -157,7 +157,8 @@ impl Inner {
             }
             if jobs.merge.is_none() {
                 let version = Arc::clone(&reading(&self.live)?.version);
-                let whole = version.collections.get(&id).and_then(|found| Merge::whole(found));
+                let whole =
+                    version.collections.get(&id).and_then(|found| Merge::whole(found, &self.cache));
                 // One that somebody else's step undid begins again.
                 let is_done = began_at.is_some_and(|began_at| jobs.merges > began_at);
                 let (Some(whole), false) = (whole, is_done) else {

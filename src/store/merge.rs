@@ -6,6 +6,7 @@ use std::fmt;
 use crate::ids::FileId;
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::live_set::{Collection, LiveSegment, Version};
+use crate::page_cache::PageCache;
 use crate::row_cursor::RowCursor;
 use crate::segment::{SegmentBuilder, SegmentIdentity};
 
@@ -33,18 +34,21 @@ impl fmt::Debug for Merge {
 
 impl Merge {
     /// A merge that pays off, if there is one.
-    pub(super) fn due(version: &Version, factor: usize) -> Option<Self> {
+    pub(super) fn due(version: &Version, cache: &PageCache, factor: usize) -> Option<Self> {
         version.collections.values().find_map(|collection| {
-            let inputs = choose(&collection.segments, factor)?;
+            let chosen = choose(&collection.segments, factor);
+            let inputs = chosen.or_else(|| unindexed(collection, cache))?;
             Some(Self::of(collection, inputs))
         })
     }
 
-    /// A merge of all that a collection has, unless it is one segment without dead rows.
-    pub(super) fn whole(collection: &Collection) -> Option<Self> {
+    /// A merge of all that a collection has, unless it is one segment without dead rows, and with
+    /// indexes of all filterable fields.
+    pub(super) fn whole(collection: &Collection, cache: &PageCache) -> Option<Self> {
         let segments = &collection.segments;
         let is_one = segments.len() < 2 && segments.iter().all(|live| live.tombstones.is_none());
-        (!is_one).then(|| Self::of(collection, segments.to_vec()))
+        let is_whole = is_one && unindexed(collection, cache).is_none();
+        (!is_whole).then(|| Self::of(collection, segments.to_vec()))
     }
 
     fn of(collection: &Collection, inputs: Vec<LiveSegment>) -> Self {
@@ -76,6 +80,17 @@ fn choose(segments: &[LiveSegment], factor: usize) -> Option<Vec<LiveSegment>> {
     }
     let wasted = segments.iter().find(|live| live.dead.len() > live.entry.rows / 4)?;
     Some(vec![wasted.clone()])
+}
+
+/// A segment that was made before a field was declared, to be written again with its index. One that
+/// cannot be read is left as it is.
+fn unindexed(collection: &Collection, cache: &PageCache) -> Option<Vec<LiveSegment>> {
+    let fields = &collection.descriptor.filterable;
+    if fields.is_empty() {
+        return None;
+    }
+    let lacks = |live: &&LiveSegment| !live.segment.indexes_all(cache, fields).unwrap_or(true);
+    collection.segments.iter().find(lacks).map(|live| vec![live.clone()])
 }
 
 /// Segments of one class are within a factor of each other in size, by what lives.

@@ -9,6 +9,7 @@ use crate::ids::{CollectionId, Lsn, ManifestVersion};
 use crate::live_set::Collection;
 use crate::row::{Record, RecordRef};
 use crate::scan_range::ScanRange;
+use crate::sec::SecPredicate;
 use crate::store::on_disk::files_of;
 use crate::store::reclaim::is_held;
 use crate::store::scan::{PayloadScan, Scan};
@@ -142,6 +143,34 @@ impl Store {
     /// Those of [`Store::scan`].
     pub fn scan_payloads(&self, id: CollectionId, range: ScanRange) -> Result<PayloadScan> {
         self.snapshot()?.scan_payloads(id, range)
+    }
+
+    /// The ids of all rows whose payload holds a predicate, in ascending order of their bytes, as they
+    /// are now.
+    ///
+    /// *Units and limits*: what it costs grows with the answer and with the rows written since the last
+    /// checkpoint. In rows that were sealed before a field was declared each payload is looked into,
+    /// until they are merged.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a field that is not declared or a value of another type; those of
+    /// [`Store::get`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, FilterableField, Options, SecPredicate, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// let schema = Descriptor::new(1, Dtype::F32, DistanceMetric::L2)
+    ///     .with_filterable([FilterableField::keyword("lang")]);
+    /// let id = store.create_collection("a", schema)?;
+    /// store.upsert(id, "x", &[1.0], br#"{"lang":"en"}"#)?;
+    /// store.upsert(id, "y", &[2.0], br#"{"lang":["de","en"]}"#)?;
+    /// let english = SecPredicate::Eq { field: "lang".into(), value: "en".into() };
+    /// assert_eq!(store.matching_ids(id, &english)?, ["x", "y"]);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn matching_ids(&self, id: CollectionId, predicate: &SecPredicate) -> Result<Vec<String>> {
+        self.snapshot()?.matching_ids(id, predicate)
     }
 
     /// Shows the rows of a range in id order without copies of their own, until `see` breaks off.

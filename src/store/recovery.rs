@@ -44,6 +44,7 @@ use crate::store::publish::publish;
 use crate::store::reserve::Reserve;
 use crate::store::tail::{end_last_log, move_tail};
 use crate::sync::Arc;
+use crate::vector::Stride;
 use crate::vfs::{Access, Disk, DiskFile, Env, Lock};
 use crate::wal::frame::Batch;
 use crate::wal::header::LOG_HEADER_SIZE_BYTES;
@@ -223,7 +224,7 @@ fn load_collections(tools: &Tools<'_>, manifest: &Manifest) -> Result<Version> {
         let collection = &manifest.collections[place.expect("checked by the manifest")];
         let place = manifest.tombstones.binary_search_by_key(&entry.file, |found| found.segment);
         let tombstones = place.ok().map(|place| manifest.tombstones[place]);
-        let stride = collection.descriptor.stride();
+        let stride = collection.descriptor.row_stride();
         let live = load_segment(tools, manifest, *entry, stride, tombstones)?;
         segments.entry(entry.collection).or_default().push(live);
     }
@@ -243,7 +244,7 @@ fn load_segment(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: SegmentEntry,
-    stride: usize,
+    stride: Stride,
     tombstones: Option<TombstonesEntry>,
 ) -> Result<LiveSegment> {
     let (disk, store) = (tools.disk, manifest.store);

@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use crate::descriptor::Dtype;
 use crate::error::Result;
 use crate::row::{Record, RecordRef};
 use crate::row_cursor::RowCursor;
+use crate::vector::VectorForm;
 
 /// Rows in ascending order of the bytes of their ids, as they were when the scan started. Ends
 /// behind the first error.
 pub struct Scan {
     cursor: Option<RowCursor>,
-    dtype: Dtype,
+    form: VectorForm,
 }
 
 impl Scan {
-    pub(super) fn new(cursor: RowCursor, dtype: Dtype) -> Self {
-        Self { cursor: Some(cursor), dtype }
+    pub(super) fn new(cursor: RowCursor, form: VectorForm) -> Self {
+        Self { cursor: Some(cursor), form }
     }
 }
 
@@ -24,17 +24,17 @@ impl Iterator for Scan {
     type Item = Result<(String, Record)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let dtype = self.dtype;
+        let form = self.form;
         next(&mut self.cursor, |cursor| {
             let (id, vector, payload) = cursor.row()?;
-            Ok((id.to_owned(), RecordRef { vector, payload, dtype }.to_record()))
+            Ok((id.to_owned(), RecordRef::new(vector, payload, form).to_record()))
         })
     }
 }
 
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scan").field("dtype", &self.dtype).finish_non_exhaustive()
+        f.debug_struct("Scan").field("dtype", &self.form.dtype).finish_non_exhaustive()
     }
 }
 

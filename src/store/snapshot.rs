@@ -1,20 +1,25 @@
 //! A snapshot: the store as it was after one operation, for as long as somebody holds it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
+
+use roaring::RoaringBitmap;
 
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::ids::{CollectionId, Lsn};
 use crate::live_set::{Collection, Version};
+use crate::matching::Ordinals;
 use crate::page_cache::PageCache;
 use crate::row::{Record, RecordRef};
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
+use crate::sec::SecPredicate;
 use crate::segment::Columns;
 use crate::store::Store;
 use crate::store::scan::{PayloadScan, Scan};
-use crate::sync::{Arc, reading};
+use crate::sync::{Arc, Mutex, locked, reading};
 
 /// A read view: every call answers as of one LSN, whatever is written, dropped, checkpointed or
 /// compacted meanwhile. Cheap to clone.
@@ -27,6 +32,8 @@ pub struct Snapshot {
     store: Store,
     version: Arc<Version>,
     lsn: Lsn,
+    /// Of the collections that were asked for.
+    ordinals: Arc<Mutex<BTreeMap<CollectionId, Arc<Ordinals>>>>,
 }
 
 impl Store {
@@ -50,7 +57,8 @@ impl Store {
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.check_open()?;
         let live = reading(&self.inner.live)?;
-        Ok(Snapshot { store: self.clone(), version: Arc::clone(&live.version), lsn: live.last })
+        let (version, lsn) = (Arc::clone(&live.version), live.last);
+        Ok(Snapshot { store: self.clone(), version, lsn, ordinals: Arc::default() })
     }
 }
 
@@ -128,9 +136,9 @@ impl Snapshot {
     /// # Errors
     /// Those of [`Store::get`].
     pub fn scan_range(&self, id: CollectionId, range: ScanRange) -> Result<Scan> {
-        let dtype = self.descriptor(id)?.dtype;
+        let form = self.descriptor(id)?.form();
         let columns = Columns { vectors: true, payloads: true };
-        Ok(Scan::new(self.cursor(id, range, columns)?, dtype))
+        Ok(Scan::new(self.cursor(id, range, columns)?, form))
     }
 
     /// As [`Store::scan_payloads`].
@@ -152,16 +160,78 @@ impl Snapshot {
         range: ScanRange,
         mut see: impl FnMut(&str, RecordRef<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let dtype = self.descriptor(id)?.dtype;
+        let form = self.descriptor(id)?.form();
         let columns = Columns { vectors: true, payloads: true };
         let mut cursor = self.cursor(id, range, columns)?;
         while cursor.advance()? {
             let (id, vector, payload) = cursor.row()?;
-            if see(id, RecordRef { vector, payload, dtype }).is_break() {
+            if see(id, RecordRef::new(vector, payload, form)).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// As [`Store::matching_ids`].
+    ///
+    /// # Errors
+    /// Those of [`Store::matching_ids`].
+    pub fn matching_ids(&self, id: CollectionId, predicate: &SecPredicate) -> Result<Vec<String>> {
+        let (collection, cache) = self.collection(id)?;
+        let ahead = self.store.inner.options.read_ahead_bytes;
+        collection.matching_ids(cache, self.lsn, ahead, predicate)
+    }
+
+    /// The rows that hold a predicate, by their numbers: row n is the n-th, from 0, that
+    /// [`Snapshot::capture_vector_source`] yields.
+    ///
+    /// *Units and limits*: the first call of a snapshot reads all ids of the collection, and keeps
+    /// about four bytes for each row for as long as the snapshot is held; later ones cost what the
+    /// answer does.
+    ///
+    /// # Errors
+    /// Those of [`Store::matching_ids`]; `TooLarge` beyond 2^32 rows.
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, FilterableField, Options, SecPredicate, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// let schema = Descriptor::new(1, Dtype::F32, DistanceMetric::L2)
+    ///     .with_filterable([FilterableField::boolean("on")]);
+    /// let id = store.create_collection("a", schema)?;
+    /// store.upsert(id, "x", &[1.0], br#"{"on":false}"#)?;
+    /// store.upsert(id, "y", &[2.0], br#"{"on":true}"#)?;
+    /// let snapshot = store.snapshot()?;
+    /// let is_on = SecPredicate::Eq { field: "on".into(), value: true.into() };
+    /// let rows = snapshot.matching_rows(id, &is_on)?;
+    /// let vectors = snapshot.capture_vector_source(id)?;
+    /// let found: Vec<_> = vectors.iter().zip(0..).filter(|(_, row)| rows.contains(*row)).collect();
+    /// assert_eq!(found[0].0.1, [2.0]);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn matching_rows(
+        &self,
+        id: CollectionId,
+        predicate: &SecPredicate,
+    ) -> Result<RoaringBitmap> {
+        let (collection, cache) = self.collection(id)?;
+        let ahead = self.store.inner.options.read_ahead_bytes;
+        let ordinals = self.ordinals(id, collection, ahead)?;
+        collection.matching_rows(cache, self.lsn, ahead, predicate, &ordinals)
+    }
+
+    fn ordinals(
+        &self,
+        id: CollectionId,
+        collection: &Collection,
+        read_ahead_bytes: u64,
+    ) -> Result<Arc<Ordinals>> {
+        if let Some(known) = locked(&self.ordinals)?.get(&id) {
+            return Ok(Arc::clone(known));
+        }
+        // Two first calls at a time both find them out.
+        let found = Arc::new(Ordinals::of(collection, self.lsn, read_ahead_bytes)?);
+        Ok(Arc::clone(locked(&self.ordinals)?.entry(id).or_insert(found)))
     }
 
     /// As [`Store::len`].

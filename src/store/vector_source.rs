@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
-use crate::row::elements;
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
 use crate::segment::Columns;
@@ -60,7 +59,7 @@ impl VectorSource {
     pub fn iter(&self) -> impl Iterator<Item = (String, Vec<f32>)> + use<> {
         let columns = Columns { vectors: true, payloads: false };
         let opened = self.snapshot.descriptor(self.id).and_then(|descriptor| {
-            Ok((self.snapshot.cursor(self.id, ScanRange::all(), columns)?, descriptor.dtype))
+            Ok((self.snapshot.cursor(self.id, ScanRange::all(), columns)?, descriptor.form()))
         });
         let error = Arc::clone(&self.error);
         let mut opened = match opened {
@@ -68,10 +67,10 @@ impl VectorSource {
             Err(why) => keep(&error, why),
         };
         std::iter::from_fn(move || {
-            let (cursor, dtype) = opened.as_mut()?;
+            let (cursor, form) = opened.as_mut()?;
             match next(cursor) {
                 Ok(Some(vector)) => {
-                    let vector = elements(vector, *dtype);
+                    let vector = form.elements(vector);
                     Some((cursor.id().to_owned(), vector))
                 }
                 Ok(None) => None,

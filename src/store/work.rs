@@ -34,7 +34,7 @@ impl Inner {
         }
         if jobs.merge.is_none() {
             let version = Arc::clone(&reading(&self.live)?.version);
-            jobs.merge = Merge::due(&version, self.options.merge_factor);
+            jobs.merge = Merge::due(&version, &self.cache, self.options.merge_factor);
         }
         if jobs.merge.is_some() {
             return self.step_merge(jobs).map(Some);

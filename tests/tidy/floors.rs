@@ -13,8 +13,8 @@ const FLOORS: [&str; 7] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
-    "file_names sec descriptor row scan_range record wal manifest segment",
-    "write_batch request memtable live_set row_cursor commit_queue",
+    "file_names sec descriptor vector row scan_range record wal manifest segment",
+    "write_batch request memtable live_set row_cursor matching commit_queue",
     "store",
     "lib",
 ];
@@ -26,7 +26,11 @@ const FOLDERS: [(&str, &str); 7] = [
     ("sec", "field value terms payload predicate posting node index search mod"),
     ("wal", "header frame reader writer mod"),
     ("manifest", "mod current"),
-    ("segment", "layout ids filter builder reader ahead cursor probe tombstones mod"),
+    (
+        "segment",
+        "layout ids filter indexes builder reader ahead cursor probe by_row by_field tombstones \
+         mod",
+    ),
     (
         "store",
         "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot vector_source checkpoint compaction work commit write close maintain read",

@@ -2,6 +2,7 @@
 //!
 //! **Place.** The one implementation of [`System`] outside the tests.
 
+mod stored;
 mod views;
 
 use std::cell::RefCell;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, Env, Options, Result, Snapshot, Store, WriteBatch};
 
+use self::stored::stored;
 use crate::disk::Onlooker;
 use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
 
@@ -47,12 +49,19 @@ impl System for Engine {
     }
 }
 
-fn batch_of(changes: &[RowChange]) -> WriteBatch {
+/// A batch of changes. Every other upsert gives its vector in stored form, where there is one.
+fn batch_of(store: &Store, changes: &[RowChange]) -> WriteBatch {
     let mut batch = WriteBatch::new();
-    for change in changes {
-        match &change.row {
-            Some((vector, payload)) => batch.upsert(change.collection, &change.id, vector, payload),
-            None => batch.delete(change.collection, &change.id),
+    for (i, RowChange { collection, id, row }) in changes.iter().enumerate() {
+        let Some((vector, payload)) = row else {
+            batch.delete(*collection, id);
+            continue;
+        };
+        let schema = if i % 2 == 1 { store.descriptor(*collection).ok() } else { None };
+        let raw = schema.and_then(|schema| stored(vector, schema.dtype, schema.dim));
+        match raw {
+            Some(raw) => batch.upsert_raw(*collection, id, &raw, payload),
+            None => batch.upsert(*collection, id, vector, payload),
         };
     }
     batch
@@ -102,9 +111,9 @@ impl EngineSession {
                     assert_eq!(count, rows.len() as u64, "upsert_batch answers another count");
                     written(None, Some(0))
                 }
-                None => written(Some(self.store.write(batch_of(changes))?), None),
+                None => written(Some(self.store.write(batch_of(&self.store, changes))?), None),
             },
-            _ => written(Some(self.store.write(batch_of(changes))?), None),
+            _ => written(Some(self.store.write(batch_of(&self.store, changes))?), None),
         }
     }
 }
@@ -125,7 +134,7 @@ impl Session for EngineSession {
 
     fn submit(&self, request: &Request) -> Result<Ticket> {
         let ticket = match request {
-            Request::Write(changes) => self.store.submit(batch_of(changes))?,
+            Request::Write(changes) => self.store.submit(batch_of(&self.store, changes))?,
             Request::Create { name, descriptor } => {
                 let (name, descriptor) = (name.to_string(), descriptor.clone());
                 self.store.submit(quiver_store::Request::CreateCollection { name, descriptor })?

@@ -4,9 +4,10 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Descriptor, Dtype, Error, Record, RecordRef, Result, ScanRange, VectorSource,
+    CollectionId, Descriptor, Error, Record, RecordRef, Result, ScanRange, VectorSource,
 };
 
+use super::stored::stored;
 use super::{EngineSession, EngineSnapshot};
 use crate::row_range::RowRange;
 use crate::system::{Row, Scan, SeeRow, SeeSome, Shown, Vectors, View};
@@ -43,8 +44,8 @@ fn payload_shown(row: Result<(String, Vec<u8>)>) -> Result<Shown> {
 /// The elements of a borrowed row, whose bytes are what they say.
 fn elements(row: &RecordRef<'_>) -> Vec<f32> {
     let elements = row.vector_f32();
-    let bytes = elements.iter().flat_map(|element| element.to_le_bytes());
-    assert!(row.dtype == Dtype::F32 && bytes.eq(row.vector.iter().copied()), "bytes of a row");
+    let stored = stored(&elements, row.dtype, row.dim);
+    assert!(stored.as_deref() == Some(row.vector), "bytes of a row");
     elements
 }
 

@@ -205,7 +205,7 @@ fn first_row(session: &dyn Session, digest: &mut u128) -> quiver_store::Result<R
     let name = session.names()?.into_iter().next().unwrap_or_default();
     let collection = session.id_of(&name)?.unwrap_or(CollectionId(0));
     let dim = session.descriptor(collection)?.dim as usize;
-    let vector: Arc<[f32]> = vec![0.25; dim].into();
+    let vector: Arc<[f32]> = vec![1.0; dim].into();
     let payload: Arc<[u8]> = Arc::from(*b"after a recovery");
     let term = digest::of_row(digest::name_key(&name), PROBE, &vector, &payload);
     *digest = digest.wrapping_add(term);

@@ -298,6 +298,8 @@ impl Runner<'_> {
         let long_id = "x".repeat(limits::EXTERNAL_ID_BYTES_MAX + 1);
         let long_name = "x".repeat(limits::COLLECTION_NAME_BYTES_MAX + 1);
         match bad {
+            // Two vectors of one element may be one row.
+            Bad::Dimension if dim == 1 => (upsert("k0", 0, 1), &[InvalidArgument]),
             Bad::Dimension => (upsert("k0", dim + 1, 1), &[InvalidArgument]),
             Bad::LongId => (upsert(&long_id, dim, 1), &[InvalidArgument, TooLarge]),
             Bad::EmptyId => (upsert("", dim, 1), &[InvalidArgument]),
@@ -395,7 +397,7 @@ impl Runner<'_> {
                 descriptor: Descriptor::new(slot.dim, Dtype::F32, quiver_store::DistanceMetric::L2),
             },
             Some(_) => {
-                let row = Some((vec![0.5; slot.dim as usize].into(), Arc::from(*b"back")));
+                let row = Some((vec![1.0; slot.dim as usize].into(), Arc::from(*b"back")));
                 let collection = self.id_of(0, None);
                 Request::Write(vec![RowChange { collection, id: "back".into(), row }])
             }

@@ -97,6 +97,7 @@ pub(super) fn draw_options(shape: Shape, stream: &mut Stream) -> Options {
         read_ahead_bytes: 16_384 << stream.below(5),
         step_bytes: 64 << stream.below(12),
         merge_factor: *stream.pick(&[2, 3, 4, 4]),
+        index_bytes_max: *stream.pick(&[1, 300, 8 << 20]),
         reserve_bytes: if stream.chance(1, 2) { 0 } else { 4096 << stream.below(9) },
         create: true,
     }

@@ -15,8 +15,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, DistanceMetric, Dtype, Options};
+use quiver_store::{DistanceMetric, Options};
 
+use super::forms::Form;
 use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots,
 };
@@ -33,6 +34,8 @@ pub(super) struct Generator {
     pub(super) stream: Stream,
     pub(super) profile: Profile,
     pub(super) slots: Vec<Slot>,
+    /// What the vectors of each slot are.
+    pub(super) forms: Vec<Form>,
     /// Actions of a motif under way.
     pub(super) next: VecDeque<Action>,
 }
@@ -45,13 +48,14 @@ impl History {
         let mut options = draw_options(shape, &mut stream);
         let profile = draw_profile(shape, &mut stream);
         let slots = draw_slots(shape, &mut stream);
+        let forms = Form::draw(seed, slots.len());
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
             _ if stream.chance(1, 6) => stream.size(1, 8),
             _ => stream.size(12, 60),
         };
         let faulty = shape != Shape::Churn && stream.chance(1, 2);
-        let mut generator = Generator { stream, profile, slots, next: VecDeque::new() };
+        let mut generator = Generator { stream, profile, slots, forms, next: VecDeque::new() };
         let mut operations = generator.first_operations(shape);
         let filled = operations.len();
         if shape != Shape::Churn && generator.stream.chance(3, 4) {
@@ -203,7 +207,7 @@ impl Generator {
     pub(super) fn creation(&mut self, slot: usize) -> Member {
         let metrics = [DistanceMetric::Dot, DistanceMetric::Cosine, DistanceMetric::L2];
         let metric = *self.stream.pick(&metrics);
-        Member::Create(slot, Descriptor::new(self.slots[slot].dim, Dtype::F32, metric))
+        Member::Create(slot, self.forms[slot].schema(self.slots[slot].dim, metric))
     }
 
     pub(super) fn changes(&mut self) -> Vec<Change> {
@@ -241,17 +245,7 @@ impl Generator {
     }
 
     fn row(&mut self, slot: usize) -> Row {
-        let odd = [f32::NAN, f32::INFINITY, -0.0, 0.0, f32::MIN_POSITIVE];
-        let dim = self.slots[slot].dim;
-        let vector = (0..dim)
-            .map(|_| {
-                if self.stream.chance(1, 32) {
-                    return *self.stream.pick(&odd);
-                }
-                let bits = u16::try_from(self.stream.below(1 << 16)).expect("below 65,536");
-                f32::from(bits) / 256.0 - 128.0
-            })
-            .collect();
+        let vector = self.forms[slot].vectors(self.slots[slot].dim, &mut self.stream);
         let len = if self.profile.bounds && self.stream.chance(1, 4) {
             *self.stream.pick(&PAYLOAD_BOUNDS)
         } else {

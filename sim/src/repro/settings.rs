@@ -64,6 +64,7 @@ settings! {
     read_ahead_bytes,
     step_bytes,
     merge_factor,
+    index_bytes_max,
     reserve_bytes,
     create,
 }

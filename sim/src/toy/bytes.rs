@@ -1,6 +1,6 @@
 //! The toy's stored form of requests and states.
 
-use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype};
+use quiver_store::{CollectionId, Descriptor};
 
 use super::{Bug, Collection, State};
 use crate::digest::Digest;
@@ -24,15 +24,7 @@ fn put_row(bytes: &mut Vec<u8>, vector: &[f32], payload: &[u8]) {
 }
 
 fn put_descriptor(bytes: &mut Vec<u8>, descriptor: &Descriptor) {
-    put(bytes, u64::from(descriptor.dim));
-    put(
-        bytes,
-        match descriptor.metric {
-            DistanceMetric::Dot => 0,
-            DistanceMetric::Cosine => 1,
-            _ => 2,
-        },
-    );
+    put_bytes(bytes, &descriptor.encode());
 }
 
 /// Magic, length, checksum, content.
@@ -120,13 +112,7 @@ impl<'a> Rest<'a> {
     }
 
     fn descriptor(&mut self) -> Option<Descriptor> {
-        let dim = u32::try_from(self.number()?).ok()?;
-        let metric = match self.number()? {
-            0 => DistanceMetric::Dot,
-            1 => DistanceMetric::Cosine,
-            _ => DistanceMetric::L2,
-        };
-        Some(Descriptor::new(dim, Dtype::F32, metric))
+        Descriptor::decode(self.bytes()?).ok()
     }
 
     /// The content of the next frame, if it is intact.

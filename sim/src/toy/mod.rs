@@ -222,7 +222,11 @@ impl State {
                     wrong(id.len() > limits::EXTERNAL_ID_BYTES_MAX, ErrorKind::TooLarge)?;
                     let Some((vector, payload)) = row else { continue };
                     let dim = collection.descriptor.dim as usize;
-                    wrong(vector.len() != dim, ErrorKind::InvalidArgument)?;
+                    let is_whole = vector.len() == dim
+                        || (collection.descriptor.multivector
+                            && !vector.is_empty()
+                            && vector.len().is_multiple_of(dim));
+                    wrong(!is_whole, ErrorKind::InvalidArgument)?;
                     wrong(payload.len() >= options.batch_bytes_max, ErrorKind::TooLarge)?;
                 }
                 Ok(())

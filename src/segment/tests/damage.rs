@@ -60,7 +60,7 @@ fn segment_of_another_entry_is_refused() {
     refused(&|built| built.entry.rows += 1, "rows");
     refused(&|built| built.entry.footer += 1, "footer checksum");
     refused(&|built| built.entry.salt = Salt([9; 16]), "of another file");
-    refused(&|built| built.stride += 4, "stride");
+    refused(&|built| built.stride.bytes += 4, "stride");
 }
 
 #[test]

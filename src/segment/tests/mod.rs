@@ -14,7 +14,8 @@ use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Salt, StoreId};
 use crate::manifest::SegmentEntry;
 use crate::page_cache::PageCache;
-use crate::segment::{Columns, Segment, SegmentBuilder, SegmentIdentity};
+use crate::segment::{Columns, Segment, SegmentBuilder, SegmentIdentity, SegmentPlan};
+use crate::vector::Stride;
 use crate::vfs::memory::MemoryVfs;
 use crate::vfs::{Disk, DiskFile};
 
@@ -30,7 +31,7 @@ pub(super) type Model = BTreeMap<String, Value>;
 pub(super) struct Built {
     pub(super) bytes: Vec<u8>,
     pub(super) entry: SegmentEntry,
-    pub(super) stride: usize,
+    pub(super) stride: Stride,
 }
 
 pub(super) fn new_file() -> DiskFile {
@@ -44,10 +45,24 @@ pub(super) fn file_of(bytes: &[u8]) -> DiskFile {
     file
 }
 
+/// Without indexes.
+pub(super) fn plan(stride: Stride, rows_max: u64) -> SegmentPlan {
+    SegmentPlan { stride, rows_max, fields: Vec::new(), index_bytes_max: 0 }
+}
+
+/// One vector a row.
+pub(super) fn single(bytes: usize) -> Stride {
+    Stride { bytes, is_multi: false }
+}
+
 pub(super) fn build_for(rows: &Model, stride: usize, rows_max: u64) -> Built {
+    build_with(rows, single(stride), rows_max)
+}
+
+pub(super) fn build_with(rows: &Model, stride: Stride, rows_max: u64) -> Built {
     let file = new_file();
     let codec = Arc::new(PlainCodec);
-    let mut builder = SegmentBuilder::start(file.clone(), IDENTITY, stride, rows_max, codec);
+    let mut builder = SegmentBuilder::start(file.clone(), IDENTITY, plan(stride, rows_max), codec);
     for (id, (vector, payload)) in rows {
         builder.push(id, vector, payload).expect("a disk without faults");
     }

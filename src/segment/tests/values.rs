@@ -82,7 +82,8 @@ fn longest_values_straddle_pages_and_extents() {
 
 #[test]
 fn builder_keeps_no_more_than_an_extent_of_a_column() {
-    let mut builder = SegmentBuilder::start(new_file(), IDENTITY, 512, 0, Arc::new(PlainCodec));
+    let mut builder =
+        SegmentBuilder::start(new_file(), IDENTITY, plan(single(512), 0), Arc::new(PlainCodec));
     for (id, (vector, payload)) in &model(20_000, 512, 700) {
         builder.push(id, vector, payload).expect("a disk without faults");
         assert!(builder.buffered_bytes() <= 5 * EXTENT_PAGES * PAGE_SIZE_BYTES);
@@ -93,7 +94,8 @@ fn builder_keeps_no_more_than_an_extent_of_a_column() {
 #[test]
 #[should_panic(expected = "ascending")]
 fn ids_out_of_order_are_our_bug() {
-    let mut builder = SegmentBuilder::start(new_file(), IDENTITY, 0, 2, Arc::new(PlainCodec));
+    let mut builder =
+        SegmentBuilder::start(new_file(), IDENTITY, plan(single(0), 2), Arc::new(PlainCodec));
     builder.push("b", &[], &[]).expect("the first");
     drop(builder.push("b", &[], &[]));
 }
@@ -117,4 +119,19 @@ proptest! {
         let rows = rows.into_iter().map(|(id, payload)| (id, value(payload))).collect();
         check(&rows, &build(&rows, stride));
     }
+}
+
+#[test]
+fn rows_of_several_vectors_read_back() {
+    let stride = Stride { bytes: 700, is_multi: true };
+    let mut rows = model(900, 0, 90);
+    for (i, (vector, _)) in rows.values_mut().enumerate() {
+        let byte = i.to_le_bytes()[0];
+        *vector = vec![byte; 700 * (1 + i * i % 7)];
+    }
+    let built = build_with(&rows, stride, 900);
+    check(&rows, &built);
+    let mut other = built;
+    other.stride.is_multi = false;
+    assert_eq!(other.open().expect_err("another schema").kind(), crate::ErrorKind::Corrupt);
 }
