@@ -18,7 +18,7 @@
 //! At level 0 the keys are terms. Above, a key is a *fence*: not above any term of its child, and above
 //! all terms of the child before. The fence of the very first child is empty. A fence of
 //! [`FENCE_BYTES_MAX`] bytes may be cut: terms of the child before may start with it, and two fences in
-//! a row may then be equal. So a hostile set of long keywords costs reads and never an answer.
+//! a row may then be equal. So a hostile set of long keywords costs reads, and never a wrong answer.
 
 use roaring::RoaringBitmap;
 

@@ -132,3 +132,97 @@ impl TermSet {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All strings of up to three letters of two.
+    fn universe() -> Vec<Vec<u8>> {
+        let longer = |text: &Vec<u8>| [b'a', b'b'].map(|letter| [&**text, &[letter]].concat());
+        let mut all = vec![Vec::new()];
+        let mut last = all.clone();
+        for _ in 0..3 {
+            last = last.iter().flat_map(longer).collect();
+            all.extend(last.clone());
+        }
+        all
+    }
+
+    fn bounds() -> Vec<Bound<Vec<u8>>> {
+        let both = |text: Vec<u8>| [Bound::Included(text.clone()), Bound::Excluded(text)];
+        universe().into_iter().flat_map(both).chain([Bound::Unbounded]).collect()
+    }
+
+    fn term(bound: &Bound<Vec<u8>>) -> Bound<Term> {
+        bound.as_ref().map(|text| text.clone().into())
+    }
+
+    fn is_within(text: &[u8], lo: &Bound<Vec<u8>>, hi: &Bound<Vec<u8>>) -> bool {
+        let above = match lo {
+            Bound::Included(lo) => text >= &**lo,
+            Bound::Excluded(lo) => text > &**lo,
+            Bound::Unbounded => true,
+        };
+        let below = match hi {
+            Bound::Included(hi) => text <= &**hi,
+            Bound::Excluded(hi) => text < &**hi,
+            Bound::Unbounded => true,
+        };
+        above && below
+    }
+
+    #[test]
+    fn what_is_told_of_a_run_of_terms_holds_for_each_of_them() {
+        let universe = universe();
+        let all_fences: Vec<Option<Fence<'_>>> = universe
+            .iter()
+            .flat_map(|bytes| [false, true].map(|is_cut| Some(Fence { bytes, is_cut })))
+            .chain([None])
+            .collect();
+        let is_before = |text: &[u8], fence: Option<Fence<'_>>| {
+            fence.is_none_or(|Fence { bytes, is_cut }| {
+                text < bytes || (is_cut && text.starts_with(bytes))
+            })
+        };
+        let (mut covered, mut beyond) = (0, 0);
+        for (lo, hi) in bounds().iter().flat_map(|lo| bounds().into_iter().map(move |hi| (lo, hi)))
+        {
+            let set = TermSet::between(term(lo), term(&hi));
+            let within: Vec<bool> = universe.iter().map(|text| is_within(text, lo, &hi)).collect();
+            for (text, is_within) in universe.iter().zip(&within) {
+                assert_eq!(set.contains(text), *is_within, "{text:?} in {set:?}");
+            }
+            let [interval] = set.intervals() else { continue };
+            for first in &universe {
+                let mut from = universe.iter().zip(&within).filter(|(text, _)| *text >= first);
+                assert!(!interval.is_below(first) || from.all(|(_, within)| !within));
+                let mut to = universe.iter().zip(&within).filter(|(text, _)| *text <= first);
+                assert!(!interval.is_above(first) || to.all(|(_, within)| !within));
+                for fence in &all_fences {
+                    let run = universe.iter().zip(&within);
+                    let mut run = run.filter(|(text, _)| *text >= first && is_before(text, *fence));
+                    if interval.covers(first, *fence) {
+                        covered += 1;
+                        assert!(run.all(|(_, within)| *within), "{set:?} {first:?} {fence:?}");
+                    } else if fence.is_some_and(|fence| interval.is_beyond(fence)) {
+                        beyond += 1;
+                        assert!(run.all(|(_, within)| !within), "{set:?} {first:?} {fence:?}");
+                    }
+                }
+            }
+        }
+        assert!(covered > 10_000 && beyond > 10_000, "{covered} covered, {beyond} beyond");
+    }
+
+    #[test]
+    fn points_are_a_set() {
+        let of =
+            |texts: &[&str]| TermSet::points(texts.iter().map(|it| it.as_bytes().into()).collect());
+        let set = of(&["b", "", "d", "b"]);
+        assert_eq!(set, of(&["", "b", "d"]));
+        let held = ["", "a", "b", "c", "d", "e"].map(|text| set.contains(text.as_bytes()));
+        assert_eq!(held, [true, false, true, false, true, false]);
+        assert!(!of(&[]).contains(b""));
+    }
+}

@@ -463,6 +463,65 @@ fn row_beyond_the_segment_is_no_part_of_an_index() {
 }
 
 #[test]
+fn stored_form_is_the_one_in_the_tables() {
+    let mut writer = IndexWriter::new(FieldType::Bool);
+    writer.push(&[0], &[3]);
+    writer.push(&[1], &[0, 9]);
+    let root: &[u8] = &[
+        0, 2, 0, 0, 0, // level, entries
+        0, 1, 0, 0x0d, // false: row 3
+        0, 1, 1, 0x0a, 0, 9, // true: two bytes of list
+    ];
+    let present: &[u8] = &[
+        0x3a, 0x30, 0, 0, 1, 0, 0, 0, // no runs, one container
+        0, 0, 2, 0, 16, 0, 0, 0, // of the first rows, three of them, at byte 16
+        0, 0, 3, 0, 9, 0,
+    ];
+    let footer: &[u8] = &[
+        b'Q', b'V', b'S', b'X', 3, 1, 0, 0, // bool, one level
+        10, 0, 0, 0, 22, 0, 0, 0, // rows, present length
+        0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, // root
+        15, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, // present offset, terms
+    ];
+    assert_eq!(writer.finish(10), [root, present, footer].concat());
+
+    let empty = IndexWriter::new(FieldType::Keyword).finish(5);
+    let reader = IndexReader::open(&read_at(&empty), 48, FieldType::Keyword, 5).expect("own bytes");
+    let exists = SecPredicate::Exists { field: "a".to_owned() };
+    let filter = exists.resolve(&fields()).expect("a good one");
+    let rows = filter.rows(5, &mut |_, terms| reader.rows(&read_at(&empty), terms));
+    assert!(rows.expect("nothing is read").is_empty());
+}
+
+#[test]
+fn a_place_that_is_pointed_to_twice_is_refused() {
+    let leaf: &[u8] = &[0, 1, 0, 0, 0, 0, 1, b'a', 0x01];
+    let present: &[u8] = &[0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0];
+    // Fences "" and "b", no postings.
+    let built = |[first, second]: [[u8; 2]; 2]| {
+        let mut bytes = [leaf, leaf].concat();
+        bytes.extend([1, 2, 0, 0, 0, 0, 0, first[0], first[1], 0]);
+        bytes.extend([0, 1, b'b', second[0], second[1], 0]);
+        bytes.extend(present);
+        bytes.extend(b"QVSX\x01\x02\0\0\x01\0\0\0\x12\0\0\0");
+        [18_u64, 16, 34, 2].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
+        bytes
+    };
+    let ask = |bytes: &[u8]| {
+        let read = read_at(bytes);
+        let reader = IndexReader::open(&read, bytes.len() as u64, FieldType::Keyword, 1)?;
+        let least = SecValue::Keyword(String::new());
+        let filter = range("a", least, SecValue::Keyword("z".to_owned())).resolve(&fields())?;
+        filter.rows(1, &mut |_, terms| reader.rows(&read, terms))
+    };
+    assert_eq!(ask(&built([[0, 9], [9, 9]])).expect("in order").len(), 1);
+    for places in [[[0, 9], [0, 9]], [[9, 9], [0, 9]], [[0, 9], [18, 16]], [[0, 9], [8, 9]]] {
+        let error = ask(&built(places)).expect_err("K3");
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[test]
 fn a_search_reads_what_its_answer_needs_and_no_more() {
     const ROWS: u32 = 200_000;
     let terms: Vec<Vec<u8>> = (0..ROWS)
