@@ -88,6 +88,12 @@ scenarios! {
         "name-lost-under-a-job",
     a_merge_of_a_dropped_collection_keeps_no_file =
         "merge-of-a-dropped-collection",
+    a_store_opened_without_its_reserve_knows_that_space_is_tight =
+        "reserve-missing-at-open",
+    a_large_delete_takes_no_more_of_a_full_disk_than_it_needs =
+        "delete-that-fits-the-reserve",
+    a_merge_that_another_caller_undid_begins_again =
+        "merge-undone-by-another-caller",
     a_compaction_leaves_none_of_its_inputs =
         "compaction-leaves-inputs",
     a_read_asks_for_its_collection_also_where_it_asks_for_no_row =

@@ -1,5 +1,6 @@
 //! Calls on the store, and what it shows.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use quiver_store::{
@@ -20,6 +21,8 @@ impl Stage<'_> {
         match name {
             "step-bytes" => self.options.step_bytes = value,
             "log-size-bytes" => self.options.log_size_bytes_max = value,
+            "reserve-bytes" => self.options.reserve_bytes = value,
+            "log-step-bytes" => self.options.log_step_bytes_min = value,
             "merge-factor" => {
                 self.options.merge_factor = usize::try_from(value).map_err(|_| "too large")?;
             }
@@ -49,7 +52,7 @@ impl Stage<'_> {
                 return Ok(self.open().map(|store| self.store = Some(store)));
             }
             ["open-again"] => return Ok(self.open().map(drop)),
-            ["put", ..] | ["batch", ..] => self.written += 1,
+            ["put", ..] | ["batch", ..] | ["fill", ..] => self.written += 1,
             _ => {}
         }
         let store = self.store.as_ref().ok_or("the store is not open")?;
@@ -126,6 +129,22 @@ impl Stage<'_> {
         (found == expected).then_some(()).ok_or_else(|| format!("answered {found}"))
     }
 
+    /// Compacts, and carries out commands beside it once it has chosen what to merge first.
+    pub(super) fn compact_beside(&mut self, commands: &str) -> Result<(), String> {
+        let store = self.store.clone().ok_or("the store is not open")?;
+        let mut beside = None;
+        let compacted = store.compact_with(|_| {
+            beside.get_or_insert_with(|| {
+                commands.split(", ").try_for_each(|command| {
+                    self.play(command).map_err(|why| format!("`{command}` {why}"))
+                })
+            });
+            ControlFlow::Continue(())
+        });
+        beside.ok_or("there was nothing to merge")??;
+        compacted.map_err(|error| format!("answered {error:?}"))
+    }
+
     pub(super) fn shown(&self) -> Result<Shown, String> {
         let store = self.store.as_ref().ok_or("the store is not open")?;
         let read = || {
@@ -188,6 +207,20 @@ fn write(store: &Store, words: &[&str], payload: &[u8]) -> Called {
         }
         ["delete", name, row] => {
             batch.delete(id(name)?, row);
+        }
+        ["fill", name, count] => {
+            let count: u32 = count.parse().map_err(|_| "expected a number of rows")?;
+            for row in 0..count {
+                batch.upsert(id(name)?, &format!("{row:06}"), &[1.0, 2.0], payload);
+            }
+        }
+        ["clear", name] => {
+            let id = id(name)?;
+            let rows = store.scan(id).and_then(|rows| rows.collect::<quiver_store::Result<_>>());
+            let rows: Vec<(String, _)> = rows.map_err(|error| error.to_string())?;
+            for (row, _) in &rows {
+                batch.delete(id, row);
+            }
         }
         _ => return Err("no such command".to_owned()),
     }

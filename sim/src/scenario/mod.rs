@@ -10,17 +10,20 @@
 //! |---|---|
 //! | `against BUG: COMMAND` | no command: with this planted bug that command must fail |
 //! | `against src/FILE.rs: COMMAND` | the same, where one of the syncs in that file of the engine does nothing |
-//! | `option NAME N` | a setting of the opens below, or `payload-bytes`: of the rows below, 4 at least |
+//! | `option NAME N` | a setting of the opens below, `reserve-bytes 0` unless told, or `payload-bytes`: of the rows below, 4 at least |
 //! | `open`, `close`, `checkpoint`, `compact`, `maintain` | the call |
 //! | `open-again` | a second open beside the first |
+//! | `compact beside COMMAND, COMMAND...` | compacts; the commands come once it has chosen what to merge first |
 //! | `step`, `rest` | one `maintain` that finds something to do; as many as there is something to do |
 //! | `create NAME`, `drop NAME`, `drop-missing NAME` | a collection of dimension 2; the last answers false |
 //! | `put NAME ID`, `delete NAME ID` | one row, with a new payload each time |
+//! | `fill NAME N`, `clear NAME` | that many rows as one batch; deletes all rows as one batch |
 //! | `many NAME ID...` | asks for these rows, or for none, at once |
 //! | `batch NAME/ID...` | one row each, as one batch |
 //! | `together CALL, CALL... -> ANSWER ANSWER...` | `create`, `drop` and `put` as one group; an answer is `Ok`, `Missing` for a drop that found nothing, or a kind |
 //! | `fault NAME CALL [LUCK]` | a fault at a call of its class, counted from zero from here on; what it leaves is drawn by the number |
 //! | `mend` | no faults any more |
+//! | `space N`, `space back` | so many bytes are free on the disk; it has no bound |
 //! | `kill` | the process dies, the page cache stays |
 //! | `lose POLICY` | power is lost, and what is pending survives by the policy |
 //! | `lose any` | the rest is played once for each way in which power may be lost here |
@@ -94,7 +97,7 @@ pub fn play_with(text: &str, engine: &Planted) -> Result<(), String> {
     let mut stage = Stage {
         engine,
         options,
-        disk: mounted(&SimDisk::new().state()),
+        disk: mounted(&SimDisk::new().state(), None),
         store: None,
         held: Vec::new(),
         kept: None,
@@ -168,9 +171,20 @@ impl Stage<'_> {
         if let Some(group) = command.strip_prefix("together ") {
             return self.together(group);
         }
+        if let Some(commands) = command.strip_prefix("compact beside ") {
+            return self.compact_beside(commands);
+        }
         let words: Vec<&str> = command.split_whitespace().collect();
         match words.as_slice() {
             ["option", name, value] => self.set(name, value),
+            ["space", bytes] => {
+                let free = match *bytes {
+                    "back" => None,
+                    bytes => Some(bytes.parse().map_err(|_| "expected a number of bytes")?),
+                };
+                self.disk.set_free_bytes(free);
+                Ok(())
+            }
             ["kill"] => self.restart(|state| Ok(state.kill())),
             ["lose", policy] => self.restart(|state| ways::lose(state, policy)),
             ["fault", name, call] => self.plan(name, call, "1"),
@@ -259,7 +273,7 @@ impl Stage<'_> {
     }
 
     fn mount(&mut self, state: &DiskState) {
-        self.disk = mounted(state);
+        self.disk = mounted(state, self.disk.capacity_bytes());
         self.faults.clear();
     }
 
@@ -274,9 +288,10 @@ impl Stage<'_> {
     }
 }
 
-/// A disk on which nobody reads a file that has no name any more.
-fn mounted(state: &DiskState) -> SimDisk {
+/// A disk on which nobody reads a file that has no name any more, as large as it was.
+fn mounted(state: &DiskState, capacity: Option<u64>) -> SimDisk {
     let disk = SimDisk::mount(state);
+    disk.set_capacity_bytes(capacity);
     disk.set_medium(Medium { unlinked_reads: UnlinkedReads::Fail, ..Medium::default() });
     disk
 }

@@ -18,7 +18,7 @@ impl Stage<'_> {
         Self {
             engine: self.engine,
             options: self.options.clone(),
-            disk: mounted(state),
+            disk: mounted(state, self.disk.capacity_bytes()),
             store: None,
             held: Vec::new(),
             kept: self.kept.clone(),
