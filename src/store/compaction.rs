@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::atomic::Ordering;
 
 use crate::error::Result;
 use crate::ids::{FileId, Lsn};
@@ -130,6 +131,7 @@ impl Inner {
         merge.inputs.segments.iter().for_each(|live| {
             self.cache.forget(live.entry.file, live.segment.pages());
         });
+        merge.published.store(true, Ordering::Relaxed);
         let made = merge.into_made();
         jobs.merges += 1;
         if output.is_none() {

@@ -1,6 +1,7 @@
 //! The calls that do background work: to its end, or a step of it.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Result;
 use crate::ids::CollectionId;
@@ -146,8 +147,8 @@ impl Inner {
         id: CollectionId,
         go_on: &mut impl FnMut(CompactProgress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        // How many merges there had been when ours began.
-        let mut began_at = None;
+        // Whether the merge that was begun here is published.
+        let mut published: Option<Arc<AtomicBool>> = None;
         loop {
             let mut jobs = locked(&self.jobs)?;
             self.lock_on_disk()?.check_latch()?;
@@ -160,12 +161,13 @@ impl Inner {
                 let whole =
                     version.collections.get(&id).and_then(|found| Merge::whole(found, &self.cache));
                 // One that somebody else's step undid begins again.
-                let is_done = began_at.is_some_and(|began_at| jobs.merges > began_at);
+                let is_done =
+                    published.as_ref().is_some_and(|published| published.load(Ordering::Relaxed));
                 let (Some(whole), false) = (whole, is_done) else {
                     return Ok(ControlFlow::Continue(()));
                 };
+                published = Some(Arc::clone(&whole.published));
                 jobs.merge = Some(whole);
-                began_at = Some(jobs.merges);
             }
             let merge = jobs.merge.as_ref().expect("set above where there was none");
             let (collection, rows_done) = (merge.inputs.id, merge.rows_done);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 
 use crate::ids::FileId;
 use crate::limits::PAGE_SIZE_BYTES;
@@ -9,6 +10,7 @@ use crate::live_set::{Collection, LiveSegment, Version};
 use crate::page_cache::PageCache;
 use crate::row_cursor::RowCursor;
 use crate::segment::{SegmentBuilder, SegmentIdentity};
+use crate::sync::Arc;
 
 /// The most segments that one merge reads.
 const INPUTS_MAX: usize = 16;
@@ -24,6 +26,9 @@ pub(super) struct Merge {
     /// How many syncs of the directory had failed when it began to make files.
     pub(super) names_lost: u64,
     pub(super) rows_done: u64,
+    /// Set when its output is published, for whoever began it: a step of another caller may do that,
+    /// or undo the merge.
+    pub(super) published: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Merge {
@@ -55,8 +60,15 @@ impl Merge {
         let Collection { id, name, descriptor, .. } = collection.clone();
         let mut alone = Collection::new(id, name, descriptor);
         alone.segments = inputs.into();
-        let (cursor, output, made) = (None, None, Vec::new());
-        Self { inputs: alone, cursor, output, made, names_lost: 0, rows_done: 0 }
+        Self {
+            inputs: alone,
+            cursor: None,
+            output: None,
+            made: Vec::new(),
+            names_lost: 0,
+            rows_done: 0,
+            published: Arc::default(),
+        }
     }
 
     pub(super) fn rows(&self) -> u64 {
