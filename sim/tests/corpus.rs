@@ -92,6 +92,8 @@ scenarios! {
         "reserve-missing-at-open",
     a_large_delete_takes_no_more_of_a_full_disk_than_it_needs =
         "delete-that-fits-the-reserve",
+    a_step_of_a_checkpoint_has_the_reserve_whoever_calls_it =
+        "step-on-a-full-disk",
     a_merge_that_another_caller_undid_begins_again =
         "merge-undone-by-another-caller",
     a_compaction_leaves_none_of_its_inputs =

@@ -37,8 +37,6 @@ pub(super) struct Jobs {
     pub(super) rotation: Option<Rotation>,
     pub(super) seal: Option<Seal>,
     pub(super) merge: Option<Merge>,
-    /// Whether the reserve was given back for a checkpoint that found the disk full.
-    pub(super) gave_room: bool,
     pub(super) checkpoints: u64,
     pub(super) merges: u64,
     pub(super) log_switches: u64,

@@ -43,18 +43,22 @@ impl Inner {
         Ok(None)
     }
 
-    /// One step of a checkpoint: a log switch if none waits for its seal, else of the seal.
+    /// One step of a checkpoint: a log switch if none waits for its seal, else of the seal. Where the
+    /// reserve could be given back for one that found the disk full, it is begun anew at once.
     pub(super) fn step_checkpoint(&self, jobs: &mut Jobs) -> Result<u64> {
         self.has_work.store(true, Ordering::Relaxed);
-        let stepped = match jobs.rotation {
-            None => self.rotate(jobs),
-            Some(_) => self.step_seal(jobs),
-        };
-        if let Err(error) = &stepped {
+        loop {
+            let stepped = match jobs.rotation {
+                None => self.rotate(jobs),
+                Some(_) => self.step_seal(jobs),
+            };
+            let Err(error) = &stepped else { return stepped };
             let made = jobs.seal.take().map(Seal::into_made);
-            jobs.gave_room = self.undo(made.unwrap_or_default(), error, true)?;
+            // This ends: a reserve is there again only once the disk had room for it.
+            if !self.undo(made.unwrap_or_default(), error, true)? {
+                return stepped;
+            }
         }
-        stepped
     }
 
     /// One step of the merge under way.
@@ -106,10 +110,7 @@ impl Inner {
                     return Ok(());
                 }
             }
-            match self.step_checkpoint(&mut jobs) {
-                Err(_) if std::mem::take(&mut jobs.gave_room) => {}
-                other => drop(other?),
-            }
+            self.step_checkpoint(&mut jobs)?;
         }
     }
 
@@ -143,7 +144,6 @@ impl Inner {
             match self.step(&mut jobs) {
                 Ok(Some(bytes)) => done += bytes.max(1),
                 Ok(None) => break,
-                Err(_) if std::mem::take(&mut jobs.gave_room) => {}
                 Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
                 Err(_) => {
                     // The writes are acknowledged. Trying again behind each of them would make a
