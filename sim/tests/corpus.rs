@@ -92,6 +92,10 @@ scenarios! {
         "reserve-missing-at-open",
     a_large_delete_takes_no_more_of_a_full_disk_than_it_needs =
         "delete-that-fits-the-reserve",
+    a_drop_on_a_full_disk_frees_its_space =
+        "drop-on-a-full-disk",
+    a_drop_of_rows_that_a_checkpoint_has_no_room_for_makes_room =
+        "drop-of-rows-in-memory",
     a_step_of_a_checkpoint_has_the_reserve_whoever_calls_it =
         "step-on-a-full-disk",
     a_merge_that_another_caller_undid_begins_again =

@@ -131,6 +131,7 @@ impl Inner {
                 refuse_growth(&mut group, error);
                 continue;
             }
+            note_room(on_disk, &group, &durable);
             for Refused { ticket, answer, rests_on_group } in refused {
                 ticket.answer(match &durable {
                     Err(error) if rests_on_group => Err(error.duplicate()),
@@ -192,7 +193,13 @@ impl Inner {
                 (Ok(hits), Outcome::Written { last_lsn, .. }) => {
                     Ok(Outcome::Written { last_lsn, hits })
                 }
-                (Ok(_), outcome) => Ok(outcome),
+                (Ok(_), outcome) => {
+                    if let Outcome::Dropped { lsn: Some(lsn), .. } = outcome {
+                        // It may have made room for work that failed.
+                        (on_disk.last_drop, on_disk.rests) = (lsn, 0);
+                    }
+                    Ok(outcome)
+                }
                 (Err(error), _) => {
                     on_disk.latched.get_or_insert(error.to_string());
                     Err(unknown(error))
@@ -282,6 +289,16 @@ fn refuse_growth(group: &mut Vec<Waiting>, error: &Error) {
     let (free, grow) = all.into_iter().partition(|waiting| waiting.work.frees_space());
     *group = free;
     answer_all(grow, error);
+}
+
+/// Notes whether there was room for what would add rows.
+fn note_room(on_disk: &mut OnDisk, group: &[Waiting], durable: &Result<()>) {
+    let grows = group.iter().any(|waiting| !waiting.work.frees_space());
+    match durable {
+        Ok(()) if grows => on_disk.found_full = false,
+        Err(error) if error.kind() == ErrorKind::Full => on_disk.found_full = true,
+        _ => {}
+    }
 }
 
 impl Overlay {

@@ -4,6 +4,9 @@
 //! reserve's file is removed and the call tried once more. From then on *space is tight*: writes
 //! that add rows are refused with `Full` until the reserve could be set aside again, which each of
 //! them tries first. So the space that was given back is not used up by what it was not meant for.
+//!
+//! What a dropped collection had is freed by a checkpoint, which is due at once where the disk was
+//! found full.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
@@ -67,6 +70,12 @@ pub(super) fn give_back(tools: &Tools<'_>, on_disk: &mut OnDisk, error: &Error) 
     on_disk.reserve.is_tight = true;
     discard(tools.disk, on_disk, [name]);
     true
+}
+
+/// Whether a collection was dropped whose space the disk needs now: a checkpoint frees it.
+pub(super) fn drop_frees_space(on_disk: &OnDisk) -> bool {
+    let is_full = on_disk.reserve.is_tight || on_disk.found_full;
+    is_full && on_disk.manifest.sealed < on_disk.last_drop
 }
 
 /// Does something that has to work on a full disk: once more, where the reserve could be given

@@ -45,6 +45,11 @@ pub(super) struct OnDisk {
     pub(super) has_published: bool,
     /// Space set aside for a full disk.
     pub(super) reserve: Reserve,
+    /// Whether the last group that would have added rows found the disk full.
+    pub(super) found_full: bool,
+    /// The newest drop of a collection; 0 where there was none. Until a checkpoint seals it, the
+    /// manifest names what the collection had.
+    pub(super) last_drop: Lsn,
     /// Why writes are refused until a reopen, if they are.
     pub(super) latched: Option<String>,
     pub(super) next_version: ManifestVersion,
@@ -97,6 +102,8 @@ impl OnDisk {
             names_lost: 0,
             has_published: false,
             reserve: Reserve::default(),
+            found_full: false,
+            last_drop: Lsn(0),
             latched: None,
             lock: Some(lock),
         }

@@ -32,7 +32,7 @@ use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::live_set::{Collection, LiveSegment, LiveSet, Version};
 use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
-use crate::manifest::{LogEnd, LogEntry, Manifest, SegmentEntry, TombstonesEntry};
+use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest, SegmentEntry, TombstonesEntry};
 use crate::memtable::memory_bytes;
 use crate::options::Options;
 use crate::page::{self, PagePlace, PageType};
@@ -138,7 +138,10 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
     let segments = live.version.collections.values().flat_map(|found| found.segments.iter());
     let open_segments =
         segments.map(|live| (live.entry.file, Arc::downgrade(&live.segment))).collect();
+    let is_dropped = |entry: &CollectionEntry| !live.version.collections.contains_key(&entry.id);
+    let was_drop = manifest.collections.iter().any(is_dropped);
     let mut on_disk = OnDisk {
+        last_drop: if was_drop { live.last } else { Lsn(0) },
         next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
         next_file: listing.next_file.max(FileId(manifest.next_file.0)),
         next_collection,

@@ -156,19 +156,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether a checkpoint is due, by what recovery would have to read or by memory.
+    /// Whether a checkpoint is due, by what recovery would have to read, by memory, or by what a drop
+    /// leaves to be freed.
     pub(super) fn checkpoint_is_due(&self, on_disk: &OnDisk) -> bool {
         let options = &self.options;
         on_disk.log_bytes() > options.log_size_bytes_max
             || on_disk.manifest.logs.len() as u64 > options.log_files_max
             || on_disk.memtable_bytes > options.memtable_bytes_max
+            || full_disk::drop_frees_space(on_disk)
     }
 
     /// Whether writers have to wait for the work they are owed.
     fn is_behind(&self, on_disk: &OnDisk) -> bool {
         let options = &self.options;
         on_disk.rests == 0
-            && (on_disk.manifest.logs.len() as u64 > options.log_files_max
+            && (full_disk::drop_frees_space(on_disk)
+                || on_disk.manifest.logs.len() as u64 > options.log_files_max
                 || on_disk.log_bytes() / 2 > options.log_size_bytes_max
                 || on_disk.memtable_bytes / 3 * 2 > options.memtable_bytes_max)
     }
