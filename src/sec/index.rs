@@ -38,6 +38,8 @@
 //! A term whose list of rows takes more than 128 bytes has a bitmap, outside of the node. A node
 //! of fewer than [`UNION_ENTRIES_MIN`] entries has no posting in the one above: its own are as few.
 
+use std::cmp::Ordering;
+
 use crate::cursor::{Cursor, len_u32};
 use crate::error::{Error, Result};
 use crate::sec::field::FieldType;
@@ -136,7 +138,10 @@ pub(crate) struct IndexWriter {
     stream: Vec<u8>,
     /// The open node of each level, from the bottom up.
     levels: Vec<NodeBuilder>,
+    /// The term before.
     last: Vec<u8>,
+    /// Memory for the next entry.
+    value: Vec<u8>,
     terms: u64,
     /// Above each row.
     rows_end: u32,
@@ -149,8 +154,8 @@ impl IndexWriter {
 
     /// A reader takes nodes of any size.
     pub(super) fn with_node_size(field_type: FieldType, node_size_bytes: usize) -> Self {
-        let (stream, levels, last) = (Vec::new(), Vec::new(), Vec::new());
-        Self { field_type, node_size_bytes, stream, levels, last, terms: 0, rows_end: 0 }
+        let (stream, levels, last, value) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { field_type, node_size_bytes, stream, levels, last, value, terms: 0, rows_end: 0 }
     }
 
     /// Adds a term, above the one before, with its rows, at least one, in ascending order.
@@ -162,25 +167,29 @@ impl IndexWriter {
         let last_row = *rows.last().expect("a term has a row (K1)");
         self.rows_end =
             self.rows_end.max(last_row.checked_add(1).expect("rows are fewer than 2^32"));
-        let mut value = Vec::new();
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
         posting::put(&mut value, rows, LIST_BYTES_MAX, &mut self.stream);
-        let fence = if self.terms == 0 { Vec::new() } else { fence_between(&self.last, term) };
-        self.add(0, fence, term, &value).add_rows(rows);
+        self.add(0, term, &value).add_rows(rows);
+        self.value = value;
         self.last.clear();
         self.last.extend_from_slice(term);
         self.terms += 1;
     }
 
-    /// Adds an entry to the open node of a level, or to the next one if that is full; `fence` stands
-    /// between this entry and the one before.
-    fn add(&mut self, level: usize, fence: Vec<u8>, key: &[u8], value: &[u8]) -> &mut NodeBuilder {
+    /// Adds an entry to the open node of a level, or to the next one if that is full.
+    fn add(&mut self, level: usize, key: &[u8], value: &[u8]) -> &mut NodeBuilder {
         let number = u8::try_from(level).expect("a level has at most a quarter of the one below");
         match self.levels.get(level) {
-            None => self.levels.push(NodeBuilder::new(number, fence)),
+            None => {
+                let fence = if level == 0 { Vec::new() } else { key.to_vec() };
+                self.levels.push(NodeBuilder::new(number, fence));
+            }
             Some(node)
                 if node.entries() >= NODE_ENTRIES_MIN
                     && node.len_with(key, value) > self.node_size_bytes =>
             {
+                let fence = if level == 0 { fence_between(&self.last, key) } else { key.to_vec() };
                 self.close(level, NodeBuilder::new(number, fence));
             }
             Some(_) => {}
@@ -204,7 +213,7 @@ impl IndexWriter {
         } else {
             posting::put_none(&mut value);
         }
-        self.add(level + 1, fence.clone(), &fence, &value).add_set(&rows);
+        self.add(level + 1, &fence, &value).add_set(&rows);
     }
 
     /// The index of a segment of so many rows.
@@ -269,6 +278,18 @@ impl Pair {
     fn term<'a>(&self, terms: &'a [u8]) -> &'a [u8] {
         &terms[self.start..][..self.len as usize]
     }
+
+    #[inline]
+    fn cmp_term(&self, other: &Self, terms: &[u8]) -> Ordering {
+        self.head.cmp(&other.head).then_with(|| {
+            if self.len.max(other.len) as usize <= size_of_val(&self.head) {
+                // Alike but for zeros at the end.
+                self.len.cmp(&other.len)
+            } else {
+                self.term(terms).cmp(other.term(terms))
+            }
+        })
+    }
 }
 
 fn head(term: &[u8]) -> u64 {
@@ -311,13 +332,9 @@ impl IndexBuilder {
         if let Some(beyond) = pairs.iter().map(|pair| pair.row).find(|row| *row >= rows) {
             return Err(Error::too_large(format!("secondary index: row {beyond} of {rows}")));
         }
-        pairs.sort_unstable_by(|a, b| {
-            let by_term = || a.term(&terms).cmp(b.term(&terms));
-            a.head.cmp(&b.head).then_with(by_term).then(a.row.cmp(&b.row))
-        });
+        pairs.sort_unstable_by(|a, b| a.cmp_term(b, &terms).then(a.row.cmp(&b.row)));
         let mut of_term = Vec::new();
-        let same = |a: &Pair, b: &Pair| a.head == b.head && a.term(&terms) == b.term(&terms);
-        for pairs in pairs.chunk_by(same) {
+        for pairs in pairs.chunk_by(|a, b| a.cmp_term(b, &terms).is_eq()) {
             of_term.clear();
             of_term.extend(pairs.iter().map(|pair| pair.row));
             of_term.dedup();

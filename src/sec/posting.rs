@@ -14,7 +14,7 @@
 //!
 //! *Reference*: the Roaring format specification, version 1.0 of the portable form.
 
-use roaring::{MultiOps, RoaringBitmap};
+use roaring::RoaringBitmap;
 
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
@@ -142,18 +142,31 @@ impl<'a> Posting<'a> {
     }
 }
 
+/// A set of more rows than that for each container is kept as a bitmap, and so is the first one, which
+/// may be the only one. Others are taken row by row.
+const DENSE_ROWS: u64 = 4096;
+
+/// Rows are sorted while they are fewer than a 256th of all: then that is quicker than to go over a
+/// bit for each.
+const SORTED_ROWS_LOG2: u32 = 8;
+
 /// The rows of an answer, as they are found.
+///
+/// *Limits*: it keeps four bytes for each row of a small answer, and a bit for each row of the segment
+/// for a large one; beside the bitmaps of dense sets.
 #[derive(Debug)]
 pub(super) struct Rows {
     count: u32,
-    single: Vec<u32>,
-    sets: Vec<RoaringBitmap>,
+    few: Vec<u32>,
+    /// A bit for each row, the low one first in each byte; empty while the rows are few.
+    bits: Vec<u8>,
+    dense: RoaringBitmap,
 }
 
 impl Rows {
     /// None yet, of so many.
     pub(super) fn new(count: u32) -> Self {
-        Self { count, single: Vec::new(), sets: Vec::new() }
+        Self { count, few: Vec::new(), bits: Vec::new(), dense: RoaringBitmap::new() }
     }
 
     /// # Errors
@@ -162,7 +175,7 @@ impl Rows {
     pub(super) fn add(&mut self, row: u64) -> Result<()> {
         match u32::try_from(row) {
             Ok(row) if row < self.count => {
-                self.single.push(row);
+                self.insert(row);
                 Ok(())
             }
             _ => Err(damaged(&format!("row {row} of {}", self.count))),
@@ -188,24 +201,48 @@ impl Rows {
     /// # Errors
     /// `Corrupt` for bytes that are no set, and for rows that there are not.
     pub(super) fn add_set(&mut self, bytes: &[u8]) -> Result<()> {
-        self.sets.push(parse_set(bytes, self.count)?);
+        let set = parse_set(bytes, self.count)?;
+        let containers = self.count.div_ceil(CONTAINER_ROWS);
+        let is_first = self.few.is_empty() && self.bits.is_empty() && self.dense.is_empty();
+        if is_first || set.len() > DENSE_ROWS * u64::from(containers) {
+            self.dense |= set;
+        } else {
+            set.iter().for_each(|row| self.insert(row));
+        }
         Ok(())
+    }
+
+    #[inline]
+    fn insert(&mut self, row: u32) {
+        if let Some(byte) = self.bits.get_mut(row as usize / 8) {
+            *byte |= 1 << (row % 8);
+        } else {
+            self.few.push(row);
+            if self.few.len() > (self.count >> SORTED_ROWS_LOG2) as usize {
+                self.spread();
+            }
+        }
+    }
+
+    /// Turns the rows so far into bits.
+    #[cold]
+    fn spread(&mut self) {
+        self.bits = vec![0; self.count.div_ceil(8) as usize];
+        for row in std::mem::take(&mut self.few) {
+            self.bits[row as usize / 8] |= 1 << (row % 8);
+        }
     }
 
     /// All of them.
     pub(super) fn finish(mut self) -> RoaringBitmap {
-        self.single.sort_unstable();
-        self.single.dedup();
-        let single = RoaringBitmap::from_sorted_iter(self.single);
-        let single = single.expect("they are sorted, each once");
-        match &*self.sets {
-            [] => single,
-            [_] if single.is_empty() => self.sets.remove(0),
-            _ => {
-                self.sets.push(single);
-                self.sets.union()
-            }
-        }
+        let rows = if self.bits.is_empty() {
+            self.few.sort_unstable();
+            self.few.dedup();
+            RoaringBitmap::from_sorted_iter(self.few).expect("they are sorted, each once")
+        } else {
+            RoaringBitmap::from_lsb0_bytes(0, &self.bits)
+        };
+        self.dense | rows
     }
 }
 
