@@ -11,8 +11,10 @@ use std::collections::VecDeque;
 
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ids::CollectionId;
 use crate::live_set::Below;
 use crate::request::{Outcome, Ticket};
+use crate::sec::FilterableField;
 use crate::sync::{self, Condvar, Mutex, locked};
 use crate::wal::frame::Batch;
 
@@ -28,6 +30,19 @@ pub(crate) enum Work {
         /// What the hits rest on, where that was found out before it was enqueued.
         below: Option<Below>,
     },
+    /// A row, where there is none of its id.
+    Put {
+        collection: CollectionId,
+        external_id: String,
+        /// Its upsert.
+        batch: Batch,
+    },
+    /// Another payload of a row, where there is one.
+    UpdatePayload {
+        collection: CollectionId,
+        external_id: String,
+        payload: Vec<u8>,
+    },
     Create {
         name: String,
         descriptor: Descriptor,
@@ -35,14 +50,26 @@ pub(crate) enum Work {
     Drop {
         name: String,
     },
+    Rename {
+        name: String,
+        new_name: String,
+    },
+    AddFilterable {
+        name: String,
+        field: FilterableField,
+    },
 }
 
 impl Work {
     /// Bytes of its frame, about: what a group is bounded by.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Write { batch, .. } => batch.frame_bytes(),
-            Self::Create { .. } | Self::Drop { .. } => 512,
+            Self::Write { batch, .. } | Self::Put { batch, .. } => batch.frame_bytes(),
+            Self::UpdatePayload { payload, .. } => 4096 + payload.len(),
+            Self::Create { .. }
+            | Self::Drop { .. }
+            | Self::Rename { .. }
+            | Self::AddFilterable { .. } => 512,
         }
     }
 
@@ -50,9 +77,18 @@ impl Work {
     pub(crate) fn frees_space(&self) -> bool {
         match self {
             Self::Write { frees_space, .. } => *frees_space,
-            Self::Create { .. } => false,
             Self::Drop { .. } => true,
+            Self::Put { .. }
+            | Self::UpdatePayload { .. }
+            | Self::Create { .. }
+            | Self::Rename { .. }
+            | Self::AddFilterable { .. } => false,
         }
+    }
+
+    /// Whether what it comes to depends on a row.
+    pub(crate) fn asks_for_a_row(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::UpdatePayload { .. })
     }
 }
 

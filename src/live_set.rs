@@ -219,7 +219,10 @@ fn settled(
             let (id, is_live) = match record {
                 Record::Upsert { external_id, .. } => (external_id, true),
                 Record::Delete { external_id } => (external_id, false),
-                Record::CreateCollection { .. } | Record::DropCollection { .. } => {
+                Record::CreateCollection { .. }
+                | Record::DropCollection { .. }
+                | Record::RenameCollection { .. }
+                | Record::AlterCollection { .. } => {
                     unreachable!("refused by the insertion")
                 }
             };
@@ -293,6 +296,41 @@ impl Version {
     /// A collection to be changed in place; the others stay shared.
     pub(crate) fn collection_mut(&mut self, id: CollectionId) -> Option<&mut Collection> {
         self.collections.get_mut(&id).map(Arc::make_mut)
+    }
+
+    /// Gives a collection another name.
+    fn rename(&mut self, lsn: Lsn, id: CollectionId, name: &str) -> Result<()> {
+        if self.names.contains_key(name) {
+            return Err(Error::corrupt(format!("LSN {lsn} gives the name {name} twice")));
+        }
+        let Some(collection) = self.collection_mut(id) else {
+            return Err(Error::corrupt(format!(
+                "LSN {lsn} renames collection {id}, which is not there"
+            )));
+        };
+        let old = std::mem::replace(&mut collection.name, name.to_owned());
+        self.names.remove(&old);
+        self.names.insert(name.to_owned(), id);
+        Ok(())
+    }
+
+    /// Gives a collection more filterable fields: nothing else of a schema may change, for the rows
+    /// stand as it says.
+    fn alter(&mut self, lsn: Lsn, id: CollectionId, descriptor: Descriptor) -> Result<()> {
+        let Some(collection) = self.collection_mut(id) else {
+            return Err(Error::corrupt(format!(
+                "LSN {lsn} alters collection {id}, which is not there"
+            )));
+        };
+        let own = &collection.descriptor;
+        let keeps = own.filterable.iter().all(|field| descriptor.filterable.contains(field));
+        let rest = Descriptor { filterable: own.filterable.clone(), ..descriptor.clone() };
+        if !keeps || rest != *own {
+            let what = format!("LSN {lsn} changes the schema of collection {id} beyond new fields");
+            return Err(Error::corrupt(what));
+        }
+        collection.descriptor = descriptor;
+        Ok(())
     }
 
     /// What the answers to a batch's deletions rest on; reads from the disk.
@@ -388,6 +426,10 @@ impl LiveSet {
                 })?;
                 version.names.remove(&dropped.name);
                 Ok(())
+            }
+            Record::RenameCollection { id, name } => version.rename(lsn, id, name),
+            Record::AlterCollection { id, descriptor } => {
+                version.alter(lsn, id, Descriptor::decode(descriptor)?)
             }
             Record::Upsert { .. } | Record::Delete { .. } => {
                 Err(Error::corrupt(format!("LSN {lsn} is a row of the catalog")))

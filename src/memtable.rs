@@ -242,7 +242,10 @@ impl Memtable {
                     deleted(external_id, state.newest(external_id, lsn).map(|old| old.is_live))?;
                     (external_id, 0, 0, false)
                 }
-                Record::CreateCollection { .. } | Record::DropCollection { .. } => {
+                Record::CreateCollection { .. }
+                | Record::DropCollection { .. }
+                | Record::RenameCollection { .. }
+                | Record::AlterCollection { .. } => {
                     let what = format!("LSN {lsn} is a catalog record among rows");
                     return Err(Error::corrupt(what));
                 }

@@ -6,6 +6,8 @@
 //! | 2 | drop collection | collection id u64 |
 //! | 3 | upsert | id length u16, vector length u32, payload length u32, id, vector, payload |
 //! | 4 | delete | id length u16, id |
+//! | 5 | rename collection | collection id u64, name length u8, name |
+//! | 6 | alter collection | collection id u64, descriptor length u32, descriptor |
 //!
 //! Lengths stand before the bytes, so that a record is bounded before it is touched. A kind that
 //! this version does not know is an error, never skipped.
@@ -21,6 +23,8 @@ pub(crate) mod kinds {
     pub(crate) const DROP_COLLECTION: u8 = 2;
     pub(crate) const UPSERT: u8 = 3;
     pub(crate) const DELETE: u8 = 4;
+    pub(crate) const RENAME_COLLECTION: u8 = 5;
+    pub(crate) const ALTER_COLLECTION: u8 = 6;
 }
 
 /// What stands before the id of an upsert: kind and three lengths.
@@ -34,6 +38,8 @@ pub(crate) const RECORD_BYTES_MIN: usize = 4;
 pub(crate) enum Record<'a> {
     CreateCollection { id: CollectionId, name: &'a str, descriptor: &'a [u8] },
     DropCollection { id: CollectionId },
+    RenameCollection { id: CollectionId, name: &'a str },
+    AlterCollection { id: CollectionId, descriptor: &'a [u8] },
     Upsert { external_id: &'a str, vector: &'a [u8], payload: &'a [u8] },
     Delete { external_id: &'a str },
 }
@@ -53,6 +59,18 @@ impl<'a> Record<'a> {
             Self::DropCollection { id } => {
                 out.push(kinds::DROP_COLLECTION);
                 out.extend_from_slice(&id.0.to_le_bytes());
+            }
+            Self::RenameCollection { id, name } => {
+                out.push(kinds::RENAME_COLLECTION);
+                out.extend_from_slice(&id.0.to_le_bytes());
+                out.push(u8::try_from(name.len()).expect("names are bounded by `limits`"));
+                out.extend_from_slice(name.as_bytes());
+            }
+            Self::AlterCollection { id, descriptor } => {
+                out.push(kinds::ALTER_COLLECTION);
+                out.extend_from_slice(&id.0.to_le_bytes());
+                out.extend_from_slice(&len_u32(descriptor.len()).to_le_bytes());
+                out.extend_from_slice(descriptor);
             }
             Self::Upsert { external_id, vector, payload } => {
                 let fill = |space: &mut [u8]| space.copy_from_slice(vector);
@@ -80,6 +98,16 @@ impl<'a> Record<'a> {
                 Ok(Self::CreateCollection { id, name, descriptor: cursor.bytes(descriptor_len)? })
             }
             kinds::DROP_COLLECTION => Ok(Self::DropCollection { id: CollectionId(cursor.u64()?) }),
+            kinds::RENAME_COLLECTION => {
+                let id = CollectionId(cursor.u64()?);
+                let name_len = usize::from(cursor.u8()?);
+                Ok(Self::RenameCollection { id, name: cursor.text(name_len)? })
+            }
+            kinds::ALTER_COLLECTION => {
+                let id = CollectionId(cursor.u64()?);
+                let descriptor_len = cursor.u32()? as usize;
+                Ok(Self::AlterCollection { id, descriptor: cursor.bytes(descriptor_len)? })
+            }
             kinds::UPSERT => {
                 let id_len = id_len(cursor)?;
                 let vector_len = cursor.u32()? as usize;
@@ -148,6 +176,8 @@ mod tests {
             let records = [
                 Record::CreateCollection { id: CollectionId(9), name: "a-b", descriptor: &payload },
                 Record::DropCollection { id: CollectionId(u64::MAX) },
+                Record::RenameCollection { id: CollectionId(7), name: "new" },
+                Record::AlterCollection { id: CollectionId(8), descriptor: &payload },
                 Record::Upsert { external_id: &external_id, vector: &vector, payload: &payload },
                 Record::Delete { external_id: &external_id },
             ];

@@ -3,6 +3,7 @@
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
+use crate::sec::FilterableField;
 use crate::sync::{Arc, Mutex, locked};
 use crate::write_batch::WriteBatch;
 
@@ -19,10 +20,44 @@ pub enum Request {
         /// Its schema.
         descriptor: Descriptor,
     },
+    /// A row, where there is none of its id.
+    PutIfAbsent {
+        /// Its collection.
+        collection: CollectionId,
+        /// Its id.
+        external_id: String,
+        /// Its vector.
+        vector: Vec<f32>,
+        /// Its payload.
+        payload: Vec<u8>,
+    },
+    /// Another payload of a row, where there is one; its vector stays.
+    UpdatePayload {
+        /// Its collection.
+        collection: CollectionId,
+        /// Its id.
+        external_id: String,
+        /// Its new payload.
+        payload: Vec<u8>,
+    },
     /// The end of a collection.
     DropCollection {
         /// Its name.
         name: String,
+    },
+    /// Another name of a collection.
+    RenameCollection {
+        /// Its name.
+        name: String,
+        /// Its name from then on.
+        new_name: String,
+    },
+    /// One more filterable field of a collection.
+    AddFilterable {
+        /// The collection's name.
+        name: String,
+        /// The field.
+        field: FilterableField,
     },
 }
 
@@ -48,6 +83,15 @@ pub enum Outcome {
         /// Its id.
         id: CollectionId,
         /// LSN of the creation.
+        lsn: Lsn,
+    },
+    /// Nothing was written: the row is there that was to be put, or is not that was to be updated.
+    Unchanged,
+    /// The collection has its new name, or its new field.
+    Altered {
+        /// Its id.
+        id: CollectionId,
+        /// LSN of the change.
         lsn: Lsn,
     },
     /// The collection is gone.

@@ -106,10 +106,8 @@ impl WriteBatch {
         payload: &[u8],
         fill: impl FnOnce(&mut [u8]),
     ) -> bool {
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            let len = payload.len();
-            let what = format!("payload of {len} bytes, expected at most {PAYLOAD_BYTES_MAX}");
-            self.refuse(ErrorKind::TooLarge, what);
+        if let Err(error) = check_payload(payload) {
+            self.refuse(error.kind(), error.to_string());
             return false;
         }
         if !self.takes(external_id) {
@@ -184,13 +182,11 @@ impl WriteBatch {
     }
 
     fn takes(&mut self, external_id: &str) -> bool {
-        let len = external_id.len();
-        let fits = (1..=EXTERNAL_ID_BYTES_MAX).contains(&len);
-        if !fits {
-            let what = format!("id of {len} bytes, expected 1 to {EXTERNAL_ID_BYTES_MAX}");
-            self.refuse(ErrorKind::InvalidArgument, what);
+        let checked = check_id(external_id);
+        if let Err(error) = &checked {
+            self.refuse(error.kind(), error.to_string());
         }
-        fits
+        checked.is_ok()
     }
 
     fn refuse(&mut self, kind: ErrorKind, what: String) {
@@ -279,4 +275,22 @@ fn convert(descriptor: &Descriptor, given: &[u8], out: &mut Vec<u8>) -> Result<(
 fn expected_bytes(descriptor: &Descriptor) -> String {
     let stride = descriptor.stride();
     if descriptor.multivector { format!("a multiple of {stride}") } else { stride.to_string() }
+}
+
+/// Whether an id is within its bounds.
+pub(crate) fn check_id(external_id: &str) -> Result<()> {
+    let len = external_id.len();
+    if (1..=EXTERNAL_ID_BYTES_MAX).contains(&len) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("id of {len} bytes, expected 1 to {EXTERNAL_ID_BYTES_MAX}")))
+}
+
+/// Whether a payload is within its bounds.
+pub(crate) fn check_payload(payload: &[u8]) -> Result<()> {
+    let len = payload.len();
+    if len <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::too_large(format!("payload of {len} bytes, expected at most {PAYLOAD_BYTES_MAX}")))
 }

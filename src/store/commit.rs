@@ -15,32 +15,19 @@
 //! the tail makes them void: else a drop could answer that there is no such collection, and a
 //! reopen bring it back.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::commit_queue::{Waiting, Work};
+use crate::commit_queue::Waiting;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CollectionId, Lsn};
-use crate::limits::COLLECTIONS_MAX;
-use crate::live_set::{Below, LiveSet};
+use crate::ids::Lsn;
 use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
-use crate::record::Record;
-use crate::request::{Outcome, Ticket};
+use crate::request::Outcome;
 use crate::store::full_disk::{self, with_reserve};
 use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::plan::{Member, Refused};
 use crate::store::tail::{move_tail, records};
 use crate::store::{Inner, Store};
 use crate::sync::{Arc, reading, writing};
-use crate::wal::frame::{Batch, Section};
-
-/// A request that takes part in the group's write.
-struct Member {
-    ticket: Ticket,
-    batch: Batch,
-    below: Option<Below>,
-    first: Lsn,
-    outcome: Outcome,
-}
+use crate::wal::frame::Batch;
 
 /// What driving the queue once did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,22 +35,6 @@ pub(super) struct Driven {
     pub(super) answered: usize,
     /// Bytes of the group's frames.
     pub(super) bytes: u64,
-}
-
-/// A request that changes nothing.
-struct Refused {
-    ticket: Ticket,
-    answer: Result<Outcome>,
-    /// Whether the answer is true only if the group becomes durable.
-    rests_on_group: bool,
-}
-
-/// Names and collections as they will be after the members before.
-#[derive(Default)]
-struct Overlay {
-    names: BTreeMap<String, Option<CollectionId>>,
-    gone: BTreeSet<CollectionId>,
-    created: usize,
 }
 
 impl Store {
@@ -221,61 +192,6 @@ impl Inner {
         writing(&self.live)?.last = last_lsn;
         Ok(hits)
     }
-
-    /// Gives LSNs to the requests of a group, in order.
-    fn plan(
-        &self,
-        on_disk: &mut OnDisk,
-        live: &LiveSet,
-        group: &[Waiting],
-    ) -> (Vec<Member>, Vec<Refused>) {
-        let mut next = on_disk.log_end.lsn.next();
-        let mut overlay = Overlay::default();
-        let (mut members, mut refused) = (Vec::with_capacity(group.len()), Vec::new());
-        for Waiting { work, ticket } in group {
-            let rests_on_group = overlay.decides(work);
-            let planned = match work {
-                Work::Write { batch, deletes, below, .. } => {
-                    plan_write(live, &overlay, next, batch).and_then(|planned| {
-                        let below =
-                            if *deletes { Some(self.below(live, batch, below)?) } else { None };
-                        Ok((planned, below))
-                    })
-                }
-                Work::Create { name, descriptor } => {
-                    let descriptor = descriptor.encode();
-                    plan_create(on_disk, live, &mut overlay, next, name, &descriptor)
-                        .map(|planned| (planned, None))
-                }
-                Work::Drop { name } => {
-                    plan_drop(live, &mut overlay, next, name).map(|planned| (planned, None))
-                }
-            };
-            let (ticket, answer) = match planned {
-                Ok((Some((batch, outcome)), below)) => {
-                    let (ticket, first) = (ticket.clone(), next);
-                    next = Lsn(next.0 + u64::from(batch.records()));
-                    members.push(Member { ticket, batch, below, first, outcome });
-                    continue;
-                }
-                Ok((None, _)) => {
-                    (ticket.clone(), Ok(Outcome::Dropped { existed: false, lsn: None }))
-                }
-                Err(error) => (ticket.clone(), Err(error)),
-            };
-            refused.push(Refused { ticket, answer, rests_on_group });
-        }
-        (members, refused)
-    }
-
-    /// What the hits of a batch rest on: what its writer found out, or, where a seal came between
-    /// or nobody looked, what is there now (A4).
-    fn below(&self, live: &LiveSet, batch: &Batch, found: &Option<Below>) -> Result<Below> {
-        match found {
-            Some(below) if below.epoch == live.version.epoch => Ok(below.clone()),
-            _ => live.version.below(&self.cache, batch),
-        }
-    }
 }
 
 /// Answers requests with one error.
@@ -299,72 +215,6 @@ fn note_room(on_disk: &mut OnDisk, group: &[Waiting], durable: &Result<()>) {
         Err(error) if error.kind() == ErrorKind::Full => on_disk.found_full = true,
         _ => {}
     }
-}
-
-impl Overlay {
-    /// Whether an earlier member of the group has a say in what becomes of this request.
-    fn decides(&self, work: &Work) -> bool {
-        match work {
-            Work::Write { batch, .. } => {
-                batch.sections.iter().any(|section| self.gone.contains(&section.collection))
-            }
-            Work::Create { name, .. } | Work::Drop { name } => self.names.contains_key(name),
-        }
-    }
-}
-
-type Planned = Result<Option<(Batch, Outcome)>>;
-
-fn plan_write(live: &LiveSet, overlay: &Overlay, next: Lsn, batch: &Batch) -> Planned {
-    for section in &batch.sections {
-        live.version.collection(section.collection)?;
-        if overlay.gone.contains(&section.collection) {
-            let id = section.collection;
-            return Err(Error::not_found(format!("collection {id} was dropped")));
-        }
-    }
-    let last_lsn = Lsn(next.0 + u64::from(batch.records()) - 1);
-    Ok(Some((batch.clone(), Outcome::Written { last_lsn, hits: 0 })))
-}
-
-fn plan_create(
-    on_disk: &mut OnDisk,
-    live: &LiveSet,
-    overlay: &mut Overlay,
-    lsn: Lsn,
-    name: &str,
-    descriptor: &[u8],
-) -> Planned {
-    if overlay.names.get(name).copied().unwrap_or_else(|| live.version.id(name)).is_some() {
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("collection {name} exists")));
-    }
-    if live.version.collections.len() + overlay.created >= COLLECTIONS_MAX {
-        let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
-        return Err(Error::too_large(what));
-    }
-    let id = on_disk.take_collection();
-    let record = Record::CreateCollection { id, name, descriptor };
-    let batch = catalog_batch(&record);
-    overlay.names.insert(name.to_owned(), Some(id));
-    overlay.created += 1;
-    Ok(Some((batch, Outcome::Created { id, lsn })))
-}
-
-fn plan_drop(live: &LiveSet, overlay: &mut Overlay, lsn: Lsn, name: &str) -> Planned {
-    let known = overlay.names.get(name).copied();
-    let Some(id) = known.unwrap_or_else(|| live.version.id(name)) else {
-        return Ok(None);
-    };
-    let batch = catalog_batch(&Record::DropCollection { id });
-    overlay.names.insert(name.to_owned(), None);
-    overlay.gone.insert(id);
-    Ok(Some((batch, Outcome::Dropped { existed: true, lsn: Some(lsn) })))
-}
-
-fn catalog_batch(record: &Record<'_>) -> Batch {
-    let mut section = Section::new(CollectionId(0));
-    section.push(record);
-    Batch { sections: vec![section] }
 }
 
 fn unknown(error: Error) -> Error {

@@ -28,6 +28,7 @@ mod jobs;
 mod maintain;
 mod merge;
 mod on_disk;
+mod plan;
 mod publish;
 mod read;
 mod reclaim;

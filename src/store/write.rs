@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::COLLECTION_NAME_BYTES_MAX;
 use crate::request::{Outcome, Request, Ticket};
+use crate::sec::FilterableField;
 use crate::store::Store;
 use crate::sync::{Arc, reading};
-use crate::write_batch::WriteBatch;
+use crate::write_batch::{WriteBatch, check_id, check_payload};
 
 impl Store {
     /// Creates a collection.
@@ -50,7 +51,65 @@ impl Store {
         }
     }
 
-    /// Inserts or replaces one row; its LSN.
+    /// Gives a collection another name; its id stays.
+    ///
+    /// *Units and limits*: names as in [`Store::create_collection`]. *Durability*: as
+    /// [`Store::write`].
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if the new name is in use, also by the collection itself;
+    /// `InvalidArgument` for the new name; those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.rename_collection("a", "b")?;
+    /// assert_eq!(store.collection_id("b")?, Some(id));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn rename_collection(&self, name: &str, new_name: &str) -> Result<()> {
+        let (name, new_name) = (name.to_owned(), new_name.to_owned());
+        match self.commit(Request::RenameCollection { name, new_name })? {
+            Outcome::Altered { .. } => Ok(()),
+            other => unreachable!("a new name was answered with {other:?}"),
+        }
+    }
+
+    /// Declares one more filterable field of a collection. Filters may name it at once: in rows that
+    /// were sealed before, each payload is looked into, until they are merged, which happens in the
+    /// background and at [`Store::compact`].
+    ///
+    /// *Durability*: as [`Store::write`].
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` if the path is declared; `InvalidArgument` for a malformed path or
+    /// too many fields; those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, FilterableField, Options, SecPredicate, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], br#"{"year":1998}"#)?;
+    /// store.add_filterable("a", FilterableField::numeric("year"))?;
+    /// let recent = SecPredicate::Eq { field: "year".into(), value: 1998_i64.into() };
+    /// assert_eq!(store.matching_ids(id, &recent)?, ["x"]);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn add_filterable(&self, name: &str, field: FilterableField) -> Result<()> {
+        match self.commit(Request::AddFilterable { name: name.to_owned(), field })? {
+            Outcome::Altered { .. } => Ok(()),
+            other => unreachable!("a new field was answered with {other:?}"),
+        }
+    }
+
+    /// Inserts or replaces one row; its LSN. The elements are converted to the collection's type; see
+    /// [`crate::Dtype`].
+    ///
+    /// *Units and limits*: as many elements as the dimension; in a collection of several vectors a
+    /// row, a multiple of it.
     ///
     /// # Errors
     /// Those of [`Store::write`].
@@ -74,6 +133,109 @@ impl Store {
         let mut batch = WriteBatch::new();
         batch.upsert(id, external_id, vector, payload);
         self.write(batch)
+    }
+
+    /// Inserts or replaces one row whose vector is given as it is to be stored, in the form of the
+    /// collection's [`crate::Dtype`]; its LSN.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`]; `InvalidArgument` for another length, or for bits of a binary vector
+    /// that are no elements.
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// let schema = Descriptor::new(10, Dtype::Binary, DistanceMetric::L2);
+    /// let id = store.create_collection("bits", schema)?;
+    /// store.upsert_raw(id, "x", &[0b1000_0001, 0b10], b"")?;
+    /// let vector = store.get_vector(id, "x")?.expect("just written");
+    /// assert_eq!(vector, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn upsert_raw(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        vector: &[u8],
+        payload: &[u8],
+    ) -> Result<Lsn> {
+        let mut batch = WriteBatch::new();
+        batch.upsert_raw(id, external_id, vector, payload);
+        self.write(batch)
+    }
+
+    /// Inserts a row where there is none of its id; whether it did.
+    ///
+    /// *Durability*: as [`Store::write`]. Nothing is written where the row is there.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// assert!(store.put_if_absent(id, "x", &[1.0], b"first")?);
+    /// assert!(!store.put_if_absent(id, "x", &[2.0], b"second")?);
+    /// assert_eq!(store.get_payload(id, "x")?.as_deref(), Some(&b"first"[..]));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn put_if_absent(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        vector: &[f32],
+        payload: &[u8],
+    ) -> Result<bool> {
+        self.changes(Request::PutIfAbsent {
+            collection: id,
+            external_id: external_id.to_owned(),
+            vector: vector.to_vec(),
+            payload: payload.to_vec(),
+        })
+    }
+
+    /// Replaces the payload of a row, whose vector stays as it is; whether the row was there.
+    ///
+    /// *Durability*: as [`Store::write`]. Nothing is written where there is no such row.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`]; `Io` and `Corrupt` if the vector could not be read.
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], b"old")?;
+    /// assert!(store.update_payload(id, "x", b"new")?);
+    /// assert!(!store.update_payload(id, "nobody", b"new")?);
+    /// let row = store.get(id, "x")?.expect("it is there");
+    /// assert_eq!((row.vector.as_slice(), row.payload.as_slice()), (&[1.0][..], &b"new"[..]));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn update_payload(
+        &self,
+        id: CollectionId,
+        external_id: &str,
+        payload: &[u8],
+    ) -> Result<bool> {
+        self.changes(Request::UpdatePayload {
+            collection: id,
+            external_id: external_id.to_owned(),
+            payload: payload.to_vec(),
+        })
+    }
+
+    /// Commits a request that may come to nothing; whether it came to something.
+    fn changes(&self, request: Request) -> Result<bool> {
+        match self.commit(request)? {
+            Outcome::Written { .. } => Ok(true),
+            Outcome::Unchanged => Ok(false),
+            other => unreachable!("a change of a row was answered with {other:?}"),
+        }
     }
 
     /// Inserts or replaces rows of one collection, all or none; how many.
@@ -102,6 +264,35 @@ impl Store {
         batch.delete(id, external_id);
         match self.commit(batch)? {
             Outcome::Written { hits, .. } => Ok(hits > 0),
+            other => unreachable!("a delete was answered with {other:?}"),
+        }
+    }
+
+    /// Removes rows of one collection, all or none; how many were live.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// store.upsert(id, "x", &[1.0], b"")?;
+    /// assert_eq!(store.delete_batch(id, &["x", "nobody"])?, 1);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn delete_batch(&self, id: CollectionId, external_ids: &[&str]) -> Result<u64> {
+        let mut batch = WriteBatch::new();
+        for external_id in external_ids {
+            batch.delete(id, external_id);
+        }
+        if external_ids.is_empty() {
+            self.descriptor(id)?;
+            return Ok(0);
+        }
+        match self.commit(batch)? {
+            Outcome::Written { hits, .. } => Ok(hits),
             other => unreachable!("a delete was answered with {other:?}"),
         }
     }
@@ -174,7 +365,29 @@ impl Store {
                 descriptor.validate()?;
                 Ok(Work::Create { name, descriptor })
             }
+            Request::PutIfAbsent { collection, external_id, vector, payload } => {
+                let mut batch = WriteBatch::new();
+                batch.upsert(collection, &external_id, &vector, &payload);
+                match self.prepare(batch.into(), false)? {
+                    Work::Write { batch, .. } => Ok(Work::Put { collection, external_id, batch }),
+                    other => unreachable!("a batch became {other:?}"),
+                }
+            }
+            Request::UpdatePayload { collection, external_id, payload } => {
+                check_id(&external_id)?;
+                check_payload(&payload)?;
+                reading(&self.inner.live)?.version.collection(collection)?;
+                Ok(Work::UpdatePayload { collection, external_id, payload })
+            }
             Request::DropCollection { name } => Ok(Work::Drop { name }),
+            Request::RenameCollection { name, new_name } => {
+                check_name(&new_name)?;
+                Ok(Work::Rename { name, new_name })
+            }
+            Request::AddFilterable { name, field } => {
+                field.validate()?;
+                Ok(Work::AddFilterable { name, field })
+            }
         }
     }
 

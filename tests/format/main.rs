@@ -232,7 +232,7 @@ fn golden_files_are_read_back() {
         "seeds 2 poppy [3.0] {}",
     ];
     assert_eq!(sample::rows(&store).expect("open"), expected);
-    assert_eq!(store.stats().expect("open").last_lsn, Lsn(14));
+    assert_eq!(store.stats().expect("open").last_lsn, Lsn(16));
     let id = store.create_collection("next", Descriptor::new(1, Dtype::F32, DistanceMetric::L2));
     assert_eq!(id.expect("free").value(), 4, "the id of a dropped collection does not come back");
 }

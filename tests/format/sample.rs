@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use quiver_store::vfs::memory::{CountingEntropy, MemoryVfs, StoppedClock};
 use quiver_store::vfs::{Access, CallSite, File};
-use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, Options, Request, Store, WriteBatch};
+use quiver_store::{
+    Descriptor, DistanceMetric, Dtype, Env, FilterableField, Options, Request, Store, WriteBatch,
+};
 
 /// Bytes of files by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -86,7 +88,9 @@ pub(crate) fn write() -> quiver_store::Result<Files> {
     let sample = Sample::empty();
     let store = sample.open()?;
     let schema = |dim, metric| Descriptor::new(dim, Dtype::F32, metric);
-    let fruit = store.create_collection("fruit", schema(2, DistanceMetric::Cosine))?;
+    let red = [FilterableField::boolean("red")];
+    let fruit = schema(2, DistanceMetric::Cosine).with_filterable(red);
+    let fruit = store.create_collection("fruit", fruit)?;
     store.upsert(fruit, "apple", &[1.0, -2.0], br#"{"red":true}"#)?;
     store.upsert(fruit, "kiwi", &[7.0, 7.0], b"")?;
     store.upsert(fruit, "lime", &[8.0, 9.0], b"")?;
@@ -94,7 +98,9 @@ pub(crate) fn write() -> quiver_store::Result<Files> {
     store.checkpoint()?;
     store.delete(fruit, "kiwi")?;
     store.checkpoint()?;
-    let seeds = store.create_collection("seeds", schema(1, DistanceMetric::L2))?;
+    let seeds = store.create_collection("grain", schema(1, DistanceMetric::L2))?;
+    store.rename_collection("grain", "seeds")?;
+    store.add_filterable("seeds", FilterableField::keyword("kind"))?;
     let mut batch = WriteBatch::new();
     batch.upsert(seeds, "poppy", &[3.0], b"{}").upsert(fruit, "fig", &[-0.0, 0.0], b"[]");
     batch.delete(fruit, "pear");

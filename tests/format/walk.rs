@@ -142,7 +142,7 @@ impl<'a> Walk<'a> {
                 (column("vectors"), column("payloads"), column("filter"));
             assert_eq!(vectors.len() as u64, segment.rows * footer.number("stride"));
             assert!(filter.len().is_multiple_of(64) && !filter.is_empty());
-            assert_eq!(footer.number("indexes length"), 0, "no field is filterable");
+            self.index(column("indexes"));
             // One id page has one fence, which is empty, and starts with row 0; there are no extents.
             assert_eq!(rest, [0; 8]);
             assert_eq!(self.id_page(ids), ["apple", "kiwi", "lime", "pear"]);
@@ -177,6 +177,35 @@ impl<'a> Walk<'a> {
             let cookie = [0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1, 0];
             assert_eq!(rest, cookie);
         }
+    }
+
+    /// The column of indexes: one field, which one row has.
+    fn index(&self, column: &[u8]) {
+        let (before, len) = column.split_at(column.len() - 4);
+        let len = usize::try_from(crate::document::number(len)).expect("small");
+        let (index, mut rest) = before.split_at(before.len() - len);
+        assert_eq!(self.document.take("index directory", &mut rest).number("field count"), 1);
+        let (field, behind) = rest.split_at(6);
+        assert_eq!(field, [3, 3, 0, b'r', b'e', b'd']);
+        rest = behind;
+        assert_eq!(self.document.take("index parts", &mut rest).number("part count"), 1);
+        let part = [4_u32.to_le_bytes().to_vec(), (index.len() as u64).to_le_bytes().to_vec()];
+        assert_eq!(rest, part.concat(), "four rows");
+        // A node of level 0 with one entry: nothing shared, one byte, `true`; row 0.
+        let node = [0, 1, 0, 0, 0, 0, 1, 1, 1];
+        let (found, rest) = index.split_at(node.len());
+        assert_eq!(found, node);
+        let (present, mut footer) = rest.split_at(rest.len() - 48);
+        let footer_fields = self.document.take("index footer", &mut footer);
+        assert!(footer.is_empty(), "the document misses the end of an index");
+        assert_eq!(footer_fields.bytes("magic"), b"QVSX");
+        assert_eq!(footer_fields.number("field type"), 3);
+        assert_eq!((footer_fields.number("levels"), footer_fields.number("rows")), (1, 4));
+        assert_eq!(footer_fields.number("present length"), present.len() as u64);
+        assert_eq!(footer_fields.number("root offset"), 0);
+        assert_eq!(footer_fields.number("root length"), node.len() as u64);
+        assert_eq!(footer_fields.number("present offset"), node.len() as u64);
+        assert_eq!(footer_fields.number("terms"), 1);
     }
 
     fn id_page(&self, bytes: &[u8]) -> Vec<String> {

@@ -33,7 +33,7 @@ const FOLDERS: [(&str, &str); 7] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot vector_source checkpoint compaction work commit write close maintain read",
+        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot vector_source checkpoint compaction work plan commit write close maintain read",
     ),
 ];
 
