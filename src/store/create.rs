@@ -18,13 +18,17 @@ use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::{FileName, Tag};
 use crate::ids::{FileId, ManifestVersion, StoreId};
-use crate::limits::PAGE_SIZE_BYTES;
+use crate::limits::{NUMBER_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::Manifest;
 use crate::page::{PAGE_MAGIC, offsets};
 use crate::store::full_disk::set_aside;
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::publish::publish;
 use crate::vfs::{Access, DirEntry, Disk, EntryKind, Lock};
+
+/// Numbers in names from here on are not counted on: no store gives so many, and a stray file would
+/// leave too few. Such a file is an orphan like any other.
+const COUNTED_MAX: u64 = NUMBER_MAX / 2;
 
 /// What a directory listing says, by name.
 #[derive(Debug, Default)]
@@ -33,9 +37,9 @@ pub(super) struct Listing {
     /// Those of them that set space aside.
     pub(super) reserves: Vec<String>,
     pub(super) has_current: bool,
-    /// Above every file id in a name.
+    /// Above every file id in a name that counts.
     pub(super) next_file: FileId,
-    /// Above every manifest version in a name.
+    /// Above every manifest version in a name that counts.
     pub(super) next_version: ManifestVersion,
     foreign: Option<String>,
 }
@@ -53,7 +57,7 @@ impl Listing {
                     continue;
                 }
                 Some(FileName::CurrentTemporary(version, _) | FileName::Manifest(version, _)) => {
-                    let next = ManifestVersion(version.0.saturating_add(1));
+                    let next = ManifestVersion(above(version.0));
                     listing.next_version = listing.next_version.max(next);
                 }
                 Some(
@@ -62,7 +66,7 @@ impl Listing {
                     | FileName::Tombstones(id, _)
                     | FileName::Reserve(id, _),
                 ) => {
-                    listing.next_file = listing.next_file.max(FileId(id.0.saturating_add(1)));
+                    listing.next_file = listing.next_file.max(FileId(above(id.0)));
                 }
                 None if name == "lost+found" => continue,
                 None => {
@@ -105,6 +109,11 @@ impl Listing {
         }
         Ok(())
     }
+}
+
+/// What is given next because of a number in a name.
+fn above(number: u64) -> u64 {
+    if number < COUNTED_MAX { number + 1 } else { 0 }
 }
 
 /// Whether a manifest that nothing names may be left by an unfinished creation: torn, or of an
