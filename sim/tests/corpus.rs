@@ -96,6 +96,8 @@ scenarios! {
         "drop-on-a-full-disk",
     a_drop_of_rows_that_a_checkpoint_has_no_room_for_makes_room =
         "drop-of-rows-in-memory",
+    a_stale_page_of_another_file_is_no_manifest =
+        "stale-page-of-another-file",
     a_stray_number_in_a_name_is_not_counted_on =
         "stray-number",
     a_step_of_a_checkpoint_has_the_reserve_whoever_calls_it =

@@ -3,7 +3,7 @@
 //! | what stands in the directory, without `CURRENT` | outcome |
 //! |---|---|
 //! | nothing, or `LOCK` and `lost+found` only | created |
-//! | what an unfinished creation leaves: temporaries, manifests that are torn or empty | created, under new names |
+//! | what an unfinished creation leaves: temporaries, manifests that are torn, stale or empty | created, under new names |
 //! | a log file, a segment, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
 //! | anything else | `InvalidArgument`: no store |
 //!
@@ -17,10 +17,10 @@ use crate::checksum;
 use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::{FileName, Tag};
-use crate::ids::{FileId, ManifestVersion, StoreId};
+use crate::ids::{FileId, ManifestVersion, Salt, StoreId};
 use crate::limits::{NUMBER_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::Manifest;
-use crate::page::{PAGE_MAGIC, offsets};
+use crate::page::{PAGE_MAGIC, PageType, offsets};
 use crate::store::full_disk::set_aside;
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::publish::publish;
@@ -117,7 +117,8 @@ fn above(number: u64) -> u64 {
 }
 
 /// Whether a manifest that nothing names may be left by an unfinished creation: torn, or of an
-/// empty store. One that is intact and names files is not.
+/// empty store. One that is intact and names files is not. What is intact and of another file was
+/// left in its place by the disk: the manifest is torn.
 fn manifest_is_of_creation(
     disk: &Disk,
     name: &str,
@@ -140,15 +141,15 @@ fn manifest_is_of_creation(
         page[offsets::CHECKSUM..][..4].fill(0);
         page[..4] == PAGE_MAGIC && checksum::crc32c(&page).to_le_bytes() == stored[..]
     };
-    if !body_is_intact {
+    let salt = Salt(std::array::from_fn(|i| page[offsets::SALT + i]));
+    let is_own = page[offsets::TYPE] == PageType::Manifest as u8 && Tag::from(salt) == tag;
+    if !body_is_intact || !is_own {
         return Ok(true);
     }
     let used = u32::from_le_bytes([0, 1, 2, 3].map(|i| page[offsets::PAYLOAD_LEN + i])) as usize;
     let body = &page[crate::page::PAGE_HEADER_SIZE_BYTES..];
     let manifest = Manifest::decode(body.get(..used).unwrap_or(body))?;
-    // Stale bytes of another file may be whole, but they are not of this one.
-    let is_stale = manifest.version != version || Tag::from(manifest.salt) != tag;
-    Ok(is_stale || manifest.is_of_an_empty_store())
+    Ok(manifest.version != version || manifest.is_of_an_empty_store())
 }
 
 /// Creates the directory and its missing parents, and makes their names durable.
