@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
-use crate::limits::NUMBER_MAX;
+use crate::limits::{COLLECTION_NAME_BYTES_MAX, COLLECTIONS_MAX, NUMBER_MAX};
 use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
 use crate::memtable::{Count, Entry, Memtable};
 use crate::page_cache::PageCache;
@@ -242,6 +242,13 @@ fn settled(
     Ok(own.change)
 }
 
+/// Whether a collection may have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_sized = (1..=COLLECTION_NAME_BYTES_MAX).contains(&name.len());
+    is_sized && name.bytes().all(allowed) && name != "." && name != ".."
+}
+
 /// All collections, as a reader holds them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version {
@@ -281,8 +288,17 @@ impl Version {
     }
 
     /// Adds a collection.
+    ///
+    /// # Errors
+    /// `Corrupt` for one that no creation would have been acknowledged for (A2).
     pub(crate) fn insert(&mut self, collection: Collection) -> Result<()> {
         let (id, name) = (collection.id, collection.name.clone());
+        if !is_name(&name) {
+            return Err(Error::corrupt(format!("collection {id} has the name {name:?}")));
+        }
+        if self.collections.len() >= COLLECTIONS_MAX {
+            return Err(Error::corrupt(format!("more than {COLLECTIONS_MAX} collections")));
+        }
         if self.names.insert(name, id).is_some() {
             let name = collection.name;
             return Err(Error::corrupt(format!("two collections named {name}")));
@@ -435,5 +451,64 @@ impl LiveSet {
                 Err(Error::corrupt(format!("LSN {lsn} is a row of the catalog")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::{DistanceMetric, Dtype};
+    use crate::error::ErrorKind;
+    use crate::limits::PAYLOAD_BYTES_MAX;
+
+    fn descriptor() -> Descriptor {
+        Descriptor::new(1, Dtype::F32, DistanceMetric::L2)
+    }
+
+    /// Applies one record as a replay does.
+    fn apply(live: &mut LiveSet, collection: u64, record: &Record<'_>) -> Result<()> {
+        let mut section = Section::new(CollectionId(collection));
+        section.push(record);
+        live.apply(live.last.next(), &Batch { sections: vec![section] })
+    }
+
+    fn create(live: &mut LiveSet, id: u64, name: &str) -> Result<()> {
+        let descriptor = &descriptor().encode()[..];
+        apply(live, 0, &Record::CreateCollection { id: CollectionId(id), name, descriptor })
+    }
+
+    #[test]
+    fn names_that_no_creation_takes_are_corruption() {
+        let longest = "n".repeat(COLLECTION_NAME_BYTES_MAX);
+        for (id, name) in (1..).zip(["a", "A-b_c.1", "...", &longest]) {
+            assert!(create(&mut LiveSet::default(), id, name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", "a b", "a/b", "a\0", "\u{e9}"] {
+            let error = create(&mut LiveSet::default(), 1, name).expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}");
+        }
+    }
+
+    #[test]
+    fn more_collections_than_a_store_takes_are_corruption() {
+        let mut version = Version::default();
+        for id in 1..=COLLECTIONS_MAX as u64 {
+            let collection = Collection::new(CollectionId(id), id.to_string(), descriptor());
+            version.insert(collection).expect("a store takes so many");
+        }
+        let collection = Collection::new(CollectionId(NUMBER_MAX), "a".to_owned(), descriptor());
+        let error = version.insert(collection).expect_err("one too many");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn payload_beyond_the_limit_is_corruption() {
+        let mut live = LiveSet::default();
+        create(&mut live, 1, "a").expect("a name");
+        let payload = vec![0; PAYLOAD_BYTES_MAX + 1];
+        let record = |payload| Record::Upsert { external_id: "x", vector: &[0; 4], payload };
+        assert!(apply(&mut live, 1, &record(&payload[1..])).is_ok());
+        let error = apply(&mut live, 1, &record(&payload)).expect_err("a byte too many");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
     }
 }

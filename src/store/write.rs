@@ -5,6 +5,7 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::COLLECTION_NAME_BYTES_MAX;
+use crate::live_set::is_name;
 use crate::request::{Outcome, Request, Ticket};
 use crate::sec::FilterableField;
 use crate::store::Store;
@@ -417,9 +418,7 @@ impl Store {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let sized = (1..=COLLECTION_NAME_BYTES_MAX).contains(&name.len());
-    if sized && name.bytes().all(allowed) && name != "." && name != ".." {
+    if is_name(name) {
         return Ok(());
     }
     let shown: String = name.chars().take(40).collect();
