@@ -186,6 +186,13 @@ bugs! {
     /// The reserve is never given back, though the store believes so.
     ReserveStays, "reserve-stays", ["the disk is full", "a reserve was set aside"];
 
+    /// The reserve is a name without space behind it, though the store believes otherwise.
+    ReserveWithoutSpace, "reserve-without-space", [
+        "the disk is full",
+        "a reserve was set aside that is large enough for what has to work",
+        "rows or a collection are removed, or the store makes a checkpoint or is opened",
+    ];
+
     /// A short write of a log counts as whole: later groups stand behind a hole.
     HoleBehindShortWrite, "hole-behind-short-write", ["a write of a log is short"];
     /// Each frame of a group states those before it in the group as durable.

@@ -138,6 +138,10 @@ impl File for PlantedFile {
     }
 
     fn allocate(&self, len: u64, site: CallSite) -> io::Result<()> {
+        let reserves = matches!(self.name, Some(FileName::Reserve(..)));
+        if reserves && *self.bug() == Bug::ReserveWithoutSpace {
+            return Ok(());
+        }
         if *self.bug() != Bug::DiskStaysFull || self.log().is_none() {
             return self.inner.allocate(len, site);
         }

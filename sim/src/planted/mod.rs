@@ -72,6 +72,14 @@ impl System for Planted {
         self.engine.version()
     }
 
+    fn latches_early(&self) -> bool {
+        self.engine.latches_early()
+    }
+
+    fn keeps_reserve(&self) -> bool {
+        self.engine.keeps_reserve()
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         self.engine.open(self.beneath(env), options)
     }
