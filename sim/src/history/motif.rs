@@ -3,6 +3,8 @@
 //! **Place.** Drawn by the generator like a kind of operation; its actions come next, one by one. A
 //! motif is a suggestion: what it meets may be another state than it hopes for.
 
+use quiver_store::limits::PAGE_SIZE_BYTES;
+
 use super::workload::Generator;
 use super::{Action, Member, Source};
 
@@ -10,7 +12,7 @@ impl Generator {
     /// Draws a motif.
     pub(super) fn draw_motif(&mut self) {
         let slot = self.slot();
-        match self.stream.below(8) {
+        match self.stream.below(10) {
             0 => self.older_rows(slot),
             1 => self.sealed_row_by_row(slot),
             2 => self.seen_through_a_snapshot(slot),
@@ -18,15 +20,20 @@ impl Generator {
             4 => self.name_again(slot),
             5 => self.steps_between_writes(slot),
             6 => self.at_rest(),
+            7 => self.held_over_a_merge(slot),
+            8 => self.across_collections(),
             _ => self.merged_while_deleted(slot),
         }
     }
 
     /// What a history begins with, so that most have something to merge.
     pub(super) fn draw_layers(&mut self) {
-        let slot = self.slot();
+        // The first collection exists most often.
+        let slot = if self.stream.chance(1, 2) { 0 } else { self.slot() };
         self.sealed_row_by_row(slot);
         if self.stream.chance(3, 4) {
+            self.held_over_a_merge(slot);
+        } else {
             self.then_changes(slot);
             self.then_move();
             let joins = match self.stream.below(3) {
@@ -34,6 +41,9 @@ impl Generator {
                 _ => self.compact(),
             };
             self.then(joins);
+        }
+        if self.stream.chance(1, 2) {
+            self.across_collections();
         }
     }
 
@@ -119,6 +129,49 @@ impl Generator {
         self.then_move();
         let resume = self.resume();
         self.then(resume);
+    }
+
+    /// A snapshot or an iterator reads on where a merge has taken what it stands on. Only whole
+    /// pages are read when they are asked for, and rows of small histories seldom fill one: a long
+    /// one does.
+    fn held_over_a_merge(&mut self, slot: usize) {
+        let len = PAGE_SIZE_BYTES + self.stream.index(1024);
+        let long = self.upsert_of_len(slot, len);
+        self.then(Action::Batch(vec![long]));
+        self.then(Action::Checkpoint);
+        let iterates = self.stream.chance(1, 4);
+        let held = match iterates {
+            true => Action::Pause(Source::Store, slot, self.iterator(slot), 0),
+            false => Action::Snapshot,
+        };
+        self.then(held);
+        self.then_changes(slot);
+        self.then(Action::Checkpoint);
+        self.then(Action::Compact(None));
+        // Most often nothing else is held: numbers are counted round what is.
+        let number = self.stream.below(4);
+        self.then(match iterates {
+            true => Action::Resume(number, u64::MAX),
+            false => Action::ReadSnapshot(number),
+        });
+    }
+
+    /// A batch that touches two collections, with rows longer than a sector, so that a tear may come
+    /// between them.
+    fn across_collections(&mut self) {
+        let Some(others) = self.slots.len().checked_sub(1).filter(|others| *others > 0) else {
+            return;
+        };
+        let other = 1 + self.stream.index(others);
+        if self.stream.chance(1, 2) {
+            let creation = self.creation(other);
+            self.then(Action::Single(creation));
+        }
+        let changes = [0, other].map(|slot| {
+            let len = 512 + self.stream.index(512);
+            self.upsert_of_len(slot, len)
+        });
+        self.then(Action::Write(changes.to_vec()));
     }
 
     /// A dropped name comes back with other rows.

@@ -59,7 +59,7 @@ impl Generator {
         }
     }
 
-    fn iterator(&mut self, slot: usize) -> Read {
+    pub(super) fn iterator(&mut self, slot: usize) -> Read {
         match self.stream.below(5) {
             0 | 1 => Read::Rows(self.range(slot)),
             2 | 3 => Read::Payloads(self.range(slot)),

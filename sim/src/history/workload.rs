@@ -225,6 +225,12 @@ impl Generator {
         Change { slot, id: self.id(slot), row: Some(row) }
     }
 
+    /// A row with a payload of this length.
+    pub(super) fn upsert_of_len(&mut self, slot: usize, len: usize) -> Change {
+        let (vector, _) = self.row(slot);
+        Change { slot, id: self.id(slot), row: Some((vector, self.payload(len))) }
+    }
+
     pub(super) fn deletion(&mut self, slot: usize) -> Change {
         Change { slot, id: self.id(slot), row: None }
     }
