@@ -99,7 +99,8 @@ impl Store {
     /// One bounded step of background work; whether there was any to do. Call it when idle.
     ///
     /// A step of a checkpoint, if one is under way or due by [`crate::Options::memtable_bytes_max`],
-    /// [`crate::Options::log_size_bytes_max`] or [`crate::Options::log_files_max`]; else of a merge;
+    /// [`crate::Options::log_size_bytes_max`] or [`crate::Options::log_files_max`], or for a drop on a
+    /// full disk; else of a merge;
     /// else the removal of files that no reader needs any more, or a proof frame behind records that
     /// nothing proves yet, so that damage to them is told apart from a crash.
     ///

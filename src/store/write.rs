@@ -41,7 +41,8 @@ impl Store {
 
     /// Drops a collection and all its rows; whether it was there.
     ///
-    /// *Durability*: as [`Store::write`]. Its id is never given again.
+    /// *Durability*: as [`Store::write`]. Its id is never given again. Its space is freed by the next
+    /// checkpoint, which follows at once where the disk was found full.
     ///
     /// # Errors
     /// Those of [`Store::write`].
