@@ -24,6 +24,10 @@ pub enum FileKind {
     Segment = 3,
     /// The dead rows of a segment.
     Tombstones = 4,
+    /// An index snapshot.
+    IndexSnapshot = 5,
+    /// Which rows changed since an index snapshot.
+    Changes = 6,
 }
 
 /// Where sealed bytes stand: no two seals ever share one.

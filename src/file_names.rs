@@ -12,6 +12,8 @@
 //! | `log-<file id>-<tag>.wal` | a log file |
 //! | `segment-<file id>-<tag>.seg` | a segment |
 //! | `tombstones-<file id>-<tag>.tmb` | the dead rows of a segment |
+//! | `index-<file id>-<tag>.idx` | an index snapshot |
+//! | `changes-<file id>-<tag>.chg` | which rows changed since an index snapshot |
 //! | `reserve-<file id>-<tag>.res` | space set aside for a full disk |
 //!
 //! Numbers have ten decimal digits at least, so that names sort by age. The tag is eight
@@ -55,6 +57,10 @@ pub enum FileName {
     Segment(FileId, Tag),
     /// `tombstones-<file id>-<tag>.tmb`.
     Tombstones(FileId, Tag),
+    /// `index-<file id>-<tag>.idx`.
+    IndexSnapshot(FileId, Tag),
+    /// `changes-<file id>-<tag>.chg`.
+    Changes(FileId, Tag),
     /// `reserve-<file id>-<tag>.res`.
     Reserve(FileId, Tag),
 }
@@ -70,6 +76,8 @@ impl FileName {
             Self::Log(id, tag) => numbered("log-", id.0, tag, ".wal"),
             Self::Segment(id, tag) => numbered("segment-", id.0, tag, ".seg"),
             Self::Tombstones(id, tag) => numbered("tombstones-", id.0, tag, ".tmb"),
+            Self::IndexSnapshot(id, tag) => numbered("index-", id.0, tag, ".idx"),
+            Self::Changes(id, tag) => numbered("changes-", id.0, tag, ".chg"),
             Self::Reserve(id, tag) => numbered("reserve-", id.0, tag, ".res"),
         }
     }
@@ -95,6 +103,12 @@ impl FileName {
         }
         if let Some((number, tag)) = number(text, "tombstones-", ".tmb") {
             return Some(Self::Tombstones(FileId(number), tag));
+        }
+        if let Some((number, tag)) = number(text, "index-", ".idx") {
+            return Some(Self::IndexSnapshot(FileId(number), tag));
+        }
+        if let Some((number, tag)) = number(text, "changes-", ".chg") {
+            return Some(Self::Changes(FileId(number), tag));
         }
         number(text, "reserve-", ".res").map(|(number, tag)| Self::Reserve(FileId(number), tag))
     }
@@ -132,6 +146,8 @@ mod tests {
             FileName::Segment(FileId(9), tag),
             FileName::Tombstones(FileId(10), tag),
             FileName::Reserve(FileId(11), tag),
+            FileName::IndexSnapshot(FileId(12), tag),
+            FileName::Changes(FileId(13), tag),
         ] {
             assert_eq!(FileName::parse(&name.text()), Some(name));
         }

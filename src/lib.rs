@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod change_set;
 mod checksum;
 mod commit_queue;
 mod cursor;
@@ -26,6 +27,7 @@ mod live_set;
 mod matching;
 mod memtable;
 mod page_cache;
+mod paged_file;
 mod record;
 mod request;
 mod row;
@@ -62,7 +64,9 @@ pub use roaring::RoaringBitmap;
 pub use row::{Record, RecordRef};
 pub use scan_range::ScanRange;
 pub use sec::{FieldType, FilterableField, SecPredicate, SecValue};
-pub use store::{CompactProgress, PayloadScan, Scan, Snapshot, Stats, Store, VectorSource};
+pub use store::{
+    CompactProgress, PayloadScan, RecoveryTail, Scan, Snapshot, Stats, Store, VectorSource,
+};
 pub use vfs::Env;
 pub use write_batch::WriteBatch;
 

@@ -39,6 +39,9 @@ pub const PREDICATE_PARTS_MAX: usize = 65_536;
 /// The most filterable fields of one collection: each payload is looked through for all of them.
 pub const FILTERABLE_FIELDS_MAX: usize = 64;
 
+/// The largest index snapshot of a collection.
+pub const INDEX_SNAPSHOT_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
 /// The most collections in one store. Each takes a name and a descriptor in every manifest.
 pub const COLLECTIONS_MAX: usize = 65_536;
 

@@ -21,6 +21,7 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, COLLECTIONS_MAX, NUMBER_MAX};
+use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
 use crate::memtable::{Count, Entry, Memtable};
 use crate::page_cache::PageCache;
@@ -59,6 +60,8 @@ pub(crate) struct Collection {
     pub(crate) sealing: Option<Arc<Memtable>>,
     /// In ascending order of file id.
     pub(crate) segments: Arc<[LiveSegment]>,
+    /// What the layers above left with a checkpoint.
+    pub(crate) index_snapshot: Option<IndexSnapshotEntry>,
 }
 
 /// Where a row was found.
@@ -72,7 +75,8 @@ impl Collection {
     /// A collection without rows.
     pub(crate) fn new(id: CollectionId, name: String, descriptor: Descriptor) -> Self {
         let segments = Arc::default();
-        Self { id, name, descriptor, active: Arc::default(), sealing: None, segments }
+        let (active, sealing, index_snapshot) = (Arc::default(), None, None);
+        Self { id, name, descriptor, active, sealing, segments, index_snapshot }
     }
 
     /// As a manifest has it.
@@ -316,7 +320,7 @@ impl Version {
 
     /// Gives a collection another name.
     fn rename(&mut self, lsn: Lsn, id: CollectionId, name: &str) -> Result<()> {
-        if self.names.contains_key(name) {
+        if !is_name(name) || self.names.contains_key(name) {
             return Err(Error::corrupt(format!("LSN {lsn} gives the name {name} twice")));
         }
         let Some(collection) = self.collection_mut(id) else {

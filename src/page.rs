@@ -86,6 +86,10 @@ pub enum PageType {
     SegmentTail = 4,
     /// Which rows of a segment are dead.
     Tombstones = 5,
+    /// What the layers above keep of an index.
+    IndexSnapshot = 6,
+    /// Which rows changed since an index snapshot.
+    Changes = 7,
 }
 
 impl PageType {
@@ -94,6 +98,8 @@ impl PageType {
             Self::Manifest => FileKind::Manifest,
             Self::SegmentColumn | Self::SegmentFooter | Self::SegmentTail => FileKind::Segment,
             Self::Tombstones => FileKind::Tombstones,
+            Self::IndexSnapshot => FileKind::IndexSnapshot,
+            Self::Changes => FileKind::Changes,
         }
     }
 }

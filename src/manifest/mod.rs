@@ -22,7 +22,7 @@
 //! | sealed LSN | u64 | every operation up to it is in the segments |
 //! | next file id | u64 | above every file id ever given |
 //! | next collection id | u64 | above every collection id ever given |
-//! | plain table count | u32 | 4 |
+//! | plain table count | u32 | 5 |
 //! | tables | | tag u16, entry count u32, entries; in ascending order of tag |
 //! | sealed table count | u32 | 1 |
 //! | tables | | as above |
@@ -33,15 +33,18 @@
 //! | 2 | segments | file id u64, collection id u64, salt 16, length u64, rows u64, footer checksum u32 |
 //! | 3 | keys | none yet |
 //! | 4 | tombstones | file id u64, segment's file id u64, salt 16, length u64, dead rows u64, digest u32 |
+//! | 5 | index snapshots | collection id u64, file id u64, salt 16, length u64, digest u32, covered LSN u64, listed since LSN u64; of the changes: file id u64, salt 16, length u64, digest u32, zeros where there are none |
 //! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
 
 pub mod current;
+pub mod index_snapshots;
 
 use crate::cursor::{Cursor, len_u32};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt, StoreId};
 use crate::limits::NUMBER_MAX;
+use index_snapshots::{INDEX_SNAPSHOT_ENTRY_SIZE_BYTES, IndexSnapshotEntry};
 
 /// Tags of the tables. Stored on disk; numbers never change their meaning.
 pub mod tags {
@@ -53,6 +56,8 @@ pub mod tags {
     pub const KEYS: u16 = 3;
     /// Tombstone files, in ascending order of their segments' file ids.
     pub const TOMBSTONES: u16 = 4;
+    /// Index snapshots, in ascending order of their collections' ids.
+    pub const INDEX_SNAPSHOTS: u16 = 5;
     /// Collections, in ascending order of id.
     pub const COLLECTIONS: u16 = 16;
 }
@@ -158,6 +163,8 @@ pub struct Manifest {
     pub segments: Vec<SegmentEntry>,
     /// Tombstone files, in ascending order of their segments' file ids; at most one each.
     pub tombstones: Vec<TombstonesEntry>,
+    /// Index snapshots, in ascending order of their collections' ids; at most one each.
+    pub index_snapshots: Vec<IndexSnapshotEntry>,
     /// Collections, in ascending order of id.
     pub collections: Vec<CollectionEntry>,
 }
@@ -175,6 +182,7 @@ impl Manifest {
             logs: Vec::new(),
             segments: Vec::new(),
             tombstones: Vec::new(),
+            index_snapshots: Vec::new(),
             collections: Vec::new(),
         }
     }
@@ -202,11 +210,12 @@ impl Manifest {
         out.extend_from_slice(&self.sealed.0.to_le_bytes());
         out.extend_from_slice(&self.next_file.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        out.extend_from_slice(&4u32.to_le_bytes());
+        out.extend_from_slice(&5u32.to_le_bytes());
         put_table(&mut out, tags::LOGS, &self.logs, put_log);
         put_table(&mut out, tags::SEGMENTS, &self.segments, put_segment);
         put_table(&mut out, tags::KEYS, &[(); 0], |_, ()| {});
         put_table(&mut out, tags::TOMBSTONES, &self.tombstones, put_tombstones);
+        put_table(&mut out, tags::INDEX_SNAPSHOTS, &self.index_snapshots, index_snapshots::put);
         out.extend_from_slice(&1u32.to_le_bytes());
         put_table(&mut out, tags::COLLECTIONS, &self.collections, put_collection);
         out
@@ -229,7 +238,7 @@ impl Manifest {
         let sealed = Lsn(cursor.u64()?);
         let next_file = FileId(cursor.u64()?);
         let next_collection = CollectionId(cursor.u64()?);
-        expect_count(&mut cursor, 4)?;
+        expect_count(&mut cursor, 5)?;
         let logs = table(&mut cursor, tags::LOGS, LOG_ENTRY_SIZE_BYTES, take_log)?;
         let segments = table(&mut cursor, tags::SEGMENTS, SEGMENT_ENTRY_SIZE_BYTES, take_segment)?;
         table(&mut cursor, tags::KEYS, 1, |_| -> Result<()> {
@@ -237,6 +246,9 @@ impl Manifest {
         })?;
         let tombstones =
             table(&mut cursor, tags::TOMBSTONES, TOMBSTONES_ENTRY_SIZE_BYTES, take_tombstones)?;
+        let entry_bytes = INDEX_SNAPSHOT_ENTRY_SIZE_BYTES;
+        let index_snapshots =
+            table(&mut cursor, tags::INDEX_SNAPSHOTS, entry_bytes, index_snapshots::take)?;
         expect_count(&mut cursor, 1)?;
         let collections =
             table(&mut cursor, tags::COLLECTIONS, COLLECTION_ENTRY_BYTES_MIN, take_collection)?;
@@ -251,11 +263,13 @@ impl Manifest {
             logs,
             segments,
             tombstones,
+            index_snapshots,
             collections,
         };
         manifest.check_numbers()?;
         manifest.check_logs()?;
         manifest.check_segments()?;
+        manifest.check_index_snapshots()?;
         Ok(manifest)
     }
 
@@ -318,6 +332,32 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// Index snapshots are of collections, and cover nothing that is not there.
+    fn check_index_snapshots(&self) -> Result<()> {
+        let ids = self.index_snapshots.iter().map(|entry| entry.collection);
+        let known = |id| self.collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+        if !ids.clone().is_sorted_by(|a, b| a < b) || !ids.clone().all(known) {
+            return Err(Error::corrupt("manifest: index snapshots are out of order"));
+        }
+        for entry in &self.index_snapshots {
+            let changes = entry.changes.map_or(FileId(0), |changes| changes.file);
+            let is_given = entry.file.max(changes) < self.next_file;
+            if !is_given || entry.covered.max(entry.listed_since) > self.sealed {
+                let id = entry.collection;
+                let what = format!("manifest: index snapshot of collection {id} covers too much");
+                return Err(Error::corrupt(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// The index snapshot of a collection.
+    pub fn index_snapshot(&self, collection: CollectionId) -> Option<&IndexSnapshotEntry> {
+        let of = |entry: &IndexSnapshotEntry| entry.collection;
+        let place = self.index_snapshots.binary_search_by_key(&collection, of).ok()?;
+        Some(&self.index_snapshots[place])
     }
 
     /// The entry of a segment's file.

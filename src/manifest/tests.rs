@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::descriptor::{DistanceMetric, Dtype};
+use crate::manifest::index_snapshots::ChangesEntry;
 
 fn manifest() -> Manifest {
     let log = |file, base, end| LogEntry {
@@ -35,6 +36,21 @@ fn manifest() -> Manifest {
             rows: 6,
             digest: 77,
         }],
+        index_snapshots: vec![IndexSnapshotEntry {
+            collection: CollectionId(3),
+            file: FileId(2),
+            salt: Salt([7; 16]),
+            len: 16_384,
+            digest: 5,
+            covered: Lsn(30),
+            listed_since: Lsn(31),
+            changes: Some(ChangesEntry {
+                file: FileId(3),
+                salt: Salt([8; 16]),
+                len: 32_768,
+                digest: 6,
+            }),
+        }],
         collections: vec![CollectionEntry {
             id: CollectionId(3),
             name: "points".to_owned(),
@@ -61,6 +77,9 @@ fn entry_sizes_are_those_of_the_table() {
     bytes.clear();
     put_tombstones(&mut bytes, &manifest().tombstones[0]);
     assert_eq!(bytes.len(), TOMBSTONES_ENTRY_SIZE_BYTES);
+    bytes.clear();
+    index_snapshots::put(&mut bytes, &manifest().index_snapshots[0]);
+    assert_eq!(bytes.len(), INDEX_SNAPSHOT_ENTRY_SIZE_BYTES);
 }
 
 #[test]
@@ -109,6 +128,11 @@ fn tables_that_contradict_one_another_are_corrupt() {
     refused(|m| m.next_file = FileId(8), "a file id that would be given again");
     refused(|m| m.next_collection = CollectionId(3), "a collection id that would be given again");
     refused(|m| m.segments[0].collection = CollectionId(2), "a segment of no collection");
+    refused(|m| m.index_snapshots[0].covered = Lsn(41), "an index over rows that are not there");
+    refused(|m| m.index_snapshots[0].listed_since = Lsn(41), "a list from the future");
+    refused(|m| m.index_snapshots[0].file = FileId(9), "an index file that was never made");
+    refused(|m| m.index_snapshots[0].collection = CollectionId(2), "an index of no collection");
+    refused(|m| m.index_snapshots.push(m.index_snapshots[0]), "two of one collection");
 }
 
 #[test]

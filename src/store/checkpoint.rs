@@ -27,7 +27,7 @@ use crate::store::jobs::{Jobs, Rotation};
 use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
-use crate::store::seal::{Seal, SealOne, Sealed};
+use crate::store::seal::{Pending, Seal, SealOne, Sealed};
 use crate::store::tail::move_tail;
 use crate::store::{Inner, full_disk};
 use crate::sync::{Arc, reading, writing};
@@ -85,6 +85,7 @@ impl Inner {
         while done < self.options.step_bytes {
             let Some(one) = &mut seal.current else {
                 let Some(collection) = seal.queue.pop_front() else {
+                    self.take_index_snapshots(jobs)?;
                     self.publish_seal(jobs)?;
                     return Ok(done);
                 };
@@ -95,7 +96,9 @@ impl Inner {
                 Some(entry) => done += self.seal_row(one, &entry, &mut seal.made)?,
                 None => {
                     let one = seal.current.take().expect("matched above");
-                    seal.sealed.push(self.finish_one(one, &mut seal.made)?);
+                    let through = jobs.rotation.as_ref().expect("a seal has its rotation").lsn;
+                    let pending = jobs.pending.as_ref();
+                    seal.sealed.push(self.finish_one(one, pending, through, &mut seal.made)?);
                 }
             }
         }
@@ -208,7 +211,34 @@ impl Inner {
         Ok(LiveSegment { tombstones: Some(entry), dead: Arc::new(dead), ..live.clone() })
     }
 
-    fn finish_one(&self, one: SealOne, made: &mut Vec<String>) -> Result<Sealed> {
+    /// Index snapshots that go with this checkpoint, of collections that have nothing to seal.
+    fn take_index_snapshots(&self, jobs: &mut Jobs) -> Result<()> {
+        let Jobs { rotation, seal, pending: Some(pending), .. } = jobs else { return Ok(()) };
+        let rotation = rotation.as_ref().expect("a seal has its rotation");
+        let through = rotation.lsn;
+        let seal = seal.as_mut().expect("it is being stepped");
+        for id in pending.entries.keys() {
+            if seal.sealed.iter().any(|sealed| sealed.id == *id) {
+                continue;
+            }
+            // Also of one that was dropped since: a crash may bring it back.
+            let collection = rotation.catalog.collection(*id)?;
+            let rows = collection.segments.iter().map(LiveSegment::rows).sum();
+            let made = &mut seal.made;
+            let at = (through, rows);
+            let entry = self.index_snapshot_behind(collection, Some(pending), at, made)?;
+            seal.index_snapshots.extend(entry);
+        }
+        Ok(())
+    }
+
+    fn finish_one(
+        &self,
+        one: SealOne,
+        pending: Option<&Pending>,
+        through: Lsn,
+        made: &mut Vec<String>,
+    ) -> Result<Sealed> {
         let stride = one.collection.descriptor.row_stride();
         let mut segments = Vec::with_capacity(one.older.len() + 1);
         for (live, (_, dead)) in one.collection.segments.iter().zip(one.older) {
@@ -222,7 +252,10 @@ impl Inner {
         if let Some(built) = one.made {
             segments.push(self.finish_segment(built, stride)?);
         }
-        Ok(Sealed { id: one.collection.id, segments })
+        let rows = segments.iter().map(LiveSegment::rows).sum();
+        let index_snapshot =
+            self.index_snapshot_behind(&one.collection, pending, (through, rows), made)?;
+        Ok(Sealed { id: one.collection.id, segments, index_snapshot })
     }
 
     fn publish_seal(&self, jobs: &mut Jobs) -> Result<()> {
@@ -231,6 +264,9 @@ impl Inner {
         let rotation = jobs.rotation.as_ref().expect("a seal has its rotation");
         let seal = jobs.seal.as_ref().expect("it is being stepped");
         on_disk.check_names(seal.names_lost)?;
+        if let Some(pending) = &jobs.pending {
+            on_disk.check_names(pending.names_lost)?;
+        }
         let lsn = rotation.lsn;
         let sealed: BTreeMap<CollectionId, &Sealed> =
             seal.sealed.iter().map(|sealed| (sealed.id, sealed)).collect();
@@ -241,18 +277,26 @@ impl Inner {
             let catalog = rotation.catalog.collections.values();
             manifest.collections = catalog.map(|collection| collection.entry()).collect();
             name_segments(manifest, &sealed);
+            name_index_snapshots(manifest, seal);
         })?;
         let mut live = writing(&self.live)?;
         let version = Arc::make_mut(&mut live.version);
-        for Sealed { id, segments } in &seal.sealed {
+        for Sealed { id, segments, index_snapshot } in &seal.sealed {
             if let Some(collection) = version.collection_mut(*id) {
                 collection.sealing = None;
                 collection.segments = segments.as_slice().into();
+                collection.index_snapshot = *index_snapshot;
+            }
+        }
+        for entry in &seal.index_snapshots {
+            if let Some(collection) = version.collection_mut(entry.collection) {
+                collection.index_snapshot = Some(*entry);
             }
         }
         version.epoch += 1;
         drop(live);
         jobs.seal = None;
+        jobs.pending = None;
         jobs.rotation = None;
         jobs.checkpoints += 1;
         reclaim(&self.disk, &mut on_disk);
@@ -287,6 +331,20 @@ fn name_segments(manifest: &mut Manifest, sealed: &BTreeMap<CollectionId, &Seale
     }
     segments.sort_by_key(|entry| entry.file);
     tombstones.sort_by_key(|entry| entry.segment);
+}
+
+/// Names the index snapshots with their lists as they are behind a seal, keeps those of the other
+/// collections, and leaves out those of collections that are no more.
+fn name_index_snapshots(manifest: &mut Manifest, seal: &Seal) {
+    let Manifest { index_snapshots, collections, .. } = manifest;
+    let sealed = seal.sealed.iter().filter_map(|sealed| sealed.index_snapshot);
+    for entry in sealed.chain(seal.index_snapshots.iter().copied()) {
+        index_snapshots.retain(|before| before.collection != entry.collection);
+        index_snapshots.push(entry);
+    }
+    let known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+    index_snapshots.retain(|entry| known(entry.collection));
+    index_snapshots.sort_by_key(|entry| entry.collection);
 }
 
 impl OnDisk {

@@ -64,6 +64,8 @@ impl Listing {
                     FileName::Log(id, _)
                     | FileName::Segment(id, _)
                     | FileName::Tombstones(id, _)
+                    | FileName::IndexSnapshot(id, _)
+                    | FileName::Changes(id, _)
                     | FileName::Reserve(id, _),
                 ) => {
                     listing.next_file = listing.next_file.max(FileId(above(id.0)));

@@ -18,7 +18,7 @@
 use crate::ids::Lsn;
 use crate::live_set::Version;
 use crate::store::merge::Merge;
-use crate::store::seal::Seal;
+use crate::store::seal::{Pending, Seal};
 use crate::sync::Arc;
 
 /// Memtables that were taken out of use by a log switch.
@@ -37,6 +37,8 @@ pub(super) struct Jobs {
     pub(super) rotation: Option<Rotation>,
     pub(super) seal: Option<Seal>,
     pub(super) merge: Option<Merge>,
+    /// Index snapshots that go with the checkpoint under way.
+    pub(super) pending: Option<Pending>,
     pub(super) checkpoints: u64,
     pub(super) merges: u64,
     pub(super) log_switches: u64,

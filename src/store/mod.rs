@@ -24,6 +24,7 @@ mod commit;
 mod compaction;
 mod create;
 mod full_disk;
+mod index_snapshot;
 mod jobs;
 mod maintain;
 mod merge;
@@ -49,7 +50,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::codec::PageCodec;
 use crate::commit_queue::{CommitQueue, closed};
 use crate::error::Result;
-use crate::ids::{Lsn, ManifestVersion};
+use crate::ids::{Lsn, ManifestVersion, StoreId};
 use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
@@ -59,6 +60,7 @@ use crate::vfs::{Disk, Entropy, Env};
 use jobs::Jobs;
 use on_disk::OnDisk;
 
+pub use index_snapshot::RecoveryTail;
 pub use maintain::CompactProgress;
 pub use scan::{PayloadScan, Scan};
 pub use snapshot::Snapshot;
@@ -87,6 +89,7 @@ pub(in crate::store) struct Inner {
     on_disk: Mutex<OnDisk>,
     live: RwLock<LiveSet>,
     closed: AtomicBool,
+    store: StoreId,
 }
 
 /// Figures of an open store.
@@ -165,6 +168,7 @@ impl Store {
         let opened = recovery::open(&env, &options)?;
         let elapsed_us = env.clock.monotonic_us().saturating_sub(started_us);
         tracing::info!(path = %env.dir.display(), lsn = opened.live.last.0, elapsed_us, "open");
+        let store = opened.on_disk.manifest.store;
         let inner = Inner {
             disk: opened.disk,
             entropy: env.entropy,
@@ -178,6 +182,7 @@ impl Store {
             on_disk: Mutex::new(opened.on_disk),
             live: RwLock::new(opened.live),
             closed: AtomicBool::new(false),
+            store,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

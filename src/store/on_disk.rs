@@ -172,5 +172,9 @@ pub(super) fn files_of(manifest: &Manifest) -> impl Iterator<Item = FileName> + 
     let tombstones = manifest.tombstones.iter();
     let tombstones = tombstones.map(|entry| FileName::Tombstones(entry.file, entry.salt.into()));
     let own = FileName::Manifest(manifest.version, manifest.salt.into());
-    std::iter::once(own).chain(logs).chain(segments).chain(tombstones)
+    let index_snapshots = manifest.index_snapshots.iter().flat_map(|entry| {
+        let changes = entry.changes.map(|file| FileName::Changes(file.file, file.salt.into()));
+        std::iter::once(FileName::IndexSnapshot(entry.file, entry.salt.into())).chain(changes)
+    });
+    std::iter::once(own).chain(logs).chain(segments).chain(tombstones).chain(index_snapshots)
 }

@@ -32,10 +32,12 @@ use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::live_set::{Collection, LiveSegment, LiveSet, Version};
 use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
+use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest, SegmentEntry, TombstonesEntry};
 use crate::memtable::memory_bytes;
 use crate::options::Options;
 use crate::page::{self, PagePlace, PageType};
+use crate::paged_file::{self, Written};
 use crate::segment::{Segment, Tombstones};
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::full_disk::with_reserve;
@@ -238,9 +240,26 @@ fn load_collections(tools: &Tools<'_>, manifest: &Manifest) -> Result<Version> {
         if let Some(segments) = segments.remove(&entry.id) {
             collection.segments = segments.into();
         }
+        collection.index_snapshot = manifest.index_snapshot(entry.id).copied();
+        if let Some(listed) = &collection.index_snapshot {
+            check_index_snapshot(tools.disk, listed)?;
+        }
         version.insert(collection)?;
     }
     Ok(version)
+}
+
+/// Looks whether the files of an index snapshot are there; their content is read when it is asked for.
+fn check_index_snapshot(disk: &Disk, listed: &IndexSnapshotEntry) -> Result<()> {
+    let name = FileName::IndexSnapshot(listed.file, listed.salt.into()).text();
+    let written = Written { len: listed.len, digest: listed.digest };
+    paged_file::check_len(&open_named(disk, &name)?, written)?;
+    if let Some(changes) = listed.changes {
+        let name = FileName::Changes(changes.file, changes.salt.into()).text();
+        let written = Written { len: changes.len, digest: changes.digest };
+        paged_file::check_len(&open_named(disk, &name)?, written)?;
+    }
+    Ok(())
 }
 
 fn load_segment(

@@ -1,11 +1,12 @@
 //! A seal under way: memtables on their way into segments, as far as they are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Lsn};
 use crate::live_set::{Collection, LiveSegment};
+use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::memtable::{Entry, Memtable};
 use crate::segment::{SegmentBuilder, SegmentIdentity, SegmentProbe, Tombstones};
 use crate::sync::Arc;
@@ -19,6 +20,8 @@ pub(super) struct Seal {
     pub(super) queue: VecDeque<Arc<Collection>>,
     pub(super) current: Option<SealOne>,
     pub(super) sealed: Vec<Sealed>,
+    /// Index snapshots of collections that have nothing to seal.
+    pub(super) index_snapshots: Vec<IndexSnapshotEntry>,
     /// How many syncs of the directory had failed when it began.
     pub(super) names_lost: u64,
     /// Names of the files made so far.
@@ -42,6 +45,16 @@ pub(super) struct SealOne {
 pub(super) struct Sealed {
     pub(super) id: CollectionId,
     pub(super) segments: Vec<LiveSegment>,
+    pub(super) index_snapshot: Option<IndexSnapshotEntry>,
+}
+
+/// Index snapshots that wait for the publish of a checkpoint, and the files made for them.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) entries: BTreeMap<CollectionId, IndexSnapshotEntry>,
+    pub(super) made: Vec<String>,
+    /// How many syncs of the directory had failed when they were made.
+    pub(super) names_lost: u64,
 }
 
 impl Seal {

@@ -118,6 +118,10 @@ impl Snapshot {
         collection.get_payload(cache, external_id, self.lsn)
     }
 
+    pub(in crate::store) fn collection_of(&self, id: CollectionId) -> Result<&Arc<Collection>> {
+        self.version.collection(id)
+    }
+
     fn collection(&self, id: CollectionId) -> Result<(&Collection, &PageCache)> {
         self.store.check_open()?;
         Ok((self.version.collection(id)?, &self.store.inner.cache))

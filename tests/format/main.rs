@@ -71,6 +71,8 @@ fn stored_numbers_are_those_of_the_engine() {
             ("segment footer", PageType::SegmentFooter as u64),
             ("segment tail", PageType::SegmentTail as u64),
             ("tombstones", PageType::Tombstones as u64),
+            ("index snapshot", PageType::IndexSnapshot as u64),
+            ("changes", PageType::Changes as u64),
         ],
     );
     check("codecs", &[("plain", PlainCodec::ID.into())]);
@@ -81,6 +83,8 @@ fn stored_numbers_are_those_of_the_engine() {
             ("log", FileKind::Log as u64),
             ("segment", FileKind::Segment as u64),
             ("tombstones", FileKind::Tombstones as u64),
+            ("index snapshot", FileKind::IndexSnapshot as u64),
+            ("changes", FileKind::Changes as u64),
         ],
     );
     check(
@@ -90,6 +94,7 @@ fn stored_numbers_are_those_of_the_engine() {
             ("segments", tags::SEGMENTS.into()),
             ("keys", tags::KEYS.into()),
             ("tombstones", tags::TOMBSTONES.into()),
+            ("index snapshots", tags::INDEX_SNAPSHOTS.into()),
             ("collections", tags::COLLECTIONS.into()),
         ],
     );
@@ -168,6 +173,7 @@ fn files_of_a_store_are_as_documented() {
     walk.manifest();
     walk.segments();
     walk.tombstones();
+    walk.index_snapshots();
     walk.logs();
     walk.assert_all_seen();
 }

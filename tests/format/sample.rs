@@ -83,7 +83,7 @@ fn here() -> CallSite {
     Location::caller()
 }
 
-/// Writes the sample: a segment, its tombstones, two logs, every kind of frame and record.
+/// Writes the sample: a segment, its tombstones, an index snapshot and its changes, two logs, every kind of frame and record.
 pub(crate) fn write() -> quiver_store::Result<Files> {
     let sample = Sample::empty();
     let store = sample.open()?;
@@ -94,10 +94,10 @@ pub(crate) fn write() -> quiver_store::Result<Files> {
     store.upsert(fruit, "apple", &[1.0, -2.0], br#"{"red":true}"#)?;
     store.upsert(fruit, "kiwi", &[7.0, 7.0], b"")?;
     store.upsert(fruit, "lime", &[8.0, 9.0], b"")?;
-    store.upsert(fruit, "pear", &[0.5, f32::INFINITY], b"")?;
+    let covered = store.upsert(fruit, "pear", &[0.5, f32::INFINITY], b"")?;
     store.checkpoint()?;
     store.delete(fruit, "kiwi")?;
-    store.checkpoint()?;
+    store.checkpoint_with_index_snapshots(&[(fruit, b"graph", covered)])?;
     let seeds = store.create_collection("grain", schema(1, DistanceMetric::L2))?;
     store.rename_collection("grain", "seeds")?;
     store.add_filterable("seeds", FilterableField::keyword("kind"))?;

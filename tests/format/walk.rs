@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
         assert_eq!(head.number("sealed LSN"), manifest.sealed.value());
         assert_eq!(head.number("next file id"), manifest.next_file.value());
         assert_eq!(head.number("next collection id"), manifest.next_collection.value());
-        assert_eq!(head.number("plain table count"), 4);
+        assert_eq!(head.number("plain table count"), 5);
         let count = self.table("logs", &mut rest);
         assert_eq!(count, manifest.logs.len());
         for log in &manifest.logs {
@@ -94,6 +94,7 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.number("dead rows"), tombstones.rows);
             assert_eq!(entry.number("digest"), u64::from(tombstones.digest));
         }
+        self.check_index_snapshots(manifest, &mut rest);
         let (sealed_tables, behind) = rest.split_at(4);
         assert_eq!(sealed_tables, 1u32.to_le_bytes());
         rest = behind;
@@ -105,6 +106,25 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.bytes("descriptor"), collection.descriptor.encode());
         }
         assert!(rest.is_empty(), "the document misses the end of the manifest");
+    }
+
+    fn check_index_snapshots(&self, manifest: &Manifest, rest: &mut &[u8]) {
+        assert_eq!(self.table("index snapshots", rest), manifest.index_snapshots.len());
+        for snapshot in &manifest.index_snapshots {
+            let entry = self.document.take("index snapshot entry", rest);
+            assert_eq!(entry.number("collection id"), snapshot.collection.value());
+            assert_eq!(entry.number("file id"), snapshot.file.value());
+            assert_eq!(entry.bytes("salt"), snapshot.salt.0);
+            assert_eq!(entry.number("length"), snapshot.len);
+            assert_eq!(entry.number("digest"), u64::from(snapshot.digest));
+            assert_eq!(entry.number("covered LSN"), snapshot.covered.value());
+            assert_eq!(entry.number("listed since LSN"), snapshot.listed_since.value());
+            let changes = snapshot.changes.expect("the sample has some");
+            assert_eq!(entry.number("changes file id"), changes.file.value());
+            assert_eq!(entry.bytes("changes salt"), changes.salt.0);
+            assert_eq!(entry.number("changes length"), changes.len);
+            assert_eq!(entry.number("changes digest"), u64::from(changes.digest));
+        }
     }
 
     fn table(&self, name: &str, rest: &mut &[u8]) -> usize {
@@ -176,6 +196,29 @@ impl<'a> Walk<'a> {
             // One container, an array of one value below 65,536: 1, the number of the row.
             let cookie = [0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 1, 0];
             assert_eq!(rest, cookie);
+        }
+    }
+
+    /// Every index snapshot, and what changed since.
+    pub(crate) fn index_snapshots(&mut self) {
+        let manifest = self.manifest.clone().expect("the manifest is walked first");
+        assert_eq!(manifest.index_snapshots.len(), 1);
+        for listed in &manifest.index_snapshots {
+            let name = FileName::IndexSnapshot(listed.file, listed.salt.into()).text();
+            let pages = self.file(&name);
+            let (bytes, digest) = self.stream(pages, "index snapshot", &listed.salt.0);
+            assert_eq!((bytes.as_slice(), digest), (&b"graph"[..], listed.digest));
+            let changes = listed.changes.expect("the sample has some");
+            let name = FileName::Changes(changes.file, changes.salt.into()).text();
+            let pages = self.file(&name);
+            let (bytes, digest) = self.stream(pages, "changes", &changes.salt.0);
+            assert_eq!(digest, changes.digest);
+            let mut rest = bytes.as_slice();
+            assert_eq!(self.document.take("changes", &mut rest).number("generation count"), 1);
+            let generation = self.document.take("generation", &mut rest);
+            assert_eq!(generation.number("through LSN"), manifest.sealed.value());
+            assert_eq!(generation.number("id count"), 1);
+            assert_eq!(rest, b"\x04\0kiwi");
         }
     }
 

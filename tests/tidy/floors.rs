@@ -13,7 +13,7 @@ const FLOORS: [&str; 7] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
-    "file_names sec descriptor vector row scan_range record wal manifest segment",
+    "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set segment",
     "write_batch request memtable live_set row_cursor matching commit_queue",
     "store",
     "lib",
@@ -25,7 +25,7 @@ const FOLDERS: [(&str, &str); 7] = [
     ("vfs/os", "clock entropy file dir lock mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
     ("wal", "header frame reader writer mod"),
-    ("manifest", "mod current"),
+    ("manifest", "current index_snapshots mod"),
     (
         "segment",
         "layout ids filter indexes builder reader ahead cursor probe by_row by_field tombstones \
@@ -33,7 +33,7 @@ const FOLDERS: [(&str, &str); 7] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot vector_source checkpoint compaction work plan commit write close maintain read",
+        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot index_snapshot vector_source checkpoint compaction work plan commit write close maintain read",
     ),
 ];
 
