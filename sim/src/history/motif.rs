@@ -12,7 +12,7 @@ impl Generator {
     /// Draws a motif.
     pub(super) fn draw_motif(&mut self) {
         let slot = self.slot();
-        match self.stream.below(10) {
+        match self.stream.below(12) {
             0 => self.older_rows(slot),
             1 => self.sealed_row_by_row(slot),
             2 => self.seen_through_a_snapshot(slot),
@@ -31,16 +31,18 @@ impl Generator {
         // The first collection exists most often.
         let slot = if self.stream.chance(1, 2) { 0 } else { self.slot() };
         self.sealed_row_by_row(slot);
-        if self.stream.chance(3, 4) {
-            self.held_over_a_merge(slot);
-        } else {
-            self.then_changes(slot);
-            self.then_move();
-            let joins = match self.stream.below(3) {
-                0 => Action::MaintainAll,
-                _ => self.compact(),
-            };
-            self.then(joins);
+        match self.stream.below(4) {
+            0 | 1 => self.held_over_a_merge(slot),
+            2 => self.merged_while_deleted(slot),
+            _ => {
+                self.then_changes(slot);
+                self.then_move();
+                let joins = match self.stream.below(3) {
+                    0 => Action::MaintainAll,
+                    _ => self.compact(),
+                };
+                self.then(joins);
+            }
         }
         if self.stream.chance(1, 2) {
             self.across_collections();
