@@ -47,7 +47,7 @@ fn restore(store: &Store, id: CollectionId) -> Result<Option<Index>> {
     };
     assert_eq!(since, covered);
     index.extend(upserts.into_iter().map(|(id, row)| (id, row.vector[0])));
-    deleted.iter().for_each(|id| drop(index.remove(id)));
+    index.retain(|id, _| !deleted.contains(id));
     Ok(Some(index))
 }
 
