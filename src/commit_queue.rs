@@ -13,6 +13,7 @@ use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
 use crate::live_set::Below;
+use crate::replication::WalOp;
 use crate::request::{Outcome, Ticket};
 use crate::sec::FilterableField;
 use crate::sync::{self, Condvar, Mutex, locked};
@@ -58,6 +59,10 @@ pub(crate) enum Work {
         name: String,
         field: FilterableField,
     },
+    /// An operation on a collection, done by another store.
+    Replicated {
+        op: WalOp,
+    },
 }
 
 impl Work {
@@ -69,7 +74,8 @@ impl Work {
             Self::Create { .. }
             | Self::Drop { .. }
             | Self::Rename { .. }
-            | Self::AddFilterable { .. } => 512,
+            | Self::AddFilterable { .. }
+            | Self::Replicated { .. } => 512,
         }
     }
 
@@ -77,12 +83,13 @@ impl Work {
     pub(crate) fn frees_space(&self) -> bool {
         match self {
             Self::Write { frees_space, .. } => *frees_space,
-            Self::Drop { .. } => true,
+            Self::Drop { .. } | Self::Replicated { op: WalOp::DropCollection { .. } } => true,
             Self::Put { .. }
             | Self::UpdatePayload { .. }
             | Self::Create { .. }
             | Self::Rename { .. }
-            | Self::AddFilterable { .. } => false,
+            | Self::AddFilterable { .. }
+            | Self::Replicated { .. } => false,
         }
     }
 

@@ -236,6 +236,24 @@ impl Descriptor {
         Ok(())
     }
 
+    /// Whether it is another one with more filterable fields, or the same.
+    pub(crate) fn is_alteration_of(&self, before: &Self) -> bool {
+        let keeps = before.filterable.iter().all(|field| self.filterable.contains(field));
+        keeps && Self { filterable: before.filterable.clone(), ..self.clone() } == *before
+    }
+
+    /// Whether a collection of this schema may get another one: only fields may be added, for the rows
+    /// stand as it says.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(crate) fn check_alteration(&self, to: &Self) -> Result<()> {
+        if to.is_alteration_of(self) {
+            return Ok(());
+        }
+        Err(Error::invalid("a schema may only gain filterable fields"))
+    }
+
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(21);

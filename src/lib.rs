@@ -29,6 +29,7 @@ mod memtable;
 mod page_cache;
 mod paged_file;
 mod record;
+mod replication;
 mod request;
 mod row;
 mod row_bytes;
@@ -58,6 +59,7 @@ pub use descriptor::{Descriptor, DistanceMetric, Dtype, IndexKind, IndexSpec, Ve
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{CollectionId, Lsn, ManifestVersion};
 pub use options::Options;
+pub use replication::{CommitObserver, WalEntry, WalOp};
 pub use request::{Outcome, Request, Ticket};
 /// Of the `roaring` crate: a set of row numbers.
 pub use roaring::RoaringBitmap;
@@ -65,7 +67,8 @@ pub use row::{Record, RecordRef};
 pub use scan_range::ScanRange;
 pub use sec::{FieldType, FilterableField, SecPredicate, SecValue};
 pub use store::{
-    CompactProgress, PayloadScan, RecoveryTail, Scan, Snapshot, Stats, Store, VectorSource,
+    CompactProgress, PayloadScan, RecoveryTail, ReplicationSnapshot, Scan, Snapshot, Stats, Store,
+    VectorSource,
 };
 pub use vfs::Env;
 pub use write_batch::WriteBatch;

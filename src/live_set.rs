@@ -342,10 +342,7 @@ impl Version {
                 "LSN {lsn} alters collection {id}, which is not there"
             )));
         };
-        let own = &collection.descriptor;
-        let keeps = own.filterable.iter().all(|field| descriptor.filterable.contains(field));
-        let rest = Descriptor { filterable: own.filterable.clone(), ..descriptor.clone() };
-        if !keeps || rest != *own {
+        if !descriptor.is_alteration_of(&collection.descriptor) {
             let what = format!("LSN {lsn} changes the schema of collection {id} beyond new fields");
             return Err(Error::corrupt(what));
         }

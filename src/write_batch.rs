@@ -148,6 +148,11 @@ impl WriteBatch {
         self.drafts.is_empty()
     }
 
+    /// Whether a change of it was out of bounds.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.problem.is_some()
+    }
+
     /// How many of its changes are deletions.
     pub(crate) fn deletes(&self) -> usize {
         self.drafts.values().map(|draft| draft.deletes as usize).sum()

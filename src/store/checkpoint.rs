@@ -302,6 +302,7 @@ impl Inner {
         reclaim(&self.disk, &mut on_disk);
         let _ = full_disk::set_aside(&self.tools(), &mut on_disk);
         tracing::debug!(lsn = lsn.0, "checkpoint");
+        self.observe_checkpoint(&mut on_disk);
         Ok(())
     }
 }

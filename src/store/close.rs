@@ -24,6 +24,7 @@ impl Store {
     /// same, and nothing is lost. `Closed` if it was closed before.
     pub fn close(&self) -> Result<()> {
         let inner = &*self.inner;
+        inner.observing.check_outside()?;
         // A step that is under way ends first; none follows.
         let mut jobs = locked(&inner.jobs)?;
         let mut on_disk = self.lock_on_disk()?;

@@ -177,6 +177,9 @@ impl Inner {
                 }
             });
         }
+        for Member { first, batch, .. } in members {
+            self.observe(on_disk, *first, batch);
+        }
     }
 
     /// Makes a member's batch visible, whole: its rows go into the memtables above every LSN that a

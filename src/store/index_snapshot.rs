@@ -98,6 +98,7 @@ impl Store {
     ) -> Result<()> {
         self.check_open()?;
         let inner = &*self.inner;
+        inner.observing.check_outside()?;
         inner.check_index_snapshots(snapshots)?;
         {
             // Nobody else steps meanwhile, so what is pending goes with this checkpoint or not at all.

@@ -36,6 +36,7 @@ impl Store {
     /// `Full` and `Io`: nothing is lost, try again. `Latched`: reopen first. `Closed`.
     pub fn checkpoint(&self) -> Result<()> {
         self.check_open()?;
+        self.inner.observing.check_outside()?;
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
         inner.seal_through(target)?;
@@ -108,6 +109,7 @@ impl Store {
     /// Those of the disk. Nothing that was acknowledged is touched; call it again later.
     pub fn maintain(&self) -> Result<bool> {
         let inner = &*self.inner;
+        inner.observing.check_outside()?;
         {
             let mut jobs = locked(&inner.jobs)?;
             self.lock_on_disk()?.check_latch()?;

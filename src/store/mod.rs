@@ -28,12 +28,15 @@ mod index_snapshot;
 mod jobs;
 mod maintain;
 mod merge;
+mod observe;
+mod observing;
 mod on_disk;
 mod plan;
 mod publish;
 mod read;
 mod reclaim;
 mod recovery;
+mod replicate;
 mod reserve;
 mod scan;
 mod seal;
@@ -58,10 +61,12 @@ use crate::row_bytes::Spares;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
 use jobs::Jobs;
+use observing::Observing;
 use on_disk::OnDisk;
 
 pub use index_snapshot::RecoveryTail;
 pub use maintain::CompactProgress;
+pub use replicate::ReplicationSnapshot;
 pub use scan::{PayloadScan, Scan};
 pub use snapshot::Snapshot;
 pub use vector_source::VectorSource;
@@ -90,6 +95,7 @@ pub(in crate::store) struct Inner {
     live: RwLock<LiveSet>,
     closed: AtomicBool,
     store: StoreId,
+    observing: Observing,
 }
 
 /// Figures of an open store.
@@ -183,6 +189,7 @@ impl Store {
             live: RwLock::new(opened.live),
             closed: AtomicBool::new(false),
             store,
+            observing: Observing::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -212,6 +219,7 @@ impl Inner {
     /// Takes the lock of the disk state. Whether the store is open is asked under it: a close
     /// may have come while this thread waited, and the directory belongs to someone else now.
     fn lock_on_disk(&self) -> Result<MutexGuard<'_, OnDisk>> {
+        self.observing.check_outside()?;
         let on_disk = locked(&self.on_disk)?;
         self.check_open()?;
         Ok(on_disk)

@@ -130,13 +130,6 @@ impl OnDisk {
         version
     }
 
-    /// A collection id that was never given before, also if its creation comes to nothing.
-    pub(super) fn take_collection(&mut self) -> CollectionId {
-        let id = self.next_collection;
-        self.next_collection = CollectionId(id.0 + 1);
-        id
-    }
-
     /// Refuses to name files that were made when so many syncs of the directory had failed.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::ids::{CollectionId, Lsn};
 use crate::limits::COLLECTIONS_MAX;
 use crate::live_set::{Below, Found, LiveSet};
 use crate::record::Record;
+use crate::replication::WalOp;
 use crate::request::{Outcome, Ticket};
 use crate::sec::FilterableField;
 use crate::store::Inner;
@@ -152,6 +153,7 @@ impl Planner<'_> {
             Work::Rename { name, new_name } => {
                 names.contains_key(name) || names.contains_key(new_name)
             }
+            Work::Replicated { .. } => !names.is_empty() || !schemas.is_empty(),
             Work::AddFilterable { name, .. } => {
                 let is_changed = |id| schemas.contains_key(&id);
                 names.contains_key(name) || self.id(name).is_some_and(is_changed)
@@ -183,6 +185,7 @@ impl Planner<'_> {
             Work::Drop { name } => self.drop(name),
             Work::Rename { name, new_name } => self.rename(name, new_name)?,
             Work::AddFilterable { name, field } => self.add_filterable(name, field)?,
+            Work::Replicated { op } => self.replicated(on_disk, op)?,
         };
         Ok((planned, None))
     }
@@ -268,11 +271,24 @@ impl Planner<'_> {
         descriptor: &Descriptor,
     ) -> Result<Planned> {
         self.check_free(name)?;
+        let id = on_disk.next_collection;
+        self.create_as(on_disk, id, name, descriptor)
+    }
+
+    /// Creates a collection under an id that is at or above the next one.
+    fn create_as(
+        &mut self,
+        on_disk: &mut OnDisk,
+        id: CollectionId,
+        name: &str,
+        descriptor: &Descriptor,
+    ) -> Result<Planned> {
         if self.live.version.collections.len() + self.overlay.created >= COLLECTIONS_MAX {
             let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
             return Err(Error::too_large(what));
         }
-        let id = on_disk.take_collection();
+        // Also if the creation comes to nothing, the id is not given again.
+        on_disk.next_collection = CollectionId(id.0 + 1);
         let stored = descriptor.encode();
         let batch = catalog_batch(&Record::CreateCollection { id, name, descriptor: &stored });
         self.overlay.names.insert(name.to_owned(), Some(id));
@@ -300,6 +316,85 @@ impl Planner<'_> {
         Ok(Planned::Commits(batch, Outcome::Altered { id, lsn: self.next }))
     }
 
+    /// What an operation of another store comes to here: nothing, where it is so already, or where its
+    /// collection was dropped here.
+    fn replicated(&mut self, on_disk: &mut OnDisk, op: &WalOp) -> Result<Planned> {
+        match op {
+            WalOp::CreateCollection { collection_id, name, descriptor } => {
+                if *collection_id < on_disk.next_collection {
+                    return self.created_again(*collection_id, name, descriptor);
+                }
+                self.check_free(name)?;
+                self.create_as(on_disk, *collection_id, name, descriptor)
+            }
+            WalOp::DropCollection { collection_id: id } => match self.known(on_disk, *id)? {
+                None => Ok(Planned::Is(Outcome::Unchanged)),
+                Some((name, _)) => Ok(self.drop(&name)),
+            },
+            WalOp::RenameCollection { collection_id: id, name } => {
+                match self.known(on_disk, *id)? {
+                    Some((own, _)) if own != *name => self.rename(&own, name),
+                    _ => Ok(Planned::Is(Outcome::Unchanged)),
+                }
+            }
+            WalOp::AlterCollection { collection_id: id, descriptor } => {
+                match self.known(on_disk, *id)? {
+                    Some((_, own)) if !own.is_alteration_of(descriptor) => {
+                        own.check_alteration(descriptor)?;
+                        Ok(self.alter(*id, descriptor.clone()))
+                    }
+                    _ => Ok(Planned::Is(Outcome::Unchanged)),
+                }
+            }
+            WalOp::Upsert { .. } | WalOp::Delete { .. } | WalOp::Checkpoint { .. } => {
+                unreachable!("rows are written as a batch, and a checkpoint is none of its own")
+            }
+        }
+    }
+
+    /// A creation of an id that was given here: it is there in the same way, or was dropped since.
+    fn created_again(
+        &self,
+        id: CollectionId,
+        name: &str,
+        descriptor: &Descriptor,
+    ) -> Result<Planned> {
+        match self.there(id) {
+            None => Ok(Planned::Is(Outcome::Unchanged)),
+            Some((_, own)) if own.is_alteration_of(descriptor) => {
+                Ok(Planned::Is(Outcome::Unchanged))
+            }
+            Some((own, _)) => {
+                let what =
+                    format!("collection {id} exists, and is {own} of another schema than {name}");
+                Err(Error::new(ErrorKind::AlreadyExists, what))
+            }
+        }
+    }
+
+    /// Name and schema of a collection behind the members before; nothing of one that was dropped.
+    ///
+    /// # Errors
+    /// `NotFound` for one that was never here.
+    fn known(&self, on_disk: &OnDisk, id: CollectionId) -> Result<Option<(String, Descriptor)>> {
+        if id >= on_disk.next_collection {
+            return Err(Error::not_found(format!("no collection has had the id {id}")));
+        }
+        Ok(self.there(id))
+    }
+
+    fn there(&self, id: CollectionId) -> Option<(String, Descriptor)> {
+        let Overlay { names, schemas, gone, .. } = &self.overlay;
+        if gone.contains(&id) {
+            return None;
+        }
+        let live = self.live.version.collections.get(&id);
+        let renamed = names.iter().find(|(_, now)| **now == Some(id)).map(|(name, _)| name);
+        let name = renamed.or(live.map(|live| &live.name))?.clone();
+        let descriptor = schemas.get(&id).or(live.map(|live| &live.descriptor))?.clone();
+        Some((name, descriptor))
+    }
+
     fn add_filterable(&mut self, name: &str, field: &FilterableField) -> Result<Planned> {
         let id = self.id_there(name)?;
         let mut descriptor = match self.overlay.schemas.get(&id) {
@@ -315,10 +410,14 @@ impl Planner<'_> {
         fields.push(field.clone());
         let descriptor = descriptor.with_filterable(fields);
         descriptor.validate()?;
+        Ok(self.alter(id, descriptor))
+    }
+
+    fn alter(&mut self, id: CollectionId, descriptor: Descriptor) -> Planned {
         let stored = descriptor.encode();
         let batch = catalog_batch(&Record::AlterCollection { id, descriptor: &stored });
         self.overlay.schemas.insert(id, descriptor);
-        Ok(Planned::Commits(batch, Outcome::Altered { id, lsn: self.next }))
+        Planned::Commits(batch, Outcome::Altered { id, lsn: self.next })
     }
 }
 

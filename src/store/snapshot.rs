@@ -118,6 +118,11 @@ impl Snapshot {
         collection.get_payload(cache, external_id, self.lsn)
     }
 
+    /// The ids of all collections.
+    pub(in crate::store) fn collection_ids(&self) -> impl Iterator<Item = CollectionId> {
+        self.version.collections.keys().copied()
+    }
+
     pub(in crate::store) fn collection_of(&self, id: CollectionId) -> Result<&Arc<Collection>> {
         self.version.collection(id)
     }

@@ -340,12 +340,13 @@ impl Store {
     /// ```
     pub fn submit(&self, request: impl Into<Request>) -> Result<Ticket> {
         let work = self.prepare(request.into(), false)?;
+        self.inner.observing.check_outside()?;
         self.inner.queue.push(work)
     }
 
     /// Validates and serialises a request, outside any lock. Where `looks_below`, what the hits of
     /// its deletions rest on is read here, so that the leader of its group need not.
-    fn prepare(&self, request: Request, looks_below: bool) -> Result<Work> {
+    pub(super) fn prepare(&self, request: Request, looks_below: bool) -> Result<Work> {
         self.check_open()?;
         match request {
             Request::Write(batch) => {
@@ -396,6 +397,12 @@ impl Store {
     /// Submits a request and waits for its answer, leading a commit where nobody else does.
     fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
         let work = self.prepare(request.into(), true)?;
+        self.commit_work(work)
+    }
+
+    /// Enqueues what was prepared and waits for its answer.
+    pub(super) fn commit_work(&self, work: Work) -> Result<Outcome> {
+        self.inner.observing.check_outside()?;
         let ticket = self.inner.queue.push(work)?;
         loop {
             match self.inner.queue.wait_turn(&ticket)? {
@@ -418,7 +425,17 @@ impl Store {
     }
 }
 
-fn check_name(name: &str) -> Result<()> {
+/// The last LSN that a request took.
+pub(super) fn last_lsn_of(outcome: &Outcome) -> Option<Lsn> {
+    match *outcome {
+        Outcome::Written { last_lsn, .. } => Some(last_lsn),
+        Outcome::Created { lsn, .. } | Outcome::Altered { lsn, .. } => Some(lsn),
+        Outcome::Dropped { lsn, .. } => lsn,
+        Outcome::Unchanged => None,
+    }
+}
+
+pub(super) fn check_name(name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }

@@ -14,7 +14,7 @@ const FLOORS: [&str; 7] = [
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
     "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set segment",
-    "write_batch request memtable live_set row_cursor matching commit_queue",
+    "write_batch replication request memtable live_set row_cursor matching commit_queue",
     "store",
     "lib",
 ];
@@ -33,7 +33,7 @@ const FOLDERS: [(&str, &str); 7] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs mod scan snapshot index_snapshot vector_source checkpoint compaction work plan commit write close maintain read",
+        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source checkpoint compaction work plan observe commit write replicate close maintain read",
     ),
 ];
 
