@@ -10,6 +10,7 @@ pub mod engine;
 pub mod explore;
 pub mod forward;
 pub mod history;
+pub mod index;
 pub mod model;
 pub mod panic_trap;
 pub mod planted;

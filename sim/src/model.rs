@@ -126,6 +126,10 @@ pub enum Verdict {
     },
     /// It commits.
     Created,
+    /// It commits.
+    Altered,
+    /// There is nothing to do.
+    Unchanged,
     /// It commits, or finds nothing to drop.
     Dropped {
         /// Whether there is such a collection.
@@ -163,7 +167,41 @@ impl State {
                 }
                 Verdict::Written { hits: self.hits(changes) }
             }
+            Request::Put(change) => match self.has_row(change.collection, &change.id) {
+                None => Verdict::Refused(ErrorKind::NotFound),
+                Some(true) => Verdict::Unchanged,
+                Some(false) => Verdict::Written { hits: 0 },
+            },
+            Request::Update { collection, id, .. } => match self.has_row(*collection, id) {
+                None => Verdict::Refused(ErrorKind::NotFound),
+                Some(true) => Verdict::Written { hits: 0 },
+                Some(false) => Verdict::Unchanged,
+            },
+            Request::Rename { name, new_name } => {
+                match (self.collections.contains_key(name), self.collections.contains_key(new_name))
+                {
+                    (false, _) => Verdict::Refused(ErrorKind::NotFound),
+                    (true, true) => Verdict::Refused(ErrorKind::AlreadyExists),
+                    (true, false) => Verdict::Altered,
+                }
+            }
+            Request::AddField { name, field } => match self.collections.get(name) {
+                None => Verdict::Refused(ErrorKind::NotFound),
+                Some(collection) => {
+                    let own = &collection.descriptor.filterable;
+                    match own.iter().any(|own| own.path == field.path) {
+                        true => Verdict::Refused(ErrorKind::AlreadyExists),
+                        false => Verdict::Altered,
+                    }
+                }
+            },
         }
+    }
+
+    /// Whether a collection has a row; nothing where there is no such collection.
+    fn has_row(&self, collection: CollectionId, id: &str) -> Option<bool> {
+        let name = self.target(collection)?;
+        self.collections.get(&name).map(|collection| collection.rows.contains_key(id))
     }
 
     /// Applies a request that the verdict does not refuse; `id` is a creation's.
@@ -193,7 +231,59 @@ impl State {
                 }
                 self.lsn += changes.len() as u64;
             }
+            Request::Put(change) => {
+                self.change(change);
+                self.lsn += 1;
+            }
+            Request::Update { collection, id, payload } => {
+                let name = self.target(*collection).expect("the verdict found the collection");
+                let row = self.collections[&name].rows.get(id).expect("and the row");
+                let row = Some((row.vector.clone(), payload.clone()));
+                self.change(&RowChange { collection: *collection, id: id.clone(), row });
+                self.lsn += 1;
+            }
+            Request::Rename { name, new_name } => {
+                let collection = self.taken(name);
+                let key = digest::name_key(new_name);
+                let mut renamed = Collection { key, rows: Rows::default(), ..collection.clone() };
+                for (id, row) in collection.rows.iter() {
+                    let row = Row::new(key, id, row.vector.clone(), row.payload.clone());
+                    renamed.rows.insert(id.clone(), Arc::new(row));
+                }
+                self.put(new_name.clone(), renamed);
+                self.lsn += 1;
+            }
+            Request::AddField { name, field } => {
+                let mut collection = self.taken(name);
+                let mut fields = std::mem::take(&mut collection.descriptor.filterable);
+                fields.push(field.clone());
+                collection.descriptor = collection.descriptor.with_filterable(fields);
+                self.put(name.clone(), collection);
+                self.lsn += 1;
+            }
         }
+    }
+
+    /// Takes a collection out, with all that it adds to the sums.
+    fn taken(&mut self, name: &str) -> Collection {
+        let gone = self.collections.remove(name).expect("the verdict found it");
+        self.digest = self.digest.wrapping_sub(digest::of_collection(gone.key, &gone.descriptor));
+        for (id, row) in gone.rows.iter() {
+            self.digest = self.digest.wrapping_sub(row.term);
+            self.bytes -= row.bytes(id);
+        }
+        Collection::clone(&gone)
+    }
+
+    /// Puts a collection in, with all that it adds to the sums.
+    fn put(&mut self, name: Arc<str>, collection: Collection) {
+        let term = digest::of_collection(collection.key, &collection.descriptor);
+        self.digest = self.digest.wrapping_add(term);
+        for (id, row) in collection.rows.iter() {
+            self.digest = self.digest.wrapping_add(row.term);
+            self.bytes += row.bytes(id);
+        }
+        self.collections.insert(name, Arc::new(collection));
     }
 
     /// The same state with the ids that were seen.
@@ -397,6 +487,8 @@ impl Model {
                 self.id_floor = given.value();
                 true
             }
+            (Verdict::Altered, Outcome::Altered { .. }) => true,
+            (Verdict::Unchanged, Outcome::Unchanged) => return Ok(()),
             (Verdict::Dropped { existed }, Outcome::Dropped { existed: told, lsn }) => {
                 told == existed && (existed || lsn.is_none())
             }
@@ -408,7 +500,10 @@ impl Model {
         next.apply(request, id);
         let told = match outcome {
             Outcome::Written { last_lsn, .. } => last_lsn,
-            Outcome::Created { lsn, .. } | Outcome::Dropped { lsn, .. } => lsn,
+            Outcome::Created { lsn, .. }
+            | Outcome::Dropped { lsn, .. }
+            | Outcome::Altered { lsn } => lsn,
+            Outcome::Unchanged => None,
         };
         if let Some(Lsn(told)) = told
             && told != next.lsn
@@ -430,8 +525,8 @@ pub fn is_refusal(kind: ErrorKind) -> bool {
 /// Applies a request where it is not refused, and returns the state it leads to.
 fn advanced(tip: &mut Arc<State>, request: &Request, id: KnownId) -> Option<Arc<State>> {
     match tip.verdict(request) {
-        Verdict::Refused(_) | Verdict::Dropped { existed: false } => None,
-        Verdict::Written { .. } | Verdict::Created | Verdict::Dropped { .. } => {
+        Verdict::Refused(_) | Verdict::Unchanged | Verdict::Dropped { existed: false } => None,
+        Verdict::Written { .. } | Verdict::Created | Verdict::Altered | Verdict::Dropped { .. } => {
             let mut next = State::clone(tip);
             next.apply(request, id);
             *tip = Arc::new(next);

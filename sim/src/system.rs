@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, Env, Error, Lsn, Options, Result};
+use quiver_store::{CollectionId, Descriptor, Env, Error, FilterableField, Lsn, Options, Result};
 
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
@@ -35,6 +35,11 @@ pub trait System: Send + Sync + fmt::Debug {
 
     /// Whether the store sets space aside, so that what frees some works on a full disk.
     fn keeps_reserve(&self) -> bool {
+        false
+    }
+
+    /// Whether the store keeps index snapshots, and says what has changed since.
+    fn keeps_indexes(&self) -> bool {
         false
     }
 
@@ -96,6 +101,31 @@ pub enum Request {
         /// Its name.
         name: Arc<str>,
     },
+    /// A new row, where there is none of its id.
+    Put(RowChange),
+    /// Another payload of a row, where there is one.
+    Update {
+        /// The collection.
+        collection: CollectionId,
+        /// The external id.
+        id: Arc<str>,
+        /// The new payload.
+        payload: Arc<[u8]>,
+    },
+    /// Another name of a collection.
+    Rename {
+        /// Its name.
+        name: Arc<str>,
+        /// Its name from then on.
+        new_name: Arc<str>,
+    },
+    /// One more filterable field of a collection.
+    AddField {
+        /// The collection's name.
+        name: Arc<str>,
+        /// The field.
+        field: FilterableField,
+    },
 }
 
 /// What a committed request answered. A call that does not tell a number leaves it out.
@@ -113,6 +143,13 @@ pub enum Outcome {
         /// The new collection.
         id: CollectionId,
         /// The creation's LSN.
+        lsn: Option<Lsn>,
+    },
+    /// Of a change of a row that came to nothing.
+    Unchanged,
+    /// Of a new name or a new field.
+    Altered {
+        /// The change's LSN.
         lsn: Option<Lsn>,
     },
     /// Of a drop.
@@ -339,6 +376,17 @@ pub trait Session: View {
         if steps == Some(0) { Ok(()) } else { self.checkpoint() }
     }
 
+    /// Seals everything, and keeps index snapshots with it: for each collection bytes, and the LSN that
+    /// they cover. A store that keeps none only seals.
+    fn keep_indexes(&self, _indexes: &[(CollectionId, &[u8], u64)]) -> Result<()> {
+        self.checkpoint()
+    }
+
+    /// The index snapshot of a collection, if there is one.
+    fn restored_index(&self, _id: CollectionId) -> Result<Option<Restored>> {
+        Ok(None)
+    }
+
     /// A reader that may look while another call is under way, if there can be one.
     fn onlooker(&self) -> Option<Onlooker> {
         None
@@ -346,6 +394,18 @@ pub trait Session: View {
 
     /// A clean end.
     fn close(&self) -> Result<()>;
+}
+
+/// An index snapshot, and what a store says has changed since.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restored {
+    /// What was kept.
+    pub bytes: Vec<u8>,
+    /// The LSN that it covers.
+    pub covered: u64,
+    /// Rows that may have changed, as they are now, or that they are gone; `None` where the store says
+    /// that the index has to be built again.
+    pub tail: Option<Vec<(String, Option<Row>)>>,
 }
 
 /// The place of a submitted request among all that a session was given.

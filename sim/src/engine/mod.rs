@@ -9,11 +9,15 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Env, Options, Result, Snapshot, Store, WriteBatch};
+use quiver_store::{
+    CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store, WriteBatch,
+};
 
 use self::stored::stored;
 use crate::disk::Onlooker;
-use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
+use crate::system::{
+    Call, Outcome, Request, Restored, RowChange, Session, Standing, System, Ticket, View,
+};
 
 /// The engine of this workspace.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +44,10 @@ impl System for Engine {
     }
 
     fn keeps_reserve(&self) -> bool {
+        true
+    }
+
+    fn keeps_indexes(&self) -> bool {
         true
     }
 
@@ -91,7 +99,17 @@ fn outcome_of(outcome: quiver_store::Outcome) -> Outcome {
         }
         quiver_store::Outcome::Created { id, lsn } => Outcome::Created { id, lsn: Some(lsn) },
         quiver_store::Outcome::Dropped { existed, lsn } => Outcome::Dropped { existed, lsn },
+        quiver_store::Outcome::Unchanged => Outcome::Unchanged,
+        quiver_store::Outcome::Altered { lsn, .. } => Outcome::Altered { lsn: Some(lsn) },
         other => unreachable!("an outcome that the simulator does not know: {other:?}"),
+    }
+}
+
+/// What a change of a row came to.
+fn changed(is_changed: bool) -> Outcome {
+    match is_changed {
+        true => Outcome::Written { last_lsn: None, hits: None },
+        false => Outcome::Unchanged,
     }
 }
 
@@ -129,6 +147,21 @@ impl Session for EngineSession {
             Request::Drop { name } => {
                 Ok(Outcome::Dropped { existed: self.store.drop_collection(name)?, lsn: None })
             }
+            Request::Put(RowChange { collection, id, row }) => {
+                let (vector, payload) = row.as_ref().expect("what is put is a row");
+                Ok(changed(self.store.put_if_absent(*collection, id, vector, payload)?))
+            }
+            Request::Update { collection, id, payload } => {
+                Ok(changed(self.store.update_payload(*collection, id, payload)?))
+            }
+            Request::Rename { name, new_name } => {
+                self.store.rename_collection(name, new_name)?;
+                Ok(Outcome::Altered { lsn: None })
+            }
+            Request::AddField { name, field } => {
+                self.store.add_filterable(name, field.clone())?;
+                Ok(Outcome::Altered { lsn: None })
+            }
         }
     }
 
@@ -142,6 +175,30 @@ impl Session for EngineSession {
             Request::Drop { name } => {
                 let name = name.to_string();
                 self.store.submit(quiver_store::Request::DropCollection { name })?
+            }
+            Request::Put(RowChange { collection, id, row }) => {
+                let (vector, payload) = row.as_ref().expect("what is put is a row");
+                self.store.submit(quiver_store::Request::PutIfAbsent {
+                    collection: *collection,
+                    external_id: id.to_string(),
+                    vector: vector.to_vec(),
+                    payload: payload.to_vec(),
+                })?
+            }
+            Request::Update { collection, id, payload } => {
+                self.store.submit(quiver_store::Request::UpdatePayload {
+                    collection: *collection,
+                    external_id: id.to_string(),
+                    payload: payload.to_vec(),
+                })?
+            }
+            Request::Rename { name, new_name } => {
+                let (name, new_name) = (name.to_string(), new_name.to_string());
+                self.store.submit(quiver_store::Request::RenameCollection { name, new_name })?
+            }
+            Request::AddField { name, field } => {
+                let (name, field) = (name.to_string(), field.clone());
+                self.store.submit(quiver_store::Request::AddFilterable { name, field })?
             }
         };
         let mut tickets = self.tickets.borrow_mut();
@@ -182,6 +239,27 @@ impl Session for EngineSession {
 
     fn checkpoint(&self) -> Result<()> {
         self.store.checkpoint()
+    }
+
+    fn keep_indexes(&self, indexes: &[(CollectionId, &[u8], u64)]) -> Result<()> {
+        let given = |(id, bytes, lsn): &(_, _, _)| (*id, *bytes, Lsn(*lsn));
+        let given: Vec<(CollectionId, &[u8], Lsn)> = indexes.iter().map(given).collect();
+        self.store.checkpoint_with_index_snapshots(&given)
+    }
+
+    fn restored_index(&self, id: CollectionId) -> Result<Option<Restored>> {
+        let Some((bytes, covered)) = self.store.read_index_snapshot(id)? else { return Ok(None) };
+        let tail = match self.store.recovery_tail(id)? {
+            RecoveryTail::Changes { since, upserts, deleted } => {
+                assert_eq!(since, covered, "nothing comes between two reads here");
+                let there = upserts
+                    .into_iter()
+                    .map(|(id, row)| (id, Some((Arc::from(row.vector), Arc::from(row.payload)))));
+                Some(there.chain(deleted.into_iter().map(|id| (id, None))).collect())
+            }
+            _ => None,
+        };
+        Ok(Some(Restored { bytes, covered: covered.value(), tail }))
     }
 
     fn maintain(&self) -> Result<bool> {

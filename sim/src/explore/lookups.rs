@@ -40,6 +40,12 @@ impl Explorer<'_> {
             }
             let Some((name, collection)) = any_of(state, stream) else { return Ok(()) };
             let id = session.id_of(name).map_err(unreadable)?.unwrap_or(CollectionId(0));
+            crate::index::check(session, id, collection).map_err(|wrong| match wrong {
+                Wrong::Failed(error) => unreadable(error),
+                Wrong::Differs { expected, found } => {
+                    Finding::new(Invariant::Answers, expected, found)
+                }
+            })?;
             for read in some_reads(collection, stream) {
                 *last = Some((name.clone(), read.clone()));
                 reads::check(session, id, Some(collection), &read).map_err(

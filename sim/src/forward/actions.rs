@@ -37,6 +37,9 @@ impl Runner<'_> {
             Action::ReleaseAll => self.release_all(),
             Action::Pause(source, slot, read, rows) => self.pause(*source, *slot, read, *rows),
             Action::Resume(number, rows) => self.resume(*number, *rows),
+            Action::CaptureIndex(slot) => self.capture_index(*slot),
+            Action::KeepIndexes => self.keep_indexes(),
+            Action::RestoreIndex(slot) => self.restore_index(*slot),
             Action::Checkpoint => drop(self.background(|session| session.checkpoint())),
             Action::Maintain => drop(self.background(|session| session.maintain())),
             Action::MaintainAll => self.maintain_all(),
@@ -120,7 +123,7 @@ impl Runner<'_> {
     }
 
     /// Background work in this thread; what it answered, if it succeeded.
-    fn background<T>(
+    pub(super) fn background<T>(
         &mut self,
         run: impl FnOnce(&dyn Session) -> quiver_store::Result<T>,
     ) -> Option<T> {
@@ -329,6 +332,20 @@ impl Runner<'_> {
                 descriptor: descriptor.clone(),
             },
             Member::Drop(slot) => Request::Drop { name: self.history.slots[*slot].name.clone() },
+            Member::Put(change) => Request::Put(self.resolve_change(change, guess)),
+            Member::Update(slot, id, payload) => Request::Update {
+                collection: self.id_of(*slot, guess),
+                id: id.clone(),
+                payload: payload.clone(),
+            },
+            Member::Rename(slot, other) => Request::Rename {
+                name: self.history.slots[*slot].name.clone(),
+                new_name: self.history.slots[*other].name.clone(),
+            },
+            Member::AddField(slot, field) => Request::AddField {
+                name: self.history.slots[*slot].name.clone(),
+                field: field.clone(),
+            },
         }
     }
 

@@ -287,7 +287,7 @@ impl Runner<'_> {
     }
 
     /// The collection that has a slot's name in a state. Where there is none, the id is the one that
-    /// has the name now: a view from before must not know it.
+    /// has the name now: a view from before must know it only if it had another name then.
     fn collection_in(&self, state: &State, slot: usize) -> (CollectionId, Option<Arc<Collection>>) {
         let name = &self.history.slots[slot].name;
         match state.collections.get(name) {
@@ -295,7 +295,10 @@ impl Runner<'_> {
                 KnownId::Is(id) => (CollectionId(id), Some(collection.clone())),
                 KnownId::Above(_) => (NO_COLLECTION, None),
             },
-            None => (self.id_of(slot, None), None),
+            None => {
+                let id = self.id_of(slot, None);
+                (id, state.collection(id).map(|(_, collection)| collection.clone()))
+            }
         }
     }
 
@@ -313,7 +316,7 @@ impl Runner<'_> {
     }
 
     /// A read has written nothing (V2).
-    fn after_read(&mut self) {
+    pub(super) fn after_read(&mut self) {
         self.notice_faults();
         let calls = self.out.calls.len();
         self.mark_calls(self.model.window());
@@ -323,7 +326,12 @@ impl Runner<'_> {
         }
     }
 
-    fn wrong(&mut self, invariant: Invariant, expected: impl Into<String>, found: String) {
+    pub(super) fn wrong(
+        &mut self,
+        invariant: Invariant,
+        expected: impl Into<String>,
+        found: String,
+    ) {
         self.found(Finding::new(invariant, expected, found));
         self.stopped = true;
     }

@@ -18,6 +18,7 @@ mod actions;
 mod blame;
 mod bounds;
 mod held;
+mod indexes;
 mod names;
 mod reopening;
 mod space;
@@ -161,6 +162,8 @@ struct Runner<'a> {
     /// Snapshots and iterators that the history holds.
     snapshots: Vec<held::Snapshot>,
     paused: Vec<held::Paused>,
+    /// Indexes that were built and not kept yet.
+    captured: Vec<indexes::Captured>,
     out: Forward,
     operation: usize,
     /// Tells the draws of this operation from those of the others.
@@ -204,6 +207,7 @@ impl<'a> Runner<'a> {
             waiting: VecDeque::new(),
             snapshots: Vec::new(),
             paused: Vec::new(),
+            captured: Vec::new(),
             out: Forward::default(),
             operation: 0,
             dice: 0,

@@ -109,6 +109,7 @@ impl Runner<'_> {
         // The last reader of a file may be the one that removes it.
         self.snapshots.clear();
         self.paused.clear();
+        self.captured.clear();
         drop(self.disk.take_steps());
         // Y2: the end of a session without a close writes nothing.
         self.session = None;

@@ -10,7 +10,7 @@ use quiver_store::{Descriptor, DistanceMetric, Dtype, IndexKind, IndexSpec, Vect
 use crate::stream::Stream;
 
 /// What the vectors of a collection are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Form {
     dtype: Dtype,
     is_multi: bool,

@@ -15,7 +15,7 @@ pub mod workload;
 
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, Options};
+use quiver_store::{Descriptor, FilterableField, Options};
 
 use crate::disk::{Fault, Medium, Survivors};
 use crate::reads::Read;
@@ -80,6 +80,14 @@ pub enum Member {
     Create(usize, Descriptor),
     /// A drop.
     Drop(usize),
+    /// A new row, where there is none.
+    Put(Change),
+    /// Another payload of a row, where there is one.
+    Update(usize, Arc<str>, Arc<[u8]>),
+    /// Another name, that of another slot.
+    Rename(usize, usize),
+    /// One more filterable field.
+    AddField(usize, FilterableField),
 }
 
 /// Arguments that must be refused, with nothing changed.
@@ -161,6 +169,12 @@ pub enum Action {
     Pause(Source, usize, Read, u64),
     /// A held iterator shows so many rows more; its number is counted round.
     Resume(u64, u64),
+    /// An index is built over a collection and held.
+    CaptureIndex(usize),
+    /// `checkpoint_with_index_snapshots`, of those that are held.
+    KeepIndexes,
+    /// An index is restored from its snapshot.
+    RestoreIndex(usize),
     /// `checkpoint`.
     Checkpoint,
     /// `maintain`, once.

@@ -11,7 +11,7 @@ use super::{Shape, Slot};
 use crate::stream::Stream;
 
 /// How often each kind of operation is drawn; the order is that of `draw_action`.
-pub(super) const KINDS: [(u64, &str); 26] = [
+pub(super) const KINDS: [(u64, &str); 33] = [
     (10, "upsert"),
     (5, "delete"),
     (6, "batch"),
@@ -19,6 +19,10 @@ pub(super) const KINDS: [(u64, &str); 26] = [
     (6, "group"),
     (2, "create"),
     (2, "drop"),
+    (3, "put"),
+    (3, "update"),
+    (2, "rename"),
+    (1, "field"),
     (1, "get"),
     (1, "scan"),
     (1, "read all"),
@@ -29,6 +33,9 @@ pub(super) const KINDS: [(u64, &str); 26] = [
     (1, "release"),
     (4, "pause"),
     (4, "resume"),
+    (3, "capture index"),
+    (3, "keep indexes"),
+    (2, "restore index"),
     (8, "checkpoint"),
     (8, "maintain"),
     (1, "maintain all"),
@@ -155,6 +162,14 @@ pub(super) fn draw_slots(shape: Shape, stream: &mut Stream) -> Vec<Slot> {
             Slot { name: name.into(), dim, ids }
         })
         .collect()
+}
+
+/// On half of the seeds one slot more, which has all but the name of the first: what the first one's
+/// collection can be renamed to.
+pub(super) fn twin_of_first(seed: u64, slots: &[Slot]) -> Option<Slot> {
+    let mut stream = Stream::at(seed, &[0x7477_696e]);
+    let first = slots.first().filter(|_| stream.chance(1, 2))?;
+    Some(Slot { name: "twin".into(), dim: first.dim, ids: first.ids.clone() })
 }
 
 fn few_ids(stream: &mut Stream) -> Vec<Arc<str>> {

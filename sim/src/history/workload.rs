@@ -15,11 +15,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quiver_store::{DistanceMetric, Options};
+use quiver_store::{DistanceMetric, FilterableField, Options};
 
 use super::forms::Form;
 use super::profile::{
-    FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots,
+    FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots, twin_of_first,
 };
 use super::{Action, Bad, Change, History, Member, Operation, Planned, Shape, Slot, Source};
 use crate::disk::{CallClass, Fault, Medium};
@@ -47,8 +47,12 @@ impl History {
         let shape = draw_shape(seed, &mut stream);
         let mut options = draw_options(shape, &mut stream);
         let profile = draw_profile(shape, &mut stream);
-        let slots = draw_slots(shape, &mut stream);
-        let forms = Form::draw(seed, slots.len());
+        let mut slots = draw_slots(shape, &mut stream);
+        let mut forms = Form::draw(seed, slots.len());
+        if let Some(twin) = twin_of_first(seed, &slots) {
+            forms.push(forms[0]);
+            slots.push(twin);
+        }
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
             _ if stream.chance(1, 6) => stream.size(1, 8),
@@ -154,6 +158,10 @@ impl Generator {
                 Action::Single(self.creation(slot))
             }
             "drop" => Action::Single(Member::Drop(self.slot())),
+            "put" => Action::Single(self.put()),
+            "update" => Action::Single(self.update()),
+            "rename" => Action::Single(self.rename()),
+            "field" => Action::Single(self.field()),
             "get" => {
                 let slot = self.slot();
                 Action::Get(slot, self.id(slot))
@@ -170,6 +178,9 @@ impl Generator {
             "release" => Action::Release(self.stream.below(8)),
             "pause" => self.pause(),
             "resume" => self.resume(),
+            "capture index" => Action::CaptureIndex(self.slot()),
+            "keep indexes" => Action::KeepIndexes,
+            "restore index" => Action::RestoreIndex(self.slot()),
             "checkpoint" => Action::Checkpoint,
             "maintain" => Action::Maintain,
             "maintain all" => Action::MaintainAll,
@@ -194,14 +205,54 @@ impl Generator {
     }
 
     fn member(&mut self) -> Member {
-        match self.stream.below(8) {
-            0 => {
+        match self.stream.below(16) {
+            0 | 1 => {
                 let slot = self.slot();
                 self.creation(slot)
             }
-            1 => Member::Drop(self.slot()),
+            2 | 3 => Member::Drop(self.slot()),
+            4 => self.put(),
+            5 => self.update(),
+            6 => self.rename(),
+            7 => self.field(),
             _ => Member::Write(self.changes()),
         }
+    }
+
+    fn put(&mut self) -> Member {
+        let slot = self.slot();
+        Member::Put(self.upsert(slot))
+    }
+
+    fn update(&mut self) -> Member {
+        let slot = self.slot();
+        let (_, payload) = self.row(slot);
+        Member::Update(slot, self.id(slot), payload)
+    }
+
+    /// The name of a slot becomes that of its twin, or the other way round, which have vectors of one
+    /// form (H1). Also a new name that is the old one is tried.
+    fn rename(&mut self) -> Member {
+        let slot = self.slot();
+        let twins: Vec<usize> =
+            (0..self.slots.len()).filter(|other| self.are_twins(slot, *other)).collect();
+        Member::Rename(slot, *self.stream.pick(&twins))
+    }
+
+    /// Whether what is made for one slot fits the other.
+    fn are_twins(&self, slot: usize, other: usize) -> bool {
+        self.slots[slot].dim == self.slots[other].dim && self.forms[slot] == self.forms[other]
+    }
+
+    fn field(&mut self) -> Member {
+        let paths = ["late", "late.b", "n", "tag"];
+        let path = *self.stream.pick(&paths);
+        let field = match self.stream.below(3) {
+            0 => FilterableField::keyword(path),
+            1 => FilterableField::numeric(path),
+            _ => FilterableField::boolean(path),
+        };
+        Member::AddField(self.slot(), field)
     }
 
     pub(super) fn creation(&mut self, slot: usize) -> Member {
@@ -400,6 +451,6 @@ mod tests {
                 seen.insert(shown[..end].to_string());
             }
         }
-        assert_eq!(seen.len(), 27, "{seen:?}");
+        assert_eq!(seen.len(), 30, "{seen:?}");
     }
 }

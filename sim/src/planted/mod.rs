@@ -80,6 +80,10 @@ impl System for Planted {
         self.engine.keeps_reserve()
     }
 
+    fn keeps_indexes(&self) -> bool {
+        self.engine.keeps_indexes()
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         self.engine.open(self.beneath(env), options)
     }

@@ -76,6 +76,9 @@ operations! {
     "release-all" => ReleaseAll;
     "pause" => Pause(source, slot, read, rows);
     "resume" => Resume(number, rows);
+    "capture-index" => CaptureIndex(slot);
+    "keep-indexes" => KeepIndexes;
+    "restore-index" => RestoreIndex(slot);
     "checkpoint" => Checkpoint;
     "maintain" => Maintain;
     "maintain-all" => MaintainAll;

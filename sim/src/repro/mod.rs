@@ -31,7 +31,7 @@
 //! | `option NAME VALUE` | a setting that is not at its default |
 //! | `slot sN "NAME" dim N ID...` | a collection's name, the dimension of its vectors, and ids that a generator may use |
 //! | `open` | the store is created; the history starts |
-//! | `create s0 l2 dim 1`, `drop s0`, `upsert s0 "id" [0 0.5] "payload"`, `delete s0 "id"`, `changes { ... }` | a request through the shortest call |
+//! | `create s0 l2 dim 1`, `drop s0`, `upsert s0 "id" [0 0.5] "payload"`, `delete s0 "id"`, `changes { ... }`, `if-absent upsert ...`, `payload s0 "id" "bytes"`, `rename s0 s1`, `field s0 numeric "path"` | a request through the shortest call |
 //! | `write { ... }`, `upsert-batch { ... }` | changes of rows through that call |
 //! | `group { ... } N` | requests submitted together, then driven N times |
 //! | any other word of the table in [`actions`] | that operation |

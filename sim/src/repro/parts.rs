@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use quiver_store::{Descriptor, DistanceMetric, Dtype};
+use quiver_store::{Descriptor, DistanceMetric, Dtype, FieldType, FilterableField};
 
 use super::words::{Text, Token, Words, Wrong};
 use crate::history::{Bad, Change, Member};
@@ -348,6 +348,27 @@ impl Part for Member {
                 text.word("drop");
                 slot.write(text);
             }
+            Self::Put(change) => {
+                text.word("if-absent");
+                change.write(text);
+            }
+            Self::Update(slot, id, payload) => {
+                text.word("payload");
+                slot.write(text);
+                id.write(text);
+                text.literal(payload);
+            }
+            Self::Rename(slot, other) => {
+                text.word("rename");
+                slot.write(text);
+                other.write(text);
+            }
+            Self::AddField(slot, FilterableField { path, field_type }) => {
+                text.word("field");
+                slot.write(text);
+                text.word(&field_type.to_string());
+                text.literal(path.as_bytes());
+            }
         }
     }
 
@@ -355,7 +376,9 @@ impl Part for Member {
         match self {
             Self::Write(changes) => changes.ways(),
             Self::Create(_, descriptor) => usize::from(descriptor.metric != DistanceMetric::L2),
-            Self::Drop(_) => 0,
+            Self::Put(change) => change.ways(),
+            Self::Update(_, _, payload) => usize::from(!payload.is_empty()),
+            Self::Drop(_) | Self::Rename(..) | Self::AddField(..) => 0,
         }
     }
 
@@ -363,7 +386,9 @@ impl Part for Member {
         match self {
             Self::Write(changes) => changes.simplify(way),
             Self::Create(_, descriptor) => descriptor.metric = DistanceMetric::L2,
-            Self::Drop(_) => {}
+            Self::Put(change) => change.simplify(way),
+            Self::Update(_, _, payload) => *payload = Arc::from([]),
+            Self::Drop(_) | Self::Rename(..) | Self::AddField(..) => {}
         }
     }
 
@@ -374,7 +399,16 @@ impl Part for Member {
                 visit.slot(slot);
                 visit.schema(*slot, descriptor);
             }
-            Self::Drop(slot) => visit.slot(slot),
+            Self::Put(change) => change.visit(visit),
+            Self::Update(slot, id, _) => {
+                visit.slot(slot);
+                visit.id(id);
+            }
+            Self::Rename(slot, other) => {
+                visit.slot(slot);
+                visit.slot(other);
+            }
+            Self::Drop(slot) | Self::AddField(slot, _) => visit.slot(slot),
         }
     }
 }
@@ -397,12 +431,47 @@ impl ReadPart for Member {
             Token::Word(word) if word == "upsert" || word == "delete" => {
                 Ok(Self::Write(vec![ReadPart::read(words)?]))
             }
+            Token::Word(word) if word == "if-absent" => {
+                words.take();
+                let change: Change = ReadPart::read(words)?;
+                match change.row.is_some() {
+                    true => Ok(Self::Put(change)),
+                    false => Err(words.wrong("an upsert behind `if-absent`")),
+                }
+            }
+            Token::Word(word) if word == "payload" => {
+                words.take();
+                let (slot, id) = (ReadPart::read(words)?, ReadPart::read(words)?);
+                Ok(Self::Update(slot, id, words.bytes("a payload in quotes")?.into()))
+            }
+            Token::Word(word) if word == "rename" => {
+                words.take();
+                Ok(Self::Rename(ReadPart::read(words)?, ReadPart::read(words)?))
+            }
+            Token::Word(word) if word == "field" => {
+                words.take();
+                let slot = ReadPart::read(words)?;
+                let types = [FieldType::Keyword, FieldType::Numeric, FieldType::Bool];
+                let field_type = words.one_of("keyword, numeric or bool", |word| {
+                    types.into_iter().find(|known| known.to_string() == word)
+                })?;
+                let path = words.text("a path in quotes")?;
+                Ok(Self::AddField(slot, FilterableField { path, field_type }))
+            }
             _ => Err(words.wrong("an operation")),
         }
     }
 
     fn sample(stream: &mut Stream) -> Self {
-        match stream.below(4) {
+        match stream.below(8) {
+            4 => {
+                let mut change: Change = ReadPart::sample(stream);
+                change.row.get_or_insert_with(|| ([1.0].into(), Arc::from(*b"p")));
+                Self::Put(change)
+            }
+            5 => Self::Update(ReadPart::sample(stream), ReadPart::sample(stream), [7, 0].into()),
+            6 => Self::Rename(ReadPart::sample(stream), ReadPart::sample(stream)),
+            7 => Self::AddField(ReadPart::sample(stream), FilterableField::boolean(r"a\.b.c")),
             0 => {
                 let metric = stream.pick(&METRICS).0;
                 Self::Create(ReadPart::sample(stream), Descriptor::new(3, Dtype::F32, metric))

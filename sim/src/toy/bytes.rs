@@ -1,6 +1,6 @@
 //! The toy's stored form of requests and states.
 
-use quiver_store::{CollectionId, Descriptor};
+use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype};
 
 use super::{Bug, Collection, State};
 use crate::digest::Digest;
@@ -23,8 +23,24 @@ fn put_row(bytes: &mut Vec<u8>, vector: &[f32], payload: &[u8]) {
     put_bytes(bytes, payload);
 }
 
+/// The metric of a schema that says something else beside it.
+const STORED: u64 = 3;
+
 fn put_descriptor(bytes: &mut Vec<u8>, descriptor: &Descriptor) {
-    put_bytes(bytes, &descriptor.encode());
+    let Descriptor { dim, metric, .. } = *descriptor;
+    put(bytes, u64::from(dim));
+    if *descriptor != Descriptor::new(dim, Dtype::F32, metric) {
+        put(bytes, STORED);
+        return put_bytes(bytes, &descriptor.encode());
+    }
+    put(
+        bytes,
+        match metric {
+            DistanceMetric::Dot => 0,
+            DistanceMetric::Cosine => 1,
+            _ => 2,
+        },
+    );
 }
 
 /// Magic, length, checksum, content.
@@ -58,6 +74,31 @@ pub(super) fn of_request(request: &Request) -> Vec<u8> {
         Request::Drop { name } => {
             put(&mut bytes, 3);
             put_bytes(&mut bytes, name.as_bytes());
+        }
+        Request::Put(change) => {
+            put(&mut bytes, 4);
+            put(&mut bytes, change.collection.value());
+            put_bytes(&mut bytes, change.id.as_bytes());
+            let (vector, payload) = change.row.as_ref().expect("what is put is a row");
+            put_row(&mut bytes, vector, payload);
+        }
+        Request::Update { collection, id, payload } => {
+            put(&mut bytes, 5);
+            put(&mut bytes, collection.value());
+            put_bytes(&mut bytes, id.as_bytes());
+            put_bytes(&mut bytes, payload);
+        }
+        Request::Rename { name, new_name } => {
+            put(&mut bytes, 6);
+            put_bytes(&mut bytes, name.as_bytes());
+            put_bytes(&mut bytes, new_name.as_bytes());
+        }
+        Request::AddField { name, field } => {
+            put(&mut bytes, 7);
+            put_bytes(&mut bytes, name.as_bytes());
+            // A field stands in a schema: the shortest way to write one.
+            let schema = Descriptor::new(1, Dtype::F32, DistanceMetric::L2);
+            put_descriptor(&mut bytes, &schema.with_filterable([field.clone()]));
         }
     }
     bytes
@@ -112,7 +153,14 @@ impl<'a> Rest<'a> {
     }
 
     fn descriptor(&mut self) -> Option<Descriptor> {
-        Descriptor::decode(self.bytes()?).ok()
+        let dim = u32::try_from(self.number()?).ok()?;
+        let metric = match self.number()? {
+            0 => DistanceMetric::Dot,
+            1 => DistanceMetric::Cosine,
+            STORED => return Descriptor::decode(self.bytes()?).ok(),
+            _ => DistanceMetric::L2,
+        };
+        Some(Descriptor::new(dim, Dtype::F32, metric))
     }
 
     /// The content of the next frame, if it is intact.
@@ -156,6 +204,22 @@ impl<'a> Rest<'a> {
                 Request::Create { name, descriptor: self.descriptor()? }
             }
             3 => Request::Drop { name: self.text()?.into() },
+            4 => {
+                let (collection, id) = (CollectionId(self.number()?), self.text()?.into());
+                let (vector, payload) = self.row()?;
+                let row = Some((vector.into(), payload.into()));
+                Request::Put(RowChange { collection, id, row })
+            }
+            5 => Request::Update {
+                collection: CollectionId(self.number()?),
+                id: self.text()?.into(),
+                payload: self.bytes()?.into(),
+            },
+            6 => Request::Rename { name: self.text()?.into(), new_name: self.text()?.into() },
+            7 => {
+                let name = self.text()?.into();
+                Request::AddField { name, field: self.descriptor()?.filterable.pop()? }
+            }
             _ => return None,
         })
     }

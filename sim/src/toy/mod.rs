@@ -213,7 +213,9 @@ impl State {
                 wrong(name.contains('/'), ErrorKind::InvalidArgument)?;
                 descriptor.validate()
             }
-            Request::Drop { .. } => Ok(()),
+            Request::Drop { .. } | Request::Update { .. } | Request::Rename { .. } => Ok(()),
+            Request::AddField { field, .. } => field.validate(),
+            Request::Put(change) => self.check(&Request::Write(vec![change.clone()]), options),
             Request::Write(changes) => {
                 wrong(changes.is_empty(), ErrorKind::InvalidArgument)?;
                 for RowChange { collection, id, row } in changes {
@@ -232,6 +234,15 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// Applies a change of a row that rests on what is there.
+    fn apply_to_row(&mut self, change: &RowChange, wants_row: bool, bug: Bug) -> Result<Outcome> {
+        let (_, collection) = self.named(change.collection)?;
+        if collection.rows.contains_key(&*change.id) != wants_row {
+            return Ok(Outcome::Unchanged);
+        }
+        self.apply(&Request::Write(vec![change.clone()]), bug)
     }
 
     /// Applies a request; refuses it without a trace.
@@ -253,6 +264,40 @@ impl State {
                 let existed = self.collections.remove(&**name).is_some();
                 self.lsn += u64::from(existed);
                 Ok(Outcome::Dropped { existed, lsn: existed.then_some(Lsn(self.lsn)) })
+            }
+            Request::Put(change) => self.apply_to_row(change, false, bug),
+            Request::Update { collection, id, payload } => {
+                let (_, found) = self.named(*collection)?;
+                let Some((vector, _)) = found.rows.get(&**id) else {
+                    return Ok(Outcome::Unchanged);
+                };
+                let row = Some((vector.as_slice().into(), payload.clone()));
+                let change = RowChange { collection: *collection, id: id.clone(), row };
+                self.apply_to_row(&change, true, bug)
+            }
+            Request::Rename { name, new_name } => {
+                if !self.collections.contains_key(&**name) {
+                    return Err(refused(ErrorKind::NotFound));
+                }
+                if self.collections.contains_key(&**new_name) {
+                    return Err(refused(ErrorKind::AlreadyExists));
+                }
+                let collection = self.collections.remove(&**name).expect("just seen");
+                self.collections.insert(new_name.to_string(), collection);
+                self.lsn += 1;
+                Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
+            }
+            Request::AddField { name, field } => {
+                let collection = self.collections.get_mut(&**name);
+                let collection = collection.ok_or_else(|| refused(ErrorKind::NotFound))?;
+                let mut fields = collection.descriptor.filterable.clone();
+                if fields.iter().any(|own| own.path == field.path) {
+                    return Err(refused(ErrorKind::AlreadyExists));
+                }
+                fields.push(field.clone());
+                collection.descriptor = collection.descriptor.clone().with_filterable(fields);
+                self.lsn += 1;
+                Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
             }
             Request::Write(changes) => {
                 for change in changes {
@@ -296,14 +341,12 @@ impl Open {
             }
             let lsn = next.lsn;
             match next.apply(&request, self.files.bug) {
-                Err(error) => {
-                    self.answers.insert(ticket, Err(error));
-                }
+                Err(error) => done.push((ticket, Err(error))),
                 Ok(outcome) => {
                     if next.lsn > lsn {
                         self.files.frame(&mut frames, &request, lsn + 1);
                     }
-                    done.push((ticket, outcome));
+                    done.push((ticket, Ok(outcome)));
                 }
             }
         }
@@ -312,12 +355,12 @@ impl Open {
         if written.is_ok() {
             self.state = next;
         }
-        for (ticket, outcome) in done {
-            if let Outcome::Written { hits: Some(hits), .. } = outcome {
+        for (ticket, answer) in done {
+            if let Ok(Outcome::Written { hits: Some(hits), .. }) = answer {
                 self.deletes += hits;
             }
-            let answer =
-                if written.is_ok() { Ok(outcome) } else { Err(refused(ErrorKind::Unknown)) };
+            // A refusal may rest on what was not written.
+            let answer = if written.is_ok() { answer } else { Err(refused(ErrorKind::Unknown)) };
             self.answers.insert(ticket, answer);
         }
         count
