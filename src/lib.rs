@@ -45,6 +45,8 @@ pub mod descriptor;
 pub mod error;
 pub mod file_names;
 pub mod ids;
+#[cfg(feature = "cli")]
+pub mod import;
 pub mod limits;
 pub mod manifest;
 pub mod options;

@@ -9,18 +9,19 @@
 use crate::source::{Source, identifiers};
 
 /// The files and folders of `src`, one line for each floor, in order.
-const FLOORS: [&str; 7] = [
+const FLOORS: [&str; 8] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
     "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set segment",
     "write_batch replication request memtable live_set row_cursor matching commit_queue",
     "store",
+    "import",
     "lib",
 ];
 
 /// The files of each folder, in order.
-const FOLDERS: [(&str, &str); 7] = [
+const FOLDERS: [(&str, &str); 8] = [
     ("vfs", "mod disk memory os"),
     ("vfs/os", "clock entropy file dir lock mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
@@ -35,6 +36,7 @@ const FOLDERS: [(&str, &str); 7] = [
         "store",
         "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source checkpoint compaction work plan observe commit write replicate close maintain read",
     ),
+    ("import", "mod input vecs npy_header npy json_lines write"),
 ];
 
 /// Names each import that points up, and each file that has no place in the tables.
