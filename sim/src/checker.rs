@@ -41,6 +41,8 @@ pub enum Invariant {
     I10,
     /// The store writes again once faults stop.
     I11,
+    /// What a predicate finds is what a look at every payload finds.
+    I12,
     /// A snapshot or an iterator shows one LSN.
     I13,
     /// LSNs, ids, file names and versions never come back.
@@ -55,7 +57,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All that the explorer and the forward run evaluate.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -66,6 +68,7 @@ impl Invariant {
         Self::I8,
         Self::I10,
         Self::I11,
+        Self::I12,
         Self::I13,
         Self::I14,
         Self::I18,
@@ -86,6 +89,7 @@ impl Invariant {
             Self::I8 => "I8 tidy",
             Self::I10 => "I10 fails closed",
             Self::I11 => "I11 comes back",
+            Self::I12 => "I12 index agrees",
             Self::I13 => "I13 snapshot",
             Self::I14 => "I14 order",
             Self::I18 => "I18 bounded",

@@ -14,6 +14,7 @@ pub mod index;
 pub mod model;
 pub mod panic_trap;
 pub mod planted;
+pub mod predicate;
 pub mod reads;
 pub mod report;
 pub mod repro;

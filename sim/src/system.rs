@@ -14,9 +14,13 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, Env, Error, FilterableField, Lsn, Options, Result};
+use quiver_store::{
+    CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, Lsn, Options, Result,
+    SecPredicate,
+};
 
 use crate::disk::Onlooker;
+use crate::predicate;
 use crate::row_range::RowRange;
 
 /// A kind of store.
@@ -291,6 +295,41 @@ pub trait View {
         self.scan(id, &mut |row, vector, _| rows.push((row.to_owned(), vector.to_vec())))?;
         Ok(Box::new(Captured { dim: descriptor.dim, rows: rows.into() }))
     }
+
+    /// The ids of the rows that hold a predicate, in order.
+    fn matching_ids(&self, id: CollectionId, predicate: &SecPredicate) -> Result<Vec<String>> {
+        let found = matching(self, id, predicate)?;
+        Ok(found.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// The numbers of the rows that hold a predicate, as [`View::vectors`] yields them, in order.
+    fn matching_rows(&self, id: CollectionId, predicate: &SecPredicate) -> Result<Vec<u32>> {
+        let found = matching(self, id, predicate)?;
+        Ok(found.into_iter().map(|(place, _)| place).collect())
+    }
+}
+
+/// The rows that hold a predicate, by a look at every payload: their numbers and ids.
+///
+/// # Errors
+/// What the view answers, and `InvalidArgument` for a predicate that cannot be asked.
+pub fn matching(
+    view: &(impl View + ?Sized),
+    id: CollectionId,
+    predicate: &SecPredicate,
+) -> Result<Vec<(u32, String)>> {
+    let fields = view.descriptor(id)?.filterable;
+    if !predicate::is_good(predicate, &fields) {
+        return Err(Error::new(ErrorKind::InvalidArgument, "refused: a predicate"));
+    }
+    let (mut next, mut found) = (0, Vec::new());
+    view.scan(id, &mut |row, _, payload| {
+        if predicate::holds(predicate, &fields, payload) {
+            found.push((next, row.to_owned()));
+        }
+        next += 1;
+    })?;
+    Ok(found)
 }
 
 fn row_of(view: &(impl View + ?Sized), id: CollectionId, row: &str) -> Result<Option<Row>> {

@@ -4,7 +4,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Descriptor, Error, Record, RecordRef, Result, ScanRange, VectorSource,
+    CollectionId, Descriptor, Error, Record, RecordRef, Result, RoaringBitmap, ScanRange,
+    SecPredicate, VectorSource,
 };
 
 use super::stored::stored;
@@ -79,7 +80,7 @@ impl Vectors for VectorSource {
 
 /// The calls that [`quiver_store::Store`] and [`quiver_store::Snapshot`] both have.
 macro_rules! reads_of {
-    ($view:ty, $reads:tt, $lsn:expr) => {
+    ($view:ty, $reads:tt, $lsn:expr, $rows:expr) => {
         impl View for $view {
             fn last_lsn(&self) -> Result<u64> {
                 let lsn: fn(&Self) -> Result<u64> = $lsn;
@@ -177,9 +178,33 @@ macro_rules! reads_of {
             fn vectors(&self, id: CollectionId) -> Result<Box<dyn Vectors>> {
                 Ok(Box::new(self.$reads.capture_vector_source(id)?))
             }
+
+            fn matching_ids(
+                &self,
+                id: CollectionId,
+                predicate: &SecPredicate,
+            ) -> Result<Vec<String>> {
+                self.$reads.matching_ids(id, predicate)
+            }
+
+            fn matching_rows(
+                &self,
+                id: CollectionId,
+                predicate: &SecPredicate,
+            ) -> Result<Vec<u32>> {
+                let rows: fn(&Self, CollectionId, &SecPredicate) -> Result<RoaringBitmap> = $rows;
+                Ok(rows(self, id, predicate)?.into_iter().collect())
+            }
         }
     };
 }
 
-reads_of!(EngineSession, store, |session| Ok(session.store.stats()?.last_lsn.value()));
-reads_of!(EngineSnapshot, 0, |snapshot| Ok(snapshot.0.lsn().value()));
+reads_of!(
+    EngineSession,
+    store,
+    |session| Ok(session.store.stats()?.last_lsn.value()),
+    |session, id, predicate| session.store.snapshot()?.matching_rows(id, predicate)
+);
+reads_of!(EngineSnapshot, 0, |snapshot| Ok(snapshot.0.lsn().value()), |snapshot, id, predicate| {
+    snapshot.0.matching_rows(id, predicate)
+});

@@ -5,21 +5,28 @@
 //!
 //! - U1. Rows that are there and rows that are not are looked up one by one and several at a time,
 //!   and a range is scanned: the ways to a row that a scan does not take.
-//! - U2. The manifest is one that was durable before the crash, or a later one.
+//! - U2. Rows are found by a predicate, where the collection has fields to filter by.
+//! - U3. The manifest is one that was durable before the crash, or a later one.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use quiver_store::CollectionId;
+use quiver_store::{CollectionId, FieldType, FilterableField, SecValue};
 
 use super::Explorer;
 use super::examine::Left;
 use crate::checker::{Finding, Invariant, Unreadable};
 use crate::model::{Collection, State};
 use crate::panic_trap;
+use crate::predicate::{self, draw};
 use crate::reads::{self, Read, Wrong};
 use crate::row_range::RowRange;
 use crate::stream::Stream;
+
+/// Of collections with more rows than this, one in so many lookups asks by a predicate: the model
+/// looks at every payload for it.
+const FILTERED_ROWS_MAX: usize = 64;
+const FILTERED_ONE_IN_OF_LARGE: u64 = 8;
 
 /// An id that no history uses.
 const NOBODY: &str = "nobody";
@@ -42,17 +49,17 @@ impl Explorer<'_> {
             let id = session.id_of(name).map_err(unreadable)?.unwrap_or(CollectionId(0));
             crate::index::check(session, id, collection).map_err(|wrong| match wrong {
                 Wrong::Failed(error) => unreadable(error),
-                Wrong::Differs { expected, found } => {
-                    Finding::new(Invariant::Answers, expected, found)
-                }
+                Wrong::Differs { expected, found } => Finding::new(Invariant::I12, expected, found),
             })?;
             for read in some_reads(collection, stream) {
                 *last = Some((name.clone(), read.clone()));
+                let invariant = if read.filters() { Invariant::I12 } else { Invariant::Answers };
+                self.tally.evaluated(invariant);
                 reads::check(session, id, Some(collection), &read).map_err(
                     |wrong| match wrong {
                         Wrong::Failed(error) => unreadable(error),
                         Wrong::Differs { expected, found } => {
-                            Finding::new(Invariant::Answers, expected, found)
+                            Finding::new(invariant, expected, found)
                         }
                     },
                 )?;
@@ -90,7 +97,43 @@ fn some_reads(collection: &Collection, stream: &mut Stream) -> Vec<Read> {
         _ => Read::Payload(one),
     };
     let several = vec![other.clone(), NOBODY.into(), third, other];
-    vec![looked_up, Read::Get(near), Read::Many(several), scan]
+    let mut reads = vec![looked_up, Read::Get(near), Read::Many(several), scan];
+    reads.extend(by_a_predicate(collection, stream));
+    reads
+}
+
+/// A read by a predicate of values that some row has.
+fn by_a_predicate(collection: &Collection, stream: &mut Stream) -> Option<Read> {
+    let fields = &collection.descriptor.filterable;
+    let is_large = collection.rows.len() > FILTERED_ROWS_MAX;
+    if fields.is_empty() || (is_large && !stream.chance(1, FILTERED_ONE_IN_OF_LARGE)) {
+        return None;
+    }
+    let mut value = |place: usize, stream: &mut Stream| {
+        let row = collection.rows.iter().nth(stream.index(collection.rows.len()));
+        let payload = row.map_or(&[][..], |(_, row)| &row.payload);
+        let mut values = predicate::values(&fields[place], payload);
+        if values.is_empty() || stream.chance(1, 8) {
+            return any_value(&fields[place], stream);
+        }
+        values.swap_remove(stream.index(values.len()))
+    };
+    let predicate = draw::predicate(fields, stream, &mut value);
+    Some(match stream.chance(1, 2) {
+        true => Read::Matching(predicate),
+        false => Read::MatchingRows(predicate),
+    })
+}
+
+/// A value of a field's type.
+fn any_value(field: &FilterableField, stream: &mut Stream) -> SecValue {
+    let rows: &[&[&str]] = match field.field_type {
+        FieldType::Keyword => &draw::KEYWORDS,
+        _ => &draw::NUMBERS,
+    };
+    let row = *stream.pick(rows);
+    let text = *stream.pick(row);
+    draw::near(field.field_type, text, stream)
 }
 
 /// The id of a row that is there, if there is any.

@@ -51,7 +51,11 @@ impl Runner<'_> {
             self.in_view(place, |view| reads::check(view, id, collection.as_deref(), read));
         let Some(checked) = checked else { return };
         self.after_read();
-        let invariant = self.evaluated_read(place);
+        let mut invariant = self.evaluated_read(place);
+        if read.filters() {
+            invariant = Invariant::I12;
+            self.evaluated(invariant);
+        }
         match checked {
             Ok(()) => {}
             Err(Wrong::Failed(error)) if self.blame.excuses_read(error.kind()) => {}

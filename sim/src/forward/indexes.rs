@@ -51,11 +51,11 @@ impl Runner<'_> {
             match self.check_index(id) {
                 Some(Outcome::Restored(found)) if found != covered => {
                     let expected = format!("the index snapshot of {id} that covers LSN {covered}");
-                    self.wrong(Invariant::Answers, expected, format!("one that covers {found}"));
+                    self.wrong(Invariant::I12, expected, format!("one that covers {found}"));
                 }
                 Some(Outcome::Missing) if self.system.keeps_indexes() => {
                     let expected = format!("the index snapshot of {id} that was just kept");
-                    self.wrong(Invariant::Answers, expected, "none".to_owned());
+                    self.wrong(Invariant::I12, expected, "none".to_owned());
                 }
                 _ => {}
             }
@@ -76,7 +76,7 @@ impl Runner<'_> {
         let collection = collection.clone();
         let checked = self.inside(|session| index::check(session, id, &collection))?;
         self.after_read();
-        self.evaluated(Invariant::Answers);
+        self.evaluated(Invariant::I12);
         match checked {
             Ok(outcome) => {
                 self.more("indexes restored", u64::from(matches!(outcome, Outcome::Restored(_))));
@@ -85,12 +85,12 @@ impl Runner<'_> {
             }
             Err(Wrong::Failed(error)) => {
                 if !self.blame.excuses_read(error.kind()) {
-                    self.wrong(Invariant::Answers, "an index".to_owned(), format!("{error:?}"));
+                    self.wrong(Invariant::I12, "an index".to_owned(), format!("{error:?}"));
                 }
                 None
             }
             Err(Wrong::Differs { expected, found }) => {
-                self.wrong(Invariant::Answers, expected, found);
+                self.wrong(Invariant::I12, expected, found);
                 None
             }
         }

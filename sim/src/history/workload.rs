@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use quiver_store::{DistanceMetric, FilterableField, Options};
 
+use super::filters::Filters;
 use super::forms::Form;
 use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots, twin_of_first,
@@ -36,6 +37,8 @@ pub(super) struct Generator {
     pub(super) slots: Vec<Slot>,
     /// What the vectors of each slot are.
     pub(super) forms: Vec<Form>,
+    /// What the payloads of each slot hold.
+    pub(super) filters: Filters,
     /// Actions of a motif under way.
     pub(super) next: VecDeque<Action>,
 }
@@ -53,13 +56,15 @@ impl History {
             forms.push(forms[0]);
             slots.push(twin);
         }
+        let filters = Filters::draw(seed, slots.len());
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
             _ if stream.chance(1, 6) => stream.size(1, 8),
             _ => stream.size(12, 60),
         };
         let faulty = shape != Shape::Churn && stream.chance(1, 2);
-        let mut generator = Generator { stream, profile, slots, forms, next: VecDeque::new() };
+        let next = VecDeque::new();
+        let mut generator = Generator { stream, profile, slots, forms, filters, next };
         let mut operations = generator.first_operations(shape);
         let filled = operations.len();
         if shape != Shape::Churn && generator.stream.chance(3, 4) {
@@ -76,6 +81,7 @@ impl History {
                 generator.plan_faults(seed, &mut operations);
             }
         }
+        generator.ask(shape, &mut operations);
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
         let (strikes, dice, luck) = (Vec::new(), 0, Vec::new());
@@ -258,7 +264,8 @@ impl Generator {
     pub(super) fn creation(&mut self, slot: usize) -> Member {
         let metrics = [DistanceMetric::Dot, DistanceMetric::Cosine, DistanceMetric::L2];
         let metric = *self.stream.pick(&metrics);
-        Member::Create(slot, self.forms[slot].schema(self.slots[slot].dim, metric))
+        let schema = self.forms[slot].schema(self.slots[slot].dim, metric);
+        Member::Create(slot, schema.with_filterable(self.filters.of(slot)))
     }
 
     pub(super) fn changes(&mut self) -> Vec<Change> {
@@ -279,7 +286,7 @@ impl Generator {
     /// A row with a payload of this length.
     pub(super) fn upsert_of_len(&mut self, slot: usize, len: usize) -> Change {
         let (vector, _) = self.row(slot);
-        Change { slot, id: self.id(slot), row: Some((vector, self.payload(len))) }
+        Change { slot, id: self.id(slot), row: Some((vector, self.payload(slot, len))) }
     }
 
     pub(super) fn deletion(&mut self, slot: usize) -> Change {
@@ -308,10 +315,15 @@ impl Generator {
         } else {
             self.stream.size(0, self.profile.payload_bytes_max)
         };
-        (vector, self.payload(len))
+        (vector, self.payload(slot, len))
     }
 
-    fn payload(&mut self, len: usize) -> Arc<[u8]> {
+    fn payload(&mut self, slot: usize, len: usize) -> Arc<[u8]> {
+        let any = self.any_bytes(len);
+        self.filters.payload(slot, len).unwrap_or(any)
+    }
+
+    fn any_bytes(&mut self, len: usize) -> Arc<[u8]> {
         // Runs of zeros and of one byte look like holes and garbage.
         if self.stream.chance(1, 6) {
             return vec![*self.stream.pick(&[0, 0xff, b' ']); len].into();

@@ -237,6 +237,51 @@ bugs! {
     LockExcludesNobody, "lock-excludes-nobody", ["the store is opened twice at a time"];
     /// Once the disk was full, no log is made longer in that process.
     DiskStaysFull, "disk-stays-full", ["the disk is full for a while"];
+
+    /// A row is found by what it held before it was written again.
+    OldValuesMatch, "old-values-match", [
+        "a row is written again with another value",
+        "it is asked for by the old one",
+    ];
+    /// A row that is gone is found by what it held.
+    DeadRowsMatch, "dead-rows-match", [
+        "a row is deleted",
+        "a predicate holds for what it held",
+    ];
+    /// Rows that are in no segment yet are found by no predicate.
+    UnsealedRowsLeftOut, "unsealed-rows-left-out", [
+        "a predicate is asked before what it holds for is sealed",
+    ];
+    /// A store that was opened again finds nothing by predicates before its first checkpoint.
+    NothingFoundAfterOpen, "nothing-found-after-open", [
+        "a store with rows is opened again",
+        "a predicate that holds for one is asked before the next checkpoint",
+    ];
+    /// A snapshot finds by predicates what the store would find now.
+    SnapshotFiltersByNow, "snapshot-filters-by-now", [
+        "a snapshot is held",
+        "rows are written that make a predicate hold elsewhere",
+        "the snapshot is asked for it",
+    ];
+    /// Rows of memtables are numbered behind those of segments, not in the order of ids.
+    RowsNumberedBySegment, "rows-numbered-by-segment", [
+        "a row is written that is before a sealed one",
+        "one of the two is found before the next checkpoint",
+    ];
+    /// Integers of predicates are taken as the floats next to them.
+    NumbersThroughFloats, "numbers-through-floats", [
+        "a number beyond 2^53 is asked for",
+        "a row holds it, or one that has the same float",
+    ];
+    /// The bounds of a range are in it, whatever the predicate says.
+    BoundsAlwaysInside, "bounds-always-inside", ["a value stands at an open bound"];
+    /// Where a field is absent, the negation of a condition on it does not hold.
+    NotNeedsTheField, "not-needs-the-field", ["a condition on a field that a row lacks is negated"];
+    /// One value of an array may be above the lower bound of a range and another below the upper.
+    EachBoundByAnyValue, "each-bound-by-any-value", [
+        "an array has values on both sides of a range",
+        "none of them is in it",
+    ];
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Wrong engines, planted between the engine and its disk: each must be found.
+//! Wrong engines, planted between the engine and its disk, or its caller: each must be found.
 //!
 //! **Place.** `quiver-sim mutants` runs a campaign against each of them and counts the images until
 //! the first violation. They are wrappers of the seam: the engine that ships has no switch for
@@ -14,6 +14,7 @@ mod bugs;
 mod edits;
 mod entropy;
 mod file;
+mod filters;
 mod log_frames;
 mod log_view;
 mod overlay;
@@ -29,6 +30,7 @@ use crate::system::{Session, System};
 
 pub use bugs::Bug;
 use entropy::NoEntropy;
+use filters::Misled;
 use vfs::PlantedVfs;
 pub use vfs::SyncSites;
 
@@ -85,6 +87,10 @@ impl System for Planted {
     }
 
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
-        self.engine.open(self.beneath(env), options)
+        let session = self.engine.open(self.beneath(env), options)?;
+        match self.bug.misleads() {
+            true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
+            false => Ok(session),
+        }
     }
 }

@@ -55,6 +55,7 @@
 pub mod actions;
 pub mod parts;
 mod play;
+mod predicates;
 mod read;
 mod reads;
 pub mod settings;

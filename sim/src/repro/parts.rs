@@ -375,7 +375,9 @@ impl Part for Member {
     fn ways(&self) -> usize {
         match self {
             Self::Write(changes) => changes.ways(),
-            Self::Create(_, descriptor) => usize::from(descriptor.metric != DistanceMetric::L2),
+            Self::Create(_, descriptor) => {
+                usize::from(descriptor.metric != DistanceMetric::L2) + descriptor.filterable.len()
+            }
             Self::Put(change) => change.ways(),
             Self::Update(_, _, payload) => usize::from(!payload.is_empty()),
             Self::Drop(_) | Self::Rename(..) | Self::AddField(..) => 0,
@@ -385,6 +387,10 @@ impl Part for Member {
     fn simplify(&mut self, way: usize) {
         match self {
             Self::Write(changes) => changes.simplify(way),
+            // With a field less, or with the metric of the shortest form.
+            Self::Create(_, descriptor) if way < descriptor.filterable.len() => {
+                descriptor.filterable.remove(way);
+            }
             Self::Create(_, descriptor) => descriptor.metric = DistanceMetric::L2,
             Self::Put(change) => change.simplify(way),
             Self::Update(_, _, payload) => *payload = Arc::from([]),

@@ -1,7 +1,8 @@
 //! How reads are written, read and made simpler.
 //!
 //! `get "id"`, `vector "id"`, `payload "id"`, `borrowed "id"`, `many { "id"; "id" }`, `len`, `rows
-//! RANGE`, `payloads RANGE`, `borrowed-rows RANGE N`, `vectors`. A range is `from "id"` or `after
+//! RANGE`, `payloads RANGE`, `borrowed-rows RANGE N`, `vectors`, `matching PREDICATE`, `matching-rows
+//! PREDICATE`. A range is `from "id"` or `after
 //! "id"`, `through "id"` or `until "id"`, `prefix "start"`, `limit N`, all of which may be left out.
 
 use std::ops::Bound;
@@ -187,6 +188,8 @@ impl Read {
             Self::Payloads(range) => ("payloads", vec![range]),
             Self::BorrowedRows(range, rows) => ("borrowed-rows", vec![range, rows]),
             Self::Vectors => ("vectors", vec![]),
+            Self::Matching(predicate) => ("matching", vec![predicate]),
+            Self::MatchingRows(predicate) => ("matching-rows", vec![predicate]),
         }
     }
 }
@@ -231,12 +234,14 @@ impl ReadPart for Read {
             "payloads" => Self::Payloads(ReadPart::read(words)?),
             "borrowed-rows" => Self::BorrowedRows(ReadPart::read(words)?, ReadPart::read(words)?),
             "vectors" => Self::Vectors,
+            "matching" => Self::Matching(ReadPart::read(words)?),
+            "matching-rows" => Self::MatchingRows(ReadPart::read(words)?),
             _ => return Err(wrong),
         })
     }
 
     fn sample(stream: &mut Stream) -> Self {
-        match stream.below(10) {
+        match stream.below(12) {
             0 => Self::Get(ReadPart::sample(stream)),
             1 => Self::Vector(ReadPart::sample(stream)),
             2 => Self::Payload(ReadPart::sample(stream)),
@@ -246,6 +251,8 @@ impl ReadPart for Read {
             6 => Self::Rows(ReadPart::sample(stream)),
             7 => Self::Payloads(ReadPart::sample(stream)),
             8 => Self::BorrowedRows(ReadPart::sample(stream), ReadPart::sample(stream)),
+            9 => Self::Matching(ReadPart::sample(stream)),
+            10 => Self::MatchingRows(ReadPart::sample(stream)),
             _ => Self::Vectors,
         }
     }

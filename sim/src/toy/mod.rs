@@ -84,6 +84,8 @@ pub(crate) enum Bug {
     WorksForEver,
     /// What is dead is written again at each checkpoint.
     KeepsDeadRows,
+    /// A predicate does not find the last of several rows.
+    FilterMissesLast,
 }
 
 /// What the names of the toy's bugs start with where the engine's bugs are named too.
@@ -91,7 +93,7 @@ pub(crate) const PREFIX: &str = "toy/";
 
 impl Bug {
     /// Every bug that comes to an end.
-    pub(crate) const PLANTED: [Self; 26] = [
+    pub(crate) const PLANTED: [Self; 27] = [
         Self::AcknowledgesBeforeSync,
         Self::BelievesTornFrames,
         Self::KeepsTornTail,
@@ -118,6 +120,7 @@ impl Bug {
         Self::LeaksHandles,
         Self::WorksForEver,
         Self::KeepsDeadRows,
+        Self::FilterMissesLast,
     ];
 
     /// The name in reproducers.

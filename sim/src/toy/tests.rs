@@ -198,6 +198,11 @@ fn vector_sources_of_one_pass_are_found() {
 }
 
 #[test]
+fn rows_that_no_predicate_finds_are_found() {
+    is_found(Bug::FilterMissesLast, 100_000, &[Invariant::I12]);
+}
+
+#[test]
 fn endless_background_work_is_found() {
     is_found(Bug::WorksForEver, 100_000, &[Invariant::I18]);
 }

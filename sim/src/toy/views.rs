@@ -5,11 +5,11 @@ use std::ops::Bound;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, Error, Result};
+use quiver_store::{CollectionId, Descriptor, Error, Result, SecPredicate};
 
 use super::{Bug, Open, State, ToySession};
 use crate::row_range::RowRange;
-use crate::system::{Row, Scan, SeeRow, Shown, Vectors, View};
+use crate::system::{self, Row, Scan, SeeRow, Shown, Vectors, View};
 
 /// A copy of everything.
 pub(super) struct ToySnapshot {
@@ -181,6 +181,14 @@ impl<T: Shows> View for T {
         let passes = if self.bug() == Bug::OnePassOnly { 1 } else { u64::MAX };
         let dim = self.descriptor(id)?.dim;
         Ok(Box::new(Passes { dim, rows, left: Cell::new(passes) }))
+    }
+
+    fn matching_ids(&self, id: CollectionId, predicate: &SecPredicate) -> Result<Vec<String>> {
+        let mut found = system::matching(self, id, predicate)?;
+        if self.bug() == Bug::FilterMissesLast && found.len() > 1 {
+            found.pop();
+        }
+        Ok(found.into_iter().map(|(_, id)| id).collect())
     }
 }
 
