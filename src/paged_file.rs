@@ -25,7 +25,6 @@ pub(crate) struct Written {
 ///
 /// # Errors
 /// Those of the disk and of the codec.
-#[track_caller]
 pub(crate) fn write(
     file: &DiskFile,
     first: &PagePlace,

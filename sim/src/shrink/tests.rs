@@ -93,6 +93,7 @@ planted! {
     acknowledged_before_sync = "acknowledged-before-sync" to SMALL;
     sync_error_ignored = "sync-error-ignored" to SMALL;
     write_error_ignored = "write-error-ignored" to SMALL;
+    toy_filter_misses_last = "toy/filter-misses-last" to READS;
     toy_acknowledges_before_sync = "toy/acknowledges-before-sync" to SMALL;
     toy_believes_torn_frames = "toy/believes-torn-frames" to SMALL;
     toy_keeps_torn_tail = "toy/keeps-torn-tail" to SMALL;

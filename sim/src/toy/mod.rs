@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use quiver_store::vfs::Lock;
-use quiver_store::{CollectionId, Descriptor, Env, Error, ErrorKind, Lsn, Options, Result, limits};
+use quiver_store::{
+    CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, Lsn, Options, Result, limits,
+};
 
 use crate::repro::parts::dashed;
 use crate::system::{Call, Outcome, Request, RowChange, Session, Standing, System, Ticket, View};
@@ -248,6 +250,32 @@ impl State {
         self.apply(&Request::Write(vec![change.clone()]), bug)
     }
 
+    fn rename(&mut self, name: &str, new_name: &str) -> Result<Outcome> {
+        if !self.collections.contains_key(name) {
+            return Err(refused(ErrorKind::NotFound));
+        }
+        if self.collections.contains_key(new_name) {
+            return Err(refused(ErrorKind::AlreadyExists));
+        }
+        let collection = self.collections.remove(name).expect("just seen");
+        self.collections.insert(new_name.to_string(), collection);
+        self.lsn += 1;
+        Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
+    }
+
+    fn add_field(&mut self, name: &str, field: &FilterableField) -> Result<Outcome> {
+        let collection = self.collections.get_mut(name);
+        let collection = collection.ok_or_else(|| refused(ErrorKind::NotFound))?;
+        let mut fields = collection.descriptor.filterable.clone();
+        if fields.iter().any(|own| own.path == field.path) {
+            return Err(refused(ErrorKind::AlreadyExists));
+        }
+        fields.push(field.clone());
+        collection.descriptor = collection.descriptor.clone().with_filterable(fields);
+        self.lsn += 1;
+        Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
+    }
+
     /// Applies a request; refuses it without a trace.
     fn apply(&mut self, request: &Request, bug: Bug) -> Result<Outcome> {
         match request {
@@ -278,30 +306,8 @@ impl State {
                 let change = RowChange { collection: *collection, id: id.clone(), row };
                 self.apply_to_row(&change, true, bug)
             }
-            Request::Rename { name, new_name } => {
-                if !self.collections.contains_key(&**name) {
-                    return Err(refused(ErrorKind::NotFound));
-                }
-                if self.collections.contains_key(&**new_name) {
-                    return Err(refused(ErrorKind::AlreadyExists));
-                }
-                let collection = self.collections.remove(&**name).expect("just seen");
-                self.collections.insert(new_name.to_string(), collection);
-                self.lsn += 1;
-                Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
-            }
-            Request::AddField { name, field } => {
-                let collection = self.collections.get_mut(&**name);
-                let collection = collection.ok_or_else(|| refused(ErrorKind::NotFound))?;
-                let mut fields = collection.descriptor.filterable.clone();
-                if fields.iter().any(|own| own.path == field.path) {
-                    return Err(refused(ErrorKind::AlreadyExists));
-                }
-                fields.push(field.clone());
-                collection.descriptor = collection.descriptor.clone().with_filterable(fields);
-                self.lsn += 1;
-                Ok(Outcome::Altered { lsn: Some(Lsn(self.lsn)) })
-            }
+            Request::Rename { name, new_name } => self.rename(name, new_name),
+            Request::AddField { name, field } => self.add_field(name, field),
             Request::Write(changes) => {
                 for change in changes {
                     self.named(change.collection)?;

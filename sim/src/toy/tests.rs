@@ -109,7 +109,7 @@ fn a_rename_without_directory_sync_is_found() {
 #[test]
 fn recovery_that_only_syncs_is_found() {
     // What was seen counts as acknowledged for every later point of the history.
-    is_found(Bug::OnlySyncs, 200_000, &[Invariant::I7, Invariant::I1]);
+    is_found(Bug::OnlySyncs, 900_000, &[Invariant::I7, Invariant::I1]);
 }
 
 #[test]
