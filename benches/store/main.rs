@@ -16,6 +16,7 @@
 //!   the store acknowledges, read with one `pread` a row or in runs of 1 MiB. The bytes to write lie
 //!   ready.
 //! - *raw-pre*: the same writes into a file that was filled before.
+//! - In the section *filter* what stands under *raw* is said in the line: mostly SQLite.
 //! - *ratio*: how fast the store is, measured in raw: 2 is twice as fast, for rates and for times.
 //! - *cpu*: the same ratio by the time of processors instead of the clock on the wall, which still
 //!   means something while others keep disk and processors busy.
@@ -38,15 +39,18 @@ mod calls;
 mod changes;
 mod counted;
 mod disk;
+mod filters;
 mod gets;
 mod memory;
 mod opens;
+mod payloads;
 mod plain;
 mod report;
 mod rounds;
 mod rows;
 mod scans;
 mod space;
+mod sqlite;
 mod subject;
 mod writes;
 
@@ -76,12 +80,13 @@ impl Bench<'_> {
 
 type Section = fn(&mut Bench<'_>) -> Result<(), Failure>;
 
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("single", writes::single),
     ("batch", writes::batches),
     ("get", gets::measure),
     ("scan", scans::measure),
     ("change", changes::measure),
+    ("filter", filters::measure),
     ("open", opens::measure),
     ("space", space::measure),
     ("memory", memory::measure),

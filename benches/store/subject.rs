@@ -34,15 +34,21 @@ pub(crate) struct Subject {
 impl Subject {
     /// Opens the store in a directory, or creates it there.
     pub(crate) fn open(dir: &Path, dim: u32, options: &Options) -> Result<Self, Failure> {
+        Self::open_as(dir, Descriptor::new(dim, Dtype::F32, DistanceMetric::L2), options)
+    }
+
+    /// The same with a collection of another kind.
+    pub(crate) fn open_as(
+        dir: &Path,
+        schema: Descriptor,
+        options: &Options,
+    ) -> Result<Self, Failure> {
         let vfs = Arc::new(CountedVfs::default());
         let env = Env { vfs: Arc::<CountedVfs>::clone(&vfs), ..Env::os(dir) };
         let store = Store::open_with(env, options.clone())?;
         let rows = match store.collection_id("rows")? {
             Some(rows) => rows,
-            None => {
-                let schema = Descriptor::new(dim, Dtype::F32, DistanceMetric::L2);
-                store.create_collection("rows", schema)?
-            }
+            None => store.create_collection("rows", schema)?,
         };
         Ok(Self { store, rows, vfs })
     }
