@@ -92,7 +92,10 @@ impl Collection {
         let mut found: RoaringBitmap =
             memory.iter().filter_map(|entry| ordinals.of_entry(entry)).collect();
         for (own, rows) in ordinals.segments.iter().zip(segments) {
-            found |= own.of_rows(rows);
+            let live = rows.iter().map(|row| own[row as usize]).filter(|row| *row != NOWHERE);
+            // Ids and so ordinals ascend with the rows of a segment.
+            let live = RoaringBitmap::from_sorted_iter(live);
+            found |= live.expect("rows of a segment are in the order of their ids");
         }
         Ok(found)
     }
@@ -180,20 +183,17 @@ impl Search<'_> {
 
 /// Where each live row of a collection stands among all of them, in ascending order of ids.
 ///
-/// *Limits*: about four bytes for each row.
+/// *Limits*: four bytes for each row of a segment.
 #[derive(Debug, Default)]
 pub(crate) struct Ordinals {
     /// Rows of memtables, in order.
     memory: Vec<(Entry, u32)>,
-    segments: Vec<OfSegment>,
+    /// Of each segment the ordinal of each row, [`NOWHERE`] for those that are not live.
+    segments: Vec<Vec<u32>>,
 }
 
-/// The k-th of the rows is the k-th of the ordinals.
-#[derive(Debug, Default)]
-struct OfSegment {
-    rows: RoaringBitmap,
-    ordinals: RoaringBitmap,
-}
+/// The ordinal of no row: one beyond those that are counted by 32 bits.
+const NOWHERE: u32 = u32::MAX;
 
 impl Ordinals {
     /// Walks all ids once.
@@ -204,16 +204,15 @@ impl Ordinals {
         let columns = Columns { vectors: false, payloads: false };
         let all = ScanRange::all();
         let mut cursor = RowCursor::start(collection, at, all, read_ahead_bytes, columns)?;
-        let segments = collection.segments.iter().map(|_| OfSegment::default()).collect();
+        let rows = collection.segments.iter().map(|live| live.segment.rows() as usize);
+        let segments = rows.map(|rows| vec![NOWHERE; rows]).collect();
         let mut ordinals = Self { memory: Vec::new(), segments };
         let mut next: u32 = 0;
         while cursor.advance()? {
             match cursor.place() {
                 Place::Memtable(entry) => ordinals.memory.push((entry.clone(), next)),
                 Place::Segment(segment, row) => {
-                    let own = &mut ordinals.segments[segment];
-                    own.rows.insert(row);
-                    own.ordinals.insert(next);
+                    ordinals.segments[segment][row as usize] = next;
                 }
             }
             next = next
@@ -226,23 +225,5 @@ impl Ordinals {
     fn of_entry(&self, entry: &Entry) -> Option<u32> {
         let place = self.memory.binary_search_by(|(own, _)| own.id_bytes().cmp(entry.id_bytes()));
         place.ok().map(|place| self.memory[place].1)
-    }
-}
-
-impl OfSegment {
-    /// The ordinals of those rows that are live here: of a few by rank, of many by a walk.
-    fn of_rows(&self, rows: RoaringBitmap) -> RoaringBitmap {
-        let live = rows & &self.rows;
-        if live.len() < self.rows.len() / 64 {
-            let ordinal = |row| {
-                let rank =
-                    u32::try_from(self.rows.rank(row) - 1).expect("rows are counted by 32 bits");
-                self.ordinals.select(rank).expect("there are as many ordinals as rows")
-            };
-            return live.iter().map(ordinal).collect();
-        }
-        let all = self.rows.iter().zip(&self.ordinals);
-        let mut live = live.iter().peekable();
-        all.filter(|(row, _)| live.next_if_eq(row).is_some()).map(|(_, ordinal)| ordinal).collect()
     }
 }
