@@ -301,7 +301,7 @@ impl<'a> IdPage<'a> {
             let found = self.first_row;
             return Err(damaged(&format!("first row {found}, expected {first_row}")));
         }
-        Ok(IdWalk { page: self, next: 0, at: 0, id: String::new() })
+        Ok(IdWalk { page: self, next: 0, at: 0, id: Vec::new() })
     }
 
     /// The row of an id.
@@ -346,8 +346,8 @@ pub(super) struct IdWalk<'a> {
     /// How many entries are behind it since the first of the page, and where the next one is.
     next: u32,
     at: usize,
-    /// The id of the entry before the next one.
-    id: String,
+    /// The id of the entry before the next one; whether it is text is seen when it is asked for.
+    id: Vec<u8>,
 }
 
 impl IdWalk<'_> {
@@ -368,17 +368,15 @@ impl IdWalk<'_> {
         }
         while self.next <= number {
             let entry = entry(self.page.entries(), self.at)?;
-            let suffix = std::str::from_utf8(entry.suffix)
-                .map_err(|error| damaged(&format!("id is not UTF-8: {error}")))?;
-            if !self.id.is_char_boundary(entry.shared) {
+            if entry.shared > self.id.len() {
                 return Err(damaged("an entry shares more than there is"));
             }
             self.id.truncate(entry.shared);
-            self.id.push_str(suffix);
+            self.id.extend_from_slice(entry.suffix);
             self.at = entry.next;
             self.next += 1;
         }
-        Ok(&self.id)
+        std::str::from_utf8(&self.id).map_err(|error| damaged(&format!("id is not UTF-8: {error}")))
     }
 }
 
@@ -439,6 +437,14 @@ mod tests {
             for other in others.iter().filter(|other| !ids.contains(*other)) {
                 prop_assert_eq!(find(other), [0; 0]);
             }
+            for step in [1, 3, 40] {
+                for page in &parsed {
+                    let mut walk = page.walk(page.first_row).expect("its own first row");
+                    for (id, row) in all(page).iter().zip(page.first_row..).step_by(step) {
+                        prop_assert_eq!(walk.id_of(row).expect("own bytes"), id);
+                    }
+                }
+            }
         }
 
         #[test]
@@ -453,7 +459,26 @@ mod tests {
                 for id in ["", "a", "\u{e9}", "zzzz"] {
                     drop(page.find(id.as_bytes()));
                 }
+                let mut walk = page.walk(page.first_row).expect("its own first row");
+                (0..40).for_each(|row| drop(walk.id_of(page.first_row.saturating_add(row))));
             }
         }
+    }
+
+    #[test]
+    fn walk_refuses_an_id_that_is_no_text_and_one_that_shares_too_much() {
+        let ids = ["a\u{e9}", "a\u{ea}"].map(str::to_owned).into();
+        let refused = |at: usize, byte: u8, row: u32, message: &str| {
+            let mut page = pages(&ids).remove(0);
+            page[at] = byte;
+            let page = IdPage::parse(&page).expect("its header is whole");
+            let error = page.walk(0).expect("its first row").id_of(row).map(str::to_owned);
+            let error = error.expect_err(message).to_string();
+            assert!(error.contains(message), "{error}");
+        };
+        let second = HEADER_SIZE_BYTES + 2 + "a\u{e9}".len();
+        refused(HEADER_SIZE_BYTES + 2, 0xff, 0, "id is not UTF-8");
+        refused(second + 2, b'x', 1, "id is not UTF-8");
+        refused(second, 4, 1, "shares more than there is");
     }
 }
