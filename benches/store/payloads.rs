@@ -33,8 +33,8 @@ impl Values {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
         Self {
-            n: (mixed >> 40) * NUMBERS >> 24,
-            tag: (mixed & 0xffff) * TAGS >> 16,
+            n: ((mixed >> 40) * NUMBERS) >> 24,
+            tag: ((mixed & 0xffff) * TAGS) >> 16,
             score: ((mixed >> 17) & 0x003f_ffff) as f64 / f64::from(1 << 22),
             on: mixed & 0x1_0000 != 0,
         }
