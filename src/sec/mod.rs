@@ -6,12 +6,12 @@
 //!
 //! From a payload to an answer:
 //!
-//! 1. [`field`]: what is declared, a dot path and a type.
-//! 2. [`payload`]: the present values of all declared fields, in one pass, as *terms*.
-//! 3. [`value`]: a term is a byte string; terms compare as their values do.
-//! 4. [`terms`]: what one leaf of a predicate accepts is a set of intervals of terms.
-//! 5. [`predicate`]: a predicate is checked and resolved against the declared fields.
-//! 6. [`index`]: the index of one field of one segment, as it is stored; [`search`] reads it.
+//! 1. `field`: what is declared, a dot path and a type.
+//! 2. `payload`: the present values of all declared fields, in one pass, as *terms*.
+//! 3. `value`: a term is a byte string; terms compare as their values do.
+//! 4. `terms`: what one leaf of a predicate accepts is a set of intervals of terms.
+//! 5. `predicate`: a predicate is checked and resolved against the declared fields.
+//! 6. `index`: the index of one field of one segment, as it is stored; `search` reads it.
 
 mod field;
 mod node;
