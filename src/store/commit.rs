@@ -15,9 +15,9 @@
 //! the tail makes them void: else a drop could answer that there is no such collection, and a
 //! reopen bring it back.
 
-use crate::commit_queue::Waiting;
+use crate::commit_queue::{Waiting, Work};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::Lsn;
+use crate::ids::{CollectionId, Lsn};
 use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
 use crate::request::Outcome;
@@ -89,12 +89,16 @@ impl Inner {
         }
         loop {
             let live = reading(&self.live)?.clone();
+            let given = on_disk.next_collection;
             let (members, refused) = self.plan(on_disk, &live, &group);
             let batches: Vec<&Batch> = members.iter().map(|member| &member.batch).collect();
             let durable = match batches.as_slice() {
                 [] => Ok(()),
                 batches => self.make_durable(on_disk, batches),
             };
+            if durable.is_err() {
+                give_ids_back(on_disk, &group, given);
+            }
             if let Err(error) = &durable
                 && group.iter().any(|waiting| waiting.work.frees_space())
                 && full_disk::give_back(&self.tools(), on_disk, error)
@@ -208,6 +212,15 @@ fn refuse_growth(group: &mut Vec<Waiting>, error: &Error) {
     let (free, grow) = all.into_iter().partition(|waiting| waiting.work.frees_space());
     *group = free;
     answer_all(grow, error);
+}
+
+/// Forgets the ids of creations that were asked for by id and came to nothing. They are asked for
+/// again, and would be taken for collections that were dropped since: an id below the next one that
+/// is not there. Where the group drew ids of its own, those are not given again.
+fn give_ids_back(on_disk: &mut OnDisk, group: &[Waiting], given: CollectionId) {
+    if !group.iter().any(|waiting| matches!(waiting.work, Work::Create { .. })) {
+        on_disk.next_collection = given;
+    }
 }
 
 /// Notes whether there was room for what would add rows.

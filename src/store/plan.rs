@@ -287,7 +287,7 @@ impl Planner<'_> {
             let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
             return Err(Error::too_large(what));
         }
-        // Also if the creation comes to nothing, the id is not given again.
+        // Also if the creation comes to nothing, the id is not given again, unless it was asked for.
         on_disk.next_collection = CollectionId(id.0 + 1);
         let stored = descriptor.encode();
         let batch = catalog_batch(&Record::CreateCollection { id, name, descriptor: &stored });
