@@ -284,6 +284,42 @@ fn an_observer_may_read_and_not_write() -> Result<()> {
 }
 
 #[test]
+fn an_observer_of_a_checkpoint_is_refused_what_would_wait_for_it() -> Result<()> {
+    let store = open(&Env::memory())?;
+    let id = store.create_collection("a", schema(Dtype::F32))?;
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let (inner, list) = (store.clone(), Arc::clone(&answers));
+    store.set_commit_observer(Arc::new(move |entry| {
+        let figures = inner.stats().map(drop);
+        let version = inner.manifest_version().map(drop);
+        let is_checkpoint = matches!(entry.op, WalOp::Checkpoint { .. });
+        for refused in [figures, version] {
+            let kind = refused.expect_err("it would wait for itself").kind();
+            list.lock().expect("no panic").push((is_checkpoint, kind));
+        }
+    }))?;
+    store.upsert(id, "x", &[0.0; 3], b"")?;
+    store.checkpoint()?;
+    let expected = [false, false, true, true].map(|shown| (shown, ErrorKind::InvalidArgument));
+    assert_eq!(*answers.lock().expect("no panic"), expected);
+    Ok(())
+}
+
+#[test]
+fn a_closed_store_lets_go_of_its_observer() -> Result<()> {
+    let store = open(&Env::memory())?;
+    let (inner, held) = (store.clone(), Arc::new(()));
+    let seen = Arc::downgrade(&held);
+    store.set_commit_observer(Arc::new(move |_| {
+        let _ = (&inner, &held);
+    }))?;
+    assert!(seen.upgrade().is_some());
+    store.close()?;
+    assert!(seen.upgrade().is_none(), "nobody is observed any more");
+    Ok(())
+}
+
+#[test]
 fn an_observer_that_panics_latches_the_store_and_loses_nothing() -> Result<()> {
     let env = Env::memory();
     let store = open(&env)?;

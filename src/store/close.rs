@@ -25,10 +25,13 @@ impl Store {
     pub fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
+        // It may hold a handle of this store. Dropped behind the locks: what it does then is its own.
+        let _observer;
         // A step that is under way ends first; none follows.
         let mut jobs = locked(&inner.jobs)?;
         let mut on_disk = self.lock_on_disk()?;
         while inner.drive(&mut on_disk)?.answered > 0 {}
+        _observer = locked(&inner.observing.observer)?.0.take();
         let Jobs { seal, merge, .. } = std::mem::take(&mut *jobs);
         let made = seal.map(Seal::into_made).into_iter().chain(merge.map(Merge::into_made));
         if on_disk.latched.is_none() {

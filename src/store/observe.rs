@@ -3,8 +3,8 @@
 //! - O1. An entry is shown behind its commit: it is durable, visible and answered.
 //! - O2. Entries are shown in LSN order, each once for each observer that was set. All of it happens
 //!   under the lock of the disk state, which no reader takes.
-//! - O3. An observer may read. It may not write, checkpoint or close: each would wait for itself, and
-//!   is refused instead.
+//! - O3. An observer may read rows. It may not write, checkpoint, close or ask for what the lock of the
+//!   disk state or of the jobs guards: each would wait for itself, and is refused instead.
 //! - O4. An observer that panics is not called again, and the store takes no more writes: whoever
 //!   follows it would miss something.
 
@@ -27,8 +27,10 @@ impl Store {
     /// Shows every operation that commits from now on to an observer, in the place of the one before.
     ///
     /// It is called in the thread that commits, behind the commit, in LSN order, each entry once; a
-    /// slow one makes writers wait, never readers. It is told of each checkpoint too. It may read from
-    /// the store; calls that change, checkpoint or close it are refused.
+    /// slow one makes writers wait, never readers. It is told of each checkpoint too. It may read rows
+    /// from the store; calls that change, checkpoint or close it are refused, and so are those that wait
+    /// for a commit, such as [`Store::stats`]. One that holds a handle of the store keeps the store
+    /// open, until it is replaced, cleared or let go of by [`Store::close`].
     ///
     /// *Durability*: what an observer was shown survives power loss.
     ///

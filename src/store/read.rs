@@ -278,7 +278,7 @@ impl Store {
     /// The version of the newest manifest. Waits for a commit or publish that is under way.
     ///
     /// # Errors
-    /// `Closed`.
+    /// `Closed`; `InvalidArgument` inside a commit observer.
     pub fn manifest_version(&self) -> Result<ManifestVersion> {
         Ok(self.lock_on_disk()?.manifest.version)
     }
@@ -287,8 +287,10 @@ impl Store {
     /// counts rows as [`Store::len`] does.
     ///
     /// # Errors
-    /// `Io` and `Corrupt` from the disk; `Closed`.
+    /// `Io` and `Corrupt` from the disk; `Closed`; `InvalidArgument` inside a commit observer.
     pub fn stats(&self) -> Result<Stats> {
+        // Before the lock of the jobs: a step that publishes holds it while it shows a checkpoint.
+        self.inner.observing.check_outside()?;
         let snapshot = self.snapshot()?;
         let rows = snapshot.rows()?;
         let jobs = locked(&self.inner.jobs)?;

@@ -139,7 +139,9 @@ impl Store {
     }
 
     /// The operation that [`Store::create_collection`] would log now; nothing is changed. The id is not
-    /// set aside: of two that are prepared before one is applied only one can be applied.
+    /// set aside: of two that are prepared before one is applied only the first creates a collection.
+    /// The other is taken for the same one, renamed since, and comes to nothing where their schemas
+    /// are alike; else it is refused. So apply the one before you prepare the next.
     ///
     /// # Errors
     /// Those of [`Store::create_collection`] that can be told without the disk.
