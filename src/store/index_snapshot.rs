@@ -371,16 +371,19 @@ impl Inner {
         entry: &IndexSnapshotEntry,
         error: Error,
     ) -> Result<()> {
+        if error.io_kind() != Some(io::ErrorKind::NotFound) {
+            return Err(error);
+        }
+        // A publish removes what it replaced before readers are shown what replaces it, and holds this
+        // lock for both. In an observer's own thread it is held already, behind both.
+        if self.observing.check_outside().is_ok() {
+            drop(self.lock_on_disk()?);
+        }
         let version = Arc::clone(&reading(&self.live)?.version);
         let now = version.collections.get(&id).and_then(|found| found.index_snapshot);
-        if error.io_kind() == Some(io::ErrorKind::NotFound) && now != Some(*entry) {
-            return Ok(());
+        if now == Some(*entry) {
+            return Err(error.reported_as(ErrorKind::Corrupt, "index snapshot"));
         }
-        Err(match error.io_kind() {
-            Some(io::ErrorKind::NotFound) => {
-                error.reported_as(ErrorKind::Corrupt, "index snapshot")
-            }
-            _ => error,
-        })
+        Ok(())
     }
 }
