@@ -15,7 +15,8 @@ use crate::disk::Onlooker;
 use crate::predicate;
 use crate::row_range::RowRange;
 use crate::system::{
-    Call, Outcome, Request, Row, Scan, SeeRow, SeeSome, Session, Standing, Ticket, Vectors, View,
+    Call, Outcome, Request, Restored, Row, Scan, SeeRow, SeeSome, Session, Standing, Ticket,
+    Vectors, View,
 };
 
 impl Bug {
@@ -360,6 +361,16 @@ impl Session for Misled {
             self.sealed();
         }
         Ok(())
+    }
+
+    fn keep_indexes(&self, indexes: &[(CollectionId, &[u8], u64)]) -> Result<()> {
+        self.view.keep_indexes(indexes)?;
+        self.sealed();
+        Ok(())
+    }
+
+    fn restored_index(&self, id: CollectionId) -> Result<Option<Restored>> {
+        self.view.restored_index(id)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {
