@@ -200,6 +200,10 @@ impl Vfs for Telling {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second thread, to meet the first one in a publish"
+)]
 fn a_reader_between_removal_and_replacement_gets_the_new_one() -> Result<()> {
     let memory = Env::memory();
     let ((removed, was_removed), (look, looked)) = (channel(), channel());
