@@ -43,6 +43,8 @@ pub(crate) enum Work {
         collection: CollectionId,
         external_id: String,
         payload: Vec<u8>,
+        /// The most bytes that its vectors take, which are read when the group is planned.
+        vector_bytes_max: usize,
     },
     Create {
         name: String,
@@ -70,7 +72,9 @@ impl Work {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Write { batch, .. } | Self::Put { batch, .. } => batch.frame_bytes(),
-            Self::UpdatePayload { payload, .. } => 4096 + payload.len(),
+            Self::UpdatePayload { payload, vector_bytes_max, .. } => {
+                4096 + payload.len() + vector_bytes_max
+            }
             Self::Create { .. }
             | Self::Drop { .. }
             | Self::Rename { .. }

@@ -61,7 +61,9 @@ impl Store {
     /// LSN whose operations are in the index, such as [`crate::VectorSource::lsn`]. They replace those
     /// that the collections had.
     ///
-    /// *Units and limits*: 1 GiB each. *Durability*: if it returned `Ok`, all of them survive power
+    /// *Units and limits*: 1 GiB each. The first one of a collection has to cover all that is sealed
+    /// when it is handed over, else its [`Store::recovery_tail`] is [`RecoveryTail::Rebuild`]: what
+    /// changed is listed from then on. *Durability*: if it returned `Ok`, all of them survive power
     /// loss, together with the rows; if it failed, or a crash came, all or none.
     ///
     /// # Errors
@@ -298,12 +300,12 @@ impl Inner {
             entry.listed_since = old.listed_since.max(entry.covered);
             match self.read_changes(old) {
                 Ok(listed) => changes = listed,
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    // What is lost can be built again: it is no reason to stop all checkpoints.
+                Err(error) => {
+                    // What is lost can be built again: it is no reason to stop all checkpoints, and one
+                    // that cannot be read now may never be readable again.
                     tracing::warn!(%error, "a list of changes is lost");
                     entry.listed_since = through;
                 }
-                Err(error) => return Err(error),
             }
         }
         changes.forget_through(entry.covered);

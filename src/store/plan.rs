@@ -178,7 +178,7 @@ impl Planner<'_> {
                     None => planned,
                 }
             }
-            Work::UpdatePayload { collection, external_id, payload } => {
+            Work::UpdatePayload { collection, external_id, payload, .. } => {
                 self.update_payload(*collection, external_id, payload)?
             }
             Work::Create { name, descriptor } => self.create(on_disk, name, descriptor)?,

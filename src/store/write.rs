@@ -4,7 +4,7 @@ use crate::commit_queue::{Turn, Work};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
-use crate::limits::COLLECTION_NAME_BYTES_MAX;
+use crate::limits::{COLLECTION_NAME_BYTES_MAX, VECTOR_BYTES_MAX};
 use crate::live_set::is_name;
 use crate::request::{Outcome, Request, Ticket};
 use crate::sec::FilterableField;
@@ -379,8 +379,11 @@ impl Store {
             Request::UpdatePayload { collection, external_id, payload } => {
                 check_id(&external_id)?;
                 check_payload(&payload)?;
-                reading(&self.inner.live)?.version.collection(collection)?;
-                Ok(Work::UpdatePayload { collection, external_id, payload })
+                let version = Arc::clone(&reading(&self.inner.live)?.version);
+                let stride = version.collection(collection)?.descriptor.row_stride();
+                let vector_bytes_max =
+                    if stride.is_multi { VECTOR_BYTES_MAX } else { stride.bytes };
+                Ok(Work::UpdatePayload { collection, external_id, payload, vector_bytes_max })
             }
             Request::DropCollection { name } => Ok(Work::Drop { name }),
             Request::RenameCollection { name, new_name } => {
