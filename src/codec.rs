@@ -28,6 +28,8 @@ pub enum FileKind {
     IndexSnapshot = 5,
     /// Which rows changed since an index snapshot.
     Changes = 6,
+    /// Records of a collection that could not be sealed.
+    Parked = 7,
 }
 
 /// Where sealed bytes stand: no two seals ever share one.

@@ -14,6 +14,7 @@
 //! | `tombstones-<file id>-<tag>.tmb` | the dead rows of a segment |
 //! | `index-<file id>-<tag>.idx` | an index snapshot |
 //! | `changes-<file id>-<tag>.chg` | which rows changed since an index snapshot |
+//! | `parked-<file id>-<tag>.prk` | records of a collection that could not be sealed |
 //! | `reserve-<file id>-<tag>.res` | space set aside for a full disk |
 //!
 //! Numbers have ten decimal digits at least, so that names sort by age. The tag is eight
@@ -61,6 +62,8 @@ pub enum FileName {
     IndexSnapshot(FileId, Tag),
     /// `changes-<file id>-<tag>.chg`.
     Changes(FileId, Tag),
+    /// `parked-<file id>-<tag>.prk`.
+    Parked(FileId, Tag),
     /// `reserve-<file id>-<tag>.res`.
     Reserve(FileId, Tag),
 }
@@ -78,6 +81,7 @@ impl FileName {
             Self::Tombstones(id, tag) => numbered("tombstones-", id.0, tag, ".tmb"),
             Self::IndexSnapshot(id, tag) => numbered("index-", id.0, tag, ".idx"),
             Self::Changes(id, tag) => numbered("changes-", id.0, tag, ".chg"),
+            Self::Parked(id, tag) => numbered("parked-", id.0, tag, ".prk"),
             Self::Reserve(id, tag) => numbered("reserve-", id.0, tag, ".res"),
         }
     }
@@ -109,6 +113,9 @@ impl FileName {
         }
         if let Some((number, tag)) = number(text, "changes-", ".chg") {
             return Some(Self::Changes(FileId(number), tag));
+        }
+        if let Some((number, tag)) = number(text, "parked-", ".prk") {
+            return Some(Self::Parked(FileId(number), tag));
         }
         number(text, "reserve-", ".res").map(|(number, tag)| Self::Reserve(FileId(number), tag))
     }
@@ -148,6 +155,7 @@ mod tests {
             FileName::Reserve(FileId(11), tag),
             FileName::IndexSnapshot(FileId(12), tag),
             FileName::Changes(FileId(13), tag),
+            FileName::Parked(FileId(14), tag),
         ] {
             assert_eq!(FileName::parse(&name.text()), Some(name));
         }

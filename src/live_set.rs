@@ -17,8 +17,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::damage::{Damage, Hidden};
 use crate::descriptor::Descriptor;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, COLLECTIONS_MAX, NUMBER_MAX};
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
@@ -62,6 +63,8 @@ pub(crate) struct Collection {
     pub(crate) segments: Arc<[LiveSegment]>,
     /// What the layers above left with a checkpoint.
     pub(crate) index_snapshot: Option<IndexSnapshotEntry>,
+    /// What is wrong with its files, if anything is known to be.
+    pub(crate) damage: Option<Arc<Damage>>,
 }
 
 /// Where a row was found.
@@ -75,8 +78,8 @@ impl Collection {
     /// A collection without rows.
     pub(crate) fn new(id: CollectionId, name: String, descriptor: Descriptor) -> Self {
         let segments = Arc::default();
-        let (active, sealing, index_snapshot) = (Arc::default(), None, None);
-        Self { id, name, descriptor, active, sealing, segments, index_snapshot }
+        let (active, sealing, index_snapshot, damage) = (Arc::default(), None, None, None);
+        Self { id, name, descriptor, active, sealing, segments, index_snapshot, damage }
     }
 
     /// As a manifest has it.
@@ -101,15 +104,59 @@ impl Collection {
         Ok(sealed.map(|(segment, row)| Found::Sealed(segment, row)))
     }
 
+    /// The row in the one segment that has it live. A segment that cannot tell does not matter where
+    /// another one has it (A3).
     fn find_sealed(&self, cache: &PageCache, id: &str) -> Result<Option<(&LiveSegment, u32)>> {
+        if self.hidden() == Hidden::Newer {
+            self.check_whole()?;
+        }
+        let mut cannot_tell = None;
         for live in self.segments.iter().rev() {
-            if let Some(row) = live.segment.find(cache, id)?
-                && !live.dead.contains(row)
-            {
-                return Ok(Some((live, row)));
+            match live.segment.find(cache, id) {
+                Ok(Some(row)) if !live.dead.contains(row) => return Ok(Some((live, row))),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => cannot_tell = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        self.check_whole()?;
+        cannot_tell.map_or(Ok(None), Err)
+    }
+
+    /// What of its rows cannot be told.
+    pub(crate) fn hidden(&self) -> Hidden {
+        self.damage.as_ref().map_or(Hidden::Nothing, |damage| damage.hidden)
+    }
+
+    /// Refuses to speak of all rows where some are hidden.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the file that hides them.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        match &self.damage {
+            Some(damage) if damage.hidden > Hidden::Nothing => Err(damage.to_reader()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses writes where anything is known to be damaged.
+    ///
+    /// # Errors
+    /// `Corrupt` naming the file.
+    pub(crate) fn check_well(&self) -> Result<()> {
+        match &self.damage {
+            Some(damage) => Err(damage.to_writer(self.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that something of its files cannot be used.
+    pub(crate) fn note_damage(&mut self, error: Error, hidden: Hidden) {
+        let damage = match &self.damage {
+            None => Damage::new(error, hidden),
+            Some(known) => known.and(hidden),
+        };
+        self.damage = Some(Arc::new(damage));
     }
 
     /// Shows a row as of an LSN, if it is live.
@@ -177,6 +224,7 @@ impl Collection {
     /// How many rows there are as of an LSN. The first call behind a write looks for the rows
     /// written since the one before, in what is beneath them.
     pub(crate) fn len(&self, cache: &PageCache, at: Lsn) -> Result<u64> {
+        self.check_whole()?;
         let sealed: u64 = self.segments.iter().map(LiveSegment::rows).sum();
         let mut change = 0;
         if let Some(sealing) = &self.sealing {

@@ -58,6 +58,7 @@ impl Collection {
         predicate: &SecPredicate,
     ) -> Result<Vec<String>> {
         let filter = predicate.resolve(&self.descriptor.filterable)?;
+        self.check_whole()?;
         let search = Search { collection: self, cache, at, read_ahead_bytes, filter };
         let Matches { memory, segments } = search.run()?;
         let mut ids: Vec<String> = memory.iter().map(|entry| entry.id().to_owned()).collect();
@@ -87,6 +88,7 @@ impl Collection {
         ordinals: &Ordinals,
     ) -> Result<RoaringBitmap> {
         let filter = predicate.resolve(&self.descriptor.filterable)?;
+        self.check_whole()?;
         let search = Search { collection: self, cache, at, read_ahead_bytes, filter };
         let Matches { memory, segments } = search.run()?;
         let mut found: RoaringBitmap =

@@ -321,6 +321,13 @@ impl Memtable {
         Ok(false)
     }
 
+    /// LSN of the last record; 0 where there is none.
+    pub(crate) fn through(&self) -> Result<Lsn> {
+        let state = reading(&self.state)?;
+        let last = state.sections.last();
+        Ok(last.map_or(Lsn(0), |(first, section)| Lsn(first.0 + u64::from(section.records) - 1)))
+    }
+
     /// The sections whose first record is at or behind `from` and at or before `until`, in order.
     pub(crate) fn sections(&self, from: Lsn, until: Lsn) -> Result<Vec<(Lsn, Section)>> {
         let state = reading(&self.state)?;

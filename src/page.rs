@@ -90,6 +90,8 @@ pub enum PageType {
     IndexSnapshot = 6,
     /// Which rows changed since an index snapshot.
     Changes = 7,
+    /// Records of a collection that could not be sealed.
+    Parked = 8,
 }
 
 impl PageType {
@@ -100,6 +102,7 @@ impl PageType {
             Self::Tombstones => FileKind::Tombstones,
             Self::IndexSnapshot => FileKind::IndexSnapshot,
             Self::Changes => FileKind::Changes,
+            Self::Parked => FileKind::Parked,
         }
     }
 }

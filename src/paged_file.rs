@@ -10,6 +10,9 @@ use crate::vfs::DiskFile;
 /// Pages that are written or read with one call.
 const RUN_PAGES: usize = 64;
 
+/// Bytes of the string in them.
+const RUN_BYTES: usize = RUN_PAGES * PAGE_BODY_SIZE_BYTES;
+
 /// What the manifest says of the content of such a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -31,21 +34,50 @@ pub(crate) fn write(
     codec: &dyn PageCodec,
     bytes: &[u8],
 ) -> Result<Written> {
-    let (mut at, mut digest) = (0, 0);
-    let mut runs = bytes.chunks(RUN_PAGES * PAGE_BODY_SIZE_BYTES);
-    // Also an empty string has a page.
-    let mut run = Some(runs.next().unwrap_or_default());
-    while let Some(bytes) = run {
-        let page = len_u32(index(at / PAGE_SIZE_BYTES as u64));
-        let place = PagePlace { index: first.index + page, ..*first };
-        let pages = page::seal_stream(&place, codec, bytes)?;
-        digest = page::digest_append(digest, &pages);
-        file.write_all_at(&pages, at)?;
-        at += pages.len() as u64;
-        run = runs.next();
+    write_parts(file, first, codec, bytes.chunks(RUN_BYTES))
+}
+
+/// As [`write`], of a string in parts.
+pub(crate) fn write_parts<B: AsRef<[u8]>>(
+    file: &DiskFile,
+    first: &PagePlace,
+    codec: &dyn PageCodec,
+    parts: impl IntoIterator<Item = B>,
+) -> Result<Written> {
+    let mut written = Written { len: 0, digest: 0 };
+    let mut run = Vec::new();
+    for part in parts {
+        let mut part = part.as_ref();
+        while run.len() + part.len() > RUN_BYTES {
+            let (head, rest) = part.split_at(RUN_BYTES - run.len());
+            run.extend_from_slice(head);
+            append(file, first, codec, &run, &mut written)?;
+            run.clear();
+            part = rest;
+        }
+        run.extend_from_slice(part);
     }
+    // Also an empty string has a page.
+    append(file, first, codec, &run, &mut written)?;
     file.sync_data()?;
-    Ok(Written { len: at, digest })
+    Ok(written)
+}
+
+/// Writes a run of pages behind those before.
+fn append(
+    file: &DiskFile,
+    first: &PagePlace,
+    codec: &dyn PageCodec,
+    run: &[u8],
+    written: &mut Written,
+) -> Result<()> {
+    let page = len_u32(index(written.len / PAGE_SIZE_BYTES as u64));
+    let place = PagePlace { index: first.index + page, ..*first };
+    let pages = page::seal_stream(&place, codec, run)?;
+    file.write_all_at(&pages, written.len)?;
+    written.digest = page::digest_append(written.digest, &pages);
+    written.len += pages.len() as u64;
+    Ok(())
 }
 
 /// Reads a file that a manifest names.

@@ -194,8 +194,8 @@ impl Vfs for Telling {
         self.disk.sync_dir(path, site)
     }
 
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        self.disk.lock(path, site)
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
+        self.disk.lock(path, access, site)
     }
 }
 

@@ -80,8 +80,8 @@ impl Vfs for CountedVfs {
         self.os.sync_dir(path, site)
     }
 
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        self.os.lock(path, site)
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
+        self.os.lock(path, access, site)
     }
 }
 

@@ -75,8 +75,8 @@ impl Vfs for Visited<SimDisk> {
         self.inner.sync_dir(path, site)
     }
 
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        self.inner.lock(path, site)
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
+        self.inner.lock(path, access, site)
     }
 }
 

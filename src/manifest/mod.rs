@@ -22,7 +22,7 @@
 //! | sealed LSN | u64 | every operation up to it is in the segments |
 //! | next file id | u64 | above every file id ever given |
 //! | next collection id | u64 | above every collection id ever given |
-//! | plain table count | u32 | 5 |
+//! | plain table count | u32 | 6 |
 //! | tables | | tag u16, entry count u32, entries; in ascending order of tag |
 //! | sealed table count | u32 | 1 |
 //! | tables | | as above |
@@ -34,10 +34,12 @@
 //! | 3 | keys | none yet |
 //! | 4 | tombstones | file id u64, segment's file id u64, salt 16, length u64, dead rows u64, digest u32 |
 //! | 5 | index snapshots | collection id u64, file id u64, salt 16, length u64, digest u32, covered LSN u64, listed since LSN u64; of the changes: file id u64, salt 16, length u64, digest u32, zeros where there are none |
+//! | 6 | parked records | collection id u64, file id u64, salt 16, length u64, digest u32, last LSN u64 |
 //! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
 
 pub mod current;
 pub mod index_snapshots;
+pub mod parked;
 
 use crate::cursor::{Cursor, len_u32};
 use crate::descriptor::Descriptor;
@@ -45,6 +47,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt, StoreId};
 use crate::limits::NUMBER_MAX;
 use index_snapshots::{INDEX_SNAPSHOT_ENTRY_SIZE_BYTES, IndexSnapshotEntry};
+use parked::{PARKED_ENTRY_SIZE_BYTES, ParkedEntry};
 
 /// Tags of the tables. Stored on disk; numbers never change their meaning.
 pub mod tags {
@@ -58,6 +61,8 @@ pub mod tags {
     pub const TOMBSTONES: u16 = 4;
     /// Index snapshots, in ascending order of their collections' ids.
     pub const INDEX_SNAPSHOTS: u16 = 5;
+    /// Parked records, in ascending order of their collections' ids.
+    pub const PARKED: u16 = 6;
     /// Collections, in ascending order of id.
     pub const COLLECTIONS: u16 = 16;
 }
@@ -165,6 +170,8 @@ pub struct Manifest {
     pub tombstones: Vec<TombstonesEntry>,
     /// Index snapshots, in ascending order of their collections' ids; at most one each.
     pub index_snapshots: Vec<IndexSnapshotEntry>,
+    /// Parked records, in ascending order of their collections' ids; at most one file each.
+    pub parked: Vec<ParkedEntry>,
     /// Collections, in ascending order of id.
     pub collections: Vec<CollectionEntry>,
 }
@@ -183,6 +190,7 @@ impl Manifest {
             segments: Vec::new(),
             tombstones: Vec::new(),
             index_snapshots: Vec::new(),
+            parked: Vec::new(),
             collections: Vec::new(),
         }
     }
@@ -210,12 +218,13 @@ impl Manifest {
         out.extend_from_slice(&self.sealed.0.to_le_bytes());
         out.extend_from_slice(&self.next_file.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
-        out.extend_from_slice(&5u32.to_le_bytes());
+        out.extend_from_slice(&6u32.to_le_bytes());
         put_table(&mut out, tags::LOGS, &self.logs, put_log);
         put_table(&mut out, tags::SEGMENTS, &self.segments, put_segment);
         put_table(&mut out, tags::KEYS, &[(); 0], |_, ()| {});
         put_table(&mut out, tags::TOMBSTONES, &self.tombstones, put_tombstones);
         put_table(&mut out, tags::INDEX_SNAPSHOTS, &self.index_snapshots, index_snapshots::put);
+        put_table(&mut out, tags::PARKED, &self.parked, parked::put);
         out.extend_from_slice(&1u32.to_le_bytes());
         put_table(&mut out, tags::COLLECTIONS, &self.collections, put_collection);
         out
@@ -238,7 +247,7 @@ impl Manifest {
         let sealed = Lsn(cursor.u64()?);
         let next_file = FileId(cursor.u64()?);
         let next_collection = CollectionId(cursor.u64()?);
-        expect_count(&mut cursor, 5)?;
+        expect_count(&mut cursor, 6)?;
         let logs = table(&mut cursor, tags::LOGS, LOG_ENTRY_SIZE_BYTES, take_log)?;
         let segments = table(&mut cursor, tags::SEGMENTS, SEGMENT_ENTRY_SIZE_BYTES, take_segment)?;
         table(&mut cursor, tags::KEYS, 1, |_| -> Result<()> {
@@ -249,6 +258,7 @@ impl Manifest {
         let entry_bytes = INDEX_SNAPSHOT_ENTRY_SIZE_BYTES;
         let index_snapshots =
             table(&mut cursor, tags::INDEX_SNAPSHOTS, entry_bytes, index_snapshots::take)?;
+        let parked = table(&mut cursor, tags::PARKED, PARKED_ENTRY_SIZE_BYTES, parked::take)?;
         expect_count(&mut cursor, 1)?;
         let collections =
             table(&mut cursor, tags::COLLECTIONS, COLLECTION_ENTRY_BYTES_MIN, take_collection)?;
@@ -264,12 +274,14 @@ impl Manifest {
             segments,
             tombstones,
             index_snapshots,
+            parked,
             collections,
         };
         manifest.check_numbers()?;
         manifest.check_logs()?;
         manifest.check_segments()?;
         manifest.check_index_snapshots()?;
+        manifest.check_parked()?;
         Ok(manifest)
     }
 
@@ -351,6 +363,28 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// Parked records are of collections, and below what is sealed.
+    fn check_parked(&self) -> Result<()> {
+        let ids = self.parked.iter().map(|entry| entry.collection);
+        let known = |id| self.collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+        let fits = |entry: &ParkedEntry| {
+            entry.file < self.next_file && (Lsn(1)..=self.sealed).contains(&entry.through)
+        };
+        if ids.clone().is_sorted_by(|a, b| a < b)
+            && ids.clone().all(known)
+            && self.parked.iter().all(fits)
+        {
+            return Ok(());
+        }
+        Err(Error::corrupt("manifest: parked records are out of order"))
+    }
+
+    /// The parked records of a collection.
+    pub fn parked(&self, collection: CollectionId) -> Option<&ParkedEntry> {
+        let place = self.parked.binary_search_by_key(&collection, |entry| entry.collection).ok()?;
+        Some(&self.parked[place])
     }
 
     /// The index snapshot of a collection.

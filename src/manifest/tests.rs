@@ -51,6 +51,14 @@ fn manifest() -> Manifest {
                 digest: 6,
             }),
         }],
+        parked: vec![ParkedEntry {
+            collection: CollectionId(3),
+            file: FileId(1),
+            salt: Salt([9; 16]),
+            len: 16_384,
+            digest: 7,
+            through: Lsn(40),
+        }],
         collections: vec![CollectionEntry {
             id: CollectionId(3),
             name: "points".to_owned(),
@@ -80,6 +88,9 @@ fn entry_sizes_are_those_of_the_table() {
     bytes.clear();
     index_snapshots::put(&mut bytes, &manifest().index_snapshots[0]);
     assert_eq!(bytes.len(), INDEX_SNAPSHOT_ENTRY_SIZE_BYTES);
+    bytes.clear();
+    parked::put(&mut bytes, &manifest().parked[0]);
+    assert_eq!(bytes.len(), PARKED_ENTRY_SIZE_BYTES);
 }
 
 #[test]
@@ -133,6 +144,11 @@ fn tables_that_contradict_one_another_are_corrupt() {
     refused(|m| m.index_snapshots[0].file = FileId(9), "an index file that was never made");
     refused(|m| m.index_snapshots[0].collection = CollectionId(2), "an index of no collection");
     refused(|m| m.index_snapshots.push(m.index_snapshots[0]), "two of one collection");
+    refused(|m| m.parked[0].through = Lsn(41), "parked records above what is sealed");
+    refused(|m| m.parked[0].through = Lsn(0), "nothing is parked");
+    refused(|m| m.parked[0].file = FileId(9), "a parked file that was never made");
+    refused(|m| m.parked[0].collection = CollectionId(2), "parked records of no collection");
+    refused(|m| m.parked.push(m.parked[0]), "two files of one collection");
 }
 
 #[test]

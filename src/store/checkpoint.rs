@@ -10,7 +10,8 @@
 //! - C2. A row that the memtables know is marked dead in whichever older segment has it live: each
 //!   id is live in at most one segment (A3).
 //! - C3. Tombstones are written whole under a new name (D4): a snapshot keeps those it had.
-//! - C4. A log is dropped only when every record in it is at or below the switch.
+//! - C4. A log is dropped only when every record in it is at or below the switch, and so in a segment or,
+//!   where its collection is damaged, parked.
 //! - C5. Collections stand in the manifest as of the switch; what was created or dropped since is in
 //!   the log above it.
 
@@ -25,6 +26,7 @@ use crate::memtable::Entry;
 use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, SegmentPlan, Tombstones};
 use crate::store::jobs::{Jobs, Rotation};
 use crate::store::on_disk::OnDisk;
+use crate::store::park::{join, name_parked};
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
 use crate::store::seal::{Pending, Seal, SealOne, Sealed};
@@ -50,15 +52,20 @@ impl Inner {
         let mut live = writing(&self.live)?;
         let lsn = live.last;
         let version = Arc::make_mut(&mut live.version);
-        let mut changed = Vec::new();
+        let (mut changed, mut joined) = (Vec::new(), BTreeMap::new());
         for (id, collection) in &version.collections {
-            if !collection.active.is_empty() {
-                changed.push(*id);
+            if collection.active.is_empty() {
+                continue;
+            }
+            changed.push(*id);
+            if let Some(before) = &collection.sealing {
+                joined.insert(*id, join(collection, before, &collection.active)?);
             }
         }
         for id in changed {
             let collection = version.collection_mut(id).expect("listed above");
-            collection.sealing = Some(std::mem::take(&mut collection.active));
+            let active = std::mem::take(&mut collection.active);
+            collection.sealing = Some(joined.remove(&id).unwrap_or(active));
         }
         jobs.rotation = Some(Rotation { lsn, catalog: Arc::clone(&live.version) });
         on_disk.memtable_bytes = 0;
@@ -89,16 +96,31 @@ impl Inner {
                     self.publish_seal(jobs)?;
                     return Ok(done);
                 };
-                seal.current = Some(SealOne::start(collection)?);
+                if collection.damage.is_some() {
+                    done += self.park(seal, &collection)?;
+                } else {
+                    seal.current = Some(SealOne::start(collection, seal.made.len())?);
+                }
                 continue;
             };
-            match one.next()? {
-                Some(entry) => done += self.seal_row(one, &entry, &mut seal.made)?,
+            let stepped = match one.next()? {
+                Some(entry) => self.seal_row(one, &entry, &mut seal.made),
                 None => {
-                    let one = seal.current.take().expect("matched above");
                     let through = jobs.rotation.as_ref().expect("a seal has its rotation").lsn;
                     let pending = jobs.pending.as_ref();
-                    seal.sealed.push(self.finish_one(one, pending, through, &mut seal.made)?);
+                    let finished = self.finish_one(one, pending, through, &mut seal.made);
+                    finished.map(|sealed| {
+                        seal.current = None;
+                        seal.sealed.push(sealed);
+                        0
+                    })
+                }
+            };
+            match stepped {
+                Ok(bytes) => done += bytes,
+                Err(error) => {
+                    let one = seal.current.take().expect("it is being stepped");
+                    self.give_up_one(seal, one, error)?;
                 }
             }
         }
@@ -234,14 +256,14 @@ impl Inner {
 
     fn finish_one(
         &self,
-        one: SealOne,
+        one: &mut SealOne,
         pending: Option<&Pending>,
         through: Lsn,
         made: &mut Vec<String>,
     ) -> Result<Sealed> {
         let stride = one.collection.descriptor.row_stride();
         let mut segments = Vec::with_capacity(one.older.len() + 1);
-        for (live, (_, dead)) in one.collection.segments.iter().zip(one.older) {
+        for (live, (_, dead)) in one.collection.segments.iter().zip(one.older.drain(..)) {
             match dead {
                 None => segments.push(live.clone()),
                 // Nothing of it lives: it goes whole.
@@ -249,7 +271,7 @@ impl Inner {
                 Some(dead) => segments.push(self.write_tombstones(live, dead, made)?),
             }
         }
-        if let Some(built) = one.made {
+        if let Some(built) = one.made.take() {
             segments.push(self.finish_segment(built, stride)?);
         }
         let rows = segments.iter().map(LiveSegment::rows).sum();
@@ -278,6 +300,7 @@ impl Inner {
             manifest.collections = catalog.map(|collection| collection.entry()).collect();
             name_segments(manifest, &sealed);
             name_index_snapshots(manifest, seal);
+            name_parked(manifest, &seal.parked, &sealed);
         })?;
         let mut live = writing(&self.live)?;
         let version = Arc::make_mut(&mut live.version);

@@ -66,6 +66,7 @@ impl Listing {
                     | FileName::Tombstones(id, _)
                     | FileName::IndexSnapshot(id, _)
                     | FileName::Changes(id, _)
+                    | FileName::Parked(id, _)
                     | FileName::Reserve(id, _),
                 ) => {
                     listing.next_file = listing.next_file.max(FileId(above(id.0)));
@@ -198,7 +199,7 @@ pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -
         orphans: listing.files,
         next_version: listing.next_version,
         next_file: listing.next_file,
-        ..OnDisk::new(Manifest::empty(store, ManifestVersion(0)), lock)
+        ..OnDisk::new(Manifest::empty(store, ManifestVersion(0)), Some(lock))
     };
     publish(tools, &mut on_disk, |_| {})?;
     // Where there is no room for it yet, the first write says so.

@@ -156,10 +156,15 @@ impl Store {
             }
             let changes = match inner.read_changes(&entry) {
                 Ok(changes) => changes,
-                Err(error) => {
-                    inner.again_if_replaced(id, &entry, error)?;
-                    continue;
-                }
+                Err(error) => match inner.again_if_replaced(id, &entry, error) {
+                    Ok(()) => continue,
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        // What is lost can be built again.
+                        tracing::warn!(%error, "a list of changes is lost");
+                        return Ok(RecoveryTail::Rebuild);
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             let mut ids = changes.since(entry.covered);
             for memtable in collection.memtables() {
@@ -208,7 +213,7 @@ impl Inner {
         let live = reading(&self.live)?.clone();
         let mut ids = BTreeSet::new();
         for (id, bytes, covered) in snapshots {
-            live.version.collection(*id)?;
+            live.version.collection(*id)?.check_well()?;
             if !ids.insert(id) {
                 let what = format!("two index snapshots of collection {id}");
                 return Err(Error::invalid(what));

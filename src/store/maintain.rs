@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::ids::CollectionId;
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
@@ -56,7 +56,7 @@ impl Store {
     /// space as the largest collection takes.
     ///
     /// # Errors
-    /// Those of [`Store::checkpoint`].
+    /// Those of [`Store::checkpoint`]; `Corrupt` where a collection is damaged, behind all others.
     ///
     /// # Examples
     /// ```
@@ -89,12 +89,19 @@ impl Store {
         // Only the ids: a version that is held keeps the files of all merges.
         let ids: Vec<CollectionId> =
             reading(&inner.live)?.version.collections.keys().copied().collect();
+        let mut damaged = None;
         for id in ids {
-            if inner.compact_one(id, &mut go_on)?.is_break() {
-                return Ok(());
+            match inner.compact_one(id, &mut go_on) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                // The others are compacted all the same.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    damaged.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        damaged.map_or(Ok(()), Err)
     }
 
     /// One bounded step of background work; whether there was any to do. Call it when idle.
@@ -161,8 +168,11 @@ impl Inner {
             }
             if jobs.merge.is_none() {
                 let version = Arc::clone(&reading(&self.live)?.version);
-                let whole =
-                    version.collections.get(&id).and_then(|found| Merge::whole(found, &self.cache));
+                let found = version.collections.get(&id);
+                if let Some(damage) = found.and_then(|found| found.damage.as_ref()) {
+                    return Err(damage.to_reader());
+                }
+                let whole = found.and_then(|found| Merge::whole(found, &self.cache));
                 // One that somebody else's step undid begins again.
                 let is_done =
                     published.as_ref().is_some_and(|published| published.load(Ordering::Relaxed));

@@ -26,11 +26,13 @@ mod create;
 mod full_disk;
 mod index_snapshot;
 mod jobs;
+mod load;
 mod maintain;
 mod merge;
 mod observe;
 mod observing;
 mod on_disk;
+mod park;
 mod plan;
 mod publish;
 mod read;
@@ -38,6 +40,7 @@ mod reclaim;
 mod recovery;
 mod replicate;
 mod reserve;
+mod salvage;
 mod scan;
 mod seal;
 mod snapshot;
@@ -52,8 +55,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec::PageCodec;
 use crate::commit_queue::{CommitQueue, closed};
-use crate::error::Result;
-use crate::ids::{Lsn, ManifestVersion, StoreId};
+use crate::error::{Error, Result};
+use crate::ids::{CollectionId, Lsn, ManifestVersion, StoreId};
 use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
@@ -61,6 +64,7 @@ use crate::row_bytes::Spares;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
 use crate::vfs::{Disk, Entropy, Env};
 use jobs::Jobs;
+use load::Mode;
 use observing::Observing;
 use on_disk::OnDisk;
 
@@ -126,7 +130,7 @@ pub struct Stats {
     pub reserve_bytes: u64,
     /// Version of the newest manifest.
     pub manifest_version: ManifestVersion,
-    /// Rows of all collections.
+    /// Rows of all collections, but of those of which some are hidden by damage.
     pub rows: u64,
     /// Names, in the store's directory, of every file that the newest manifest accounts for:
     /// `CURRENT`, itself, logs, segments and tombstones; and the reserve.
@@ -135,6 +139,11 @@ pub struct Stats {
     pub orphans: u64,
     /// Why writes are refused until a reopen, if they are.
     pub latched: Option<String>,
+    /// Whether the store was opened for reading only.
+    pub is_read_only: bool,
+    /// Collections that are damaged, with the first file that is the cause: they show what can be read
+    /// and take no writes.
+    pub damaged: Vec<(CollectionId, String)>,
 }
 
 impl Store {
@@ -169,9 +178,67 @@ impl Store {
     /// # Ok::<(), quiver_store::Error>(())
     /// ```
     pub fn open_with(env: Env, options: Options) -> Result<Self> {
+        Self::open_for(env, options, Mode::Write).map(|(store, _)| store)
+    }
+
+    /// Opens the store in a directory of the operating system for reading. Nothing is written: it works
+    /// on a full disk, and on one that takes no writes. Others may open it for reading as well; as long
+    /// as any of them holds it, it cannot be opened for writing.
+    ///
+    /// Calls that would write answer `InvalidArgument`.
+    ///
+    /// *Durability*: nothing is settled. What the last writer had not proved durable is shown, and the
+    /// next loss of power may still take it.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; `NotFound` where there is no store.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// let store = quiver_store::Store::open_read_only("/mnt/copy/points")?;
+    /// println!("{:?}", store.collection_names()?);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn open_read_only(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_read_only_with(Env::os(dir.as_ref()), Options::default())
+    }
+
+    /// As [`Store::open_read_only`], on any disk and with settings.
+    ///
+    /// # Errors
+    /// Those of [`Store::open_read_only`], and `InvalidArgument` for settings that make no sense.
+    pub fn open_read_only_with(env: Env, options: Options) -> Result<Self> {
+        Self::open_for(env, options, Mode::Read).map(|(store, _)| store)
+    }
+
+    /// Opens for reading what can still be shown of a damaged store, and says what cannot: the files
+    /// that could not be used, in the order in which they were met. None means that the store is whole as
+    /// far as an open can tell; [`Store::verify`] reads all of it.
+    ///
+    /// A store without a damaged log or manifest need not be salvaged: it opens, and each damaged
+    /// collection shows what can be read of it. Where a log is damaged, the state before the damage is
+    /// shown; where `CURRENT` or the manifest is, that of the newest manifest that is intact.
+    ///
+    /// *Durability*: as [`Store::open_read_only`].
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Corrupt` where no manifest is intact; `Locked`; `Io`.
+    pub fn open_salvage(dir: impl AsRef<Path>) -> Result<(Self, Vec<Error>)> {
+        Self::open_salvage_with(Env::os(dir.as_ref()), Options::default())
+    }
+
+    /// As [`Store::open_salvage`], on any disk and with settings.
+    ///
+    /// # Errors
+    /// Those of [`Store::open_salvage`], and `InvalidArgument` for settings that make no sense.
+    pub fn open_salvage_with(env: Env, options: Options) -> Result<(Self, Vec<Error>)> {
+        Self::open_for(env, options, Mode::Salvage)
+    }
+
+    fn open_for(env: Env, options: Options, mode: Mode) -> Result<(Self, Vec<Error>)> {
         options.validate()?;
         let started_us = env.clock.monotonic_us();
-        let opened = recovery::open(&env, &options)?;
+        let opened = recovery::open(&env, &options, mode)?;
         let elapsed_us = env.clock.monotonic_us().saturating_sub(started_us);
         tracing::info!(path = %env.dir.display(), lsn = opened.live.last.0, elapsed_us, "open");
         let store = opened.on_disk.manifest.store;
@@ -191,7 +258,7 @@ impl Store {
             store,
             observing: Observing::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok((Self { inner: Arc::new(inner) }, opened.lost))
     }
 
     /// The store's directory.

@@ -55,6 +55,8 @@ pub(super) struct OnDisk {
     pub(super) next_version: ManifestVersion,
     pub(super) next_file: FileId,
     pub(super) next_collection: CollectionId,
+    /// Whether nothing may be written.
+    pub(super) is_read_only: bool,
     /// Held for the life of the store; given back by a close.
     pub(super) lock: Option<Box<dyn Lock>>,
 }
@@ -84,7 +86,7 @@ impl Tools<'_> {
 
 impl OnDisk {
     /// The state of a store of which nothing is known but its manifest.
-    pub(super) fn new(manifest: Manifest, lock: Box<dyn Lock>) -> Self {
+    pub(super) fn new(manifest: Manifest, lock: Option<Box<dyn Lock>>) -> Self {
         Self {
             next_version: ManifestVersion(manifest.version.0 + 1),
             next_file: manifest.next_file,
@@ -105,7 +107,8 @@ impl OnDisk {
             found_full: false,
             last_drop: Lsn(0),
             latched: None,
-            lock: Some(lock),
+            is_read_only: false,
+            lock,
         }
     }
 
@@ -142,11 +145,15 @@ impl OnDisk {
         Err(Error::new(ErrorKind::Io, what))
     }
 
-    /// Refuses writes where a publish failed from its rename on.
+    /// Refuses writes where a publish failed from its rename on, and to who opened for reading.
     ///
     /// # Errors
-    /// `Latched`.
+    /// `Latched`; `InvalidArgument`.
     pub(super) fn check_latch(&self) -> Result<()> {
+        if self.is_read_only {
+            let what = "the store is open for reading only: open it with `open` to write";
+            return Err(Error::invalid(what));
+        }
         match &self.latched {
             None => Ok(()),
             Some(why) => Err(Error::new(
@@ -169,5 +176,8 @@ pub(super) fn files_of(manifest: &Manifest) -> impl Iterator<Item = FileName> + 
         let changes = entry.changes.map(|file| FileName::Changes(file.file, file.salt.into()));
         std::iter::once(FileName::IndexSnapshot(entry.file, entry.salt.into())).chain(changes)
     });
-    std::iter::once(own).chain(logs).chain(segments).chain(tombstones).chain(index_snapshots)
+    let parked =
+        manifest.parked.iter().map(|entry| FileName::Parked(entry.file, entry.salt.into()));
+    let of_collections = segments.chain(tombstones).chain(index_snapshots).chain(parked);
+    std::iter::once(own).chain(logs).chain(of_collections)
 }

@@ -198,9 +198,15 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Refuses to change what is damaged; it can be dropped (D2).
+    fn check_well(&self, id: CollectionId) -> Result<()> {
+        self.live.version.collections.get(&id).map_or(Ok(()), |found| found.check_well())
+    }
+
     fn write(&self, batch: &Batch) -> Result<Planned> {
         for section in &batch.sections {
             self.check_there(section.collection)?;
+            self.check_well(section.collection)?;
         }
         let last_lsn = Lsn(self.next.0 + u64::from(batch.records()) - 1);
         Ok(Planned::Commits(batch.clone(), Outcome::Written { last_lsn, hits: 0 }))
@@ -231,6 +237,7 @@ impl Planner<'_> {
         payload: &[u8],
     ) -> Result<Planned> {
         self.check_there(id)?;
+        self.check_well(id)?;
         let Some(vector) = self.vector(id, external_id)? else {
             return Ok(Planned::Is(Outcome::Unchanged));
         };
@@ -309,6 +316,7 @@ impl Planner<'_> {
 
     fn rename(&mut self, name: &str, new_name: &str) -> Result<Planned> {
         let id = self.id_there(name)?;
+        self.check_well(id)?;
         self.check_free(new_name)?;
         let batch = catalog_batch(&Record::RenameCollection { id, name: new_name });
         self.overlay.names.insert(name.to_owned(), None);
@@ -397,6 +405,7 @@ impl Planner<'_> {
 
     fn add_filterable(&mut self, name: &str, field: &FilterableField) -> Result<Planned> {
         let id = self.id_there(name)?;
+        self.check_well(id)?;
         let mut descriptor = match self.overlay.schemas.get(&id) {
             Some(changed) => changed.clone(),
             None => self.live.version.collection(id)?.descriptor.clone(),

@@ -319,6 +319,8 @@ impl Store {
                 .collect(),
             orphans: on_disk.orphans.len() as u64 - pinned,
             latched: on_disk.latched.clone(),
+            is_read_only: on_disk.is_read_only,
+            damaged: snapshot.damaged(),
         })
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 lock | `Locked` |
 //! | 2 `CURRENT` and the manifest it names | `Corrupt`; creation where nothing is there |
-//! | 3 segments | `Corrupt` |
+//! | 3 segments, parked records | the collection is damaged; the others are whole |
 //! | 4 closed logs, whole | `Corrupt` |
 //! | 5 the last log, to where it stops | `Corrupt` if what is missing was proved |
 //! | 6 settle | the error of the disk; nothing was changed |
@@ -21,33 +21,27 @@
 //! | holds none above d | a publish that ends it at d: what is torn behind stays void |
 //! | there is none | a publish: a log file whose `CURRENT` is lost would look like a lost store |
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 
 use crate::codec::{PageCodec, PlainCodec};
-use crate::cursor::index;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName, LOCK};
 use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
-use crate::limits::PAGE_SIZE_BYTES;
-use crate::live_set::{Collection, LiveSegment, LiveSet, Version};
-use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
-use crate::manifest::index_snapshots::IndexSnapshotEntry;
-use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest, SegmentEntry, TombstonesEntry};
+use crate::live_set::LiveSet;
+use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest};
 use crate::memtable::memory_bytes;
 use crate::options::Options;
-use crate::page::{self, PagePlace, PageType};
-use crate::paged_file::{self, Written};
-use crate::segment::{Segment, Tombstones};
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::full_disk::with_reserve;
+use crate::store::load::{Mode, load_collections, open_named, read_manifest};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::publish::publish;
 use crate::store::reserve::Reserve;
+use crate::store::salvage;
 use crate::store::tail::{end_last_log, move_tail};
 use crate::sync::Arc;
-use crate::vector::Stride;
-use crate::vfs::{Access, Disk, DiskFile, Env, Lock};
+use crate::vfs::{Access, Disk, Env, Lock};
 use crate::wal::frame::Batch;
 use crate::wal::header::LOG_HEADER_SIZE_BYTES;
 use crate::wal::reader::{Expected, FrameRead, LogReader};
@@ -58,32 +52,63 @@ pub(super) struct Opened {
     pub(super) codec: Arc<dyn PageCodec>,
     pub(super) on_disk: OnDisk,
     pub(super) live: LiveSet,
+    /// What could not be used.
+    pub(super) lost: Vec<Error>,
 }
 
 /// Opens or creates; see the table at the top.
-pub(super) fn open(env: &Env, options: &Options) -> Result<Opened> {
+pub(super) fn open(env: &Env, options: &Options, mode: Mode) -> Result<Opened> {
     let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
     let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
     let tools = Tools { disk: &disk, entropy: &*env.entropy, options, codec: &codec };
-    // Before the lock, which makes a file: a directory that is no store is left as it is.
-    if !has_current(&disk)? {
-        prepare_creation(&disk, options)?;
-    }
-    let lock = disk.lock(LOCK).map_err(|error| match error.io_kind() {
-        Some(io::ErrorKind::WouldBlock) => Error::new(
-            ErrorKind::Locked,
-            format!("{} is open already, here or in another process", disk.root().display()),
-        ),
-        _ => error,
-    })?;
-    let listing = Listing::of(disk.read_dir(disk.root())?);
-    let (on_disk, live) = if listing.has_current {
-        recover(&tools, listing, lock)?
-    } else {
-        listing.check_creatable(&disk)?;
-        (create(&tools, listing, lock).map_err(unfinished)?, LiveSet::default())
+    let (on_disk, live, lost) = match mode {
+        Mode::Write => open_to_write(&tools)?,
+        Mode::Read | Mode::Salvage => open_to_read(&tools, mode)?,
     };
-    Ok(Opened { disk, codec, on_disk, live })
+    Ok(Opened { disk, codec, on_disk, live, lost })
+}
+
+fn open_to_write(tools: &Tools<'_>) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+    let disk = tools.disk;
+    // Before the lock, which makes a file: a directory that is no store is left as it is.
+    if !has_current(disk)? {
+        prepare_creation(disk, tools.options)?;
+    }
+    let lock = disk.lock(LOCK, Access::ReadWrite).map_err(|error| locked(disk, error))?;
+    let listing = Listing::of(disk.read_dir(disk.root())?);
+    if listing.has_current {
+        return recover(tools, listing, Some(lock), Mode::Write);
+    }
+    listing.check_creatable(disk)?;
+    let on_disk = create(tools, listing, lock).map_err(unfinished)?;
+    Ok((on_disk, LiveSet::default(), Vec::new()))
+}
+
+/// Opens what is there, and writes nothing: neither a file nor the lock, which is held only where
+/// there is one. A copy that was never opened has none.
+fn open_to_read(tools: &Tools<'_>, mode: Mode) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+    let disk = tools.disk;
+    let has_current = has_current(disk)?;
+    let lock = match disk.lock(LOCK, Access::Read) {
+        Ok(lock) => Some(lock),
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => None,
+        Err(error) => return Err(locked(disk, error)),
+    };
+    let listing = Listing::of(disk.read_dir(disk.root())?);
+    if !has_current && (mode == Mode::Read || listing.files.is_empty()) {
+        listing.check_creatable(disk)?;
+        let dir = disk.root().display();
+        return Err(Error::not_found(format!("{dir} holds no store")));
+    }
+    recover(tools, listing, lock, mode)
+}
+
+fn locked(disk: &Disk, error: Error) -> Error {
+    if error.io_kind() != Some(io::ErrorKind::WouldBlock) {
+        return error;
+    }
+    let dir = disk.root().display();
+    Error::new(ErrorKind::Locked, format!("{dir} is open already, here or in another process"))
 }
 
 /// Whether there is a store to open, told without changing or listing anything.
@@ -121,17 +146,38 @@ fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
     create_dirs(disk)
 }
 
-fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(OnDisk, LiveSet)> {
-    let manifest = read_manifest(tools)?;
-    let version = load_collections(tools, &manifest)?;
+/// Recovers what the manifest and its logs hold; what of it could not be used is returned as well.
+fn recover(
+    tools: &Tools<'_>,
+    listing: Listing,
+    lock: Option<Box<dyn Lock>>,
+    mode: Mode,
+) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+    let mut lost = Vec::new();
+    let manifest = match read_manifest(tools) {
+        Err(error) if mode == Mode::Salvage => salvage::manifest(tools, error, &mut lost)?,
+        read => read?,
+    };
+    let (version, parked_bytes) = load_collections(tools, &manifest, mode)?;
     let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
     let live = LiveSet { version: Arc::new(version), last: manifest.sealed, last_collection };
     let mut replay = Replay::new(&manifest, live);
-    for log in &manifest.logs {
-        replay.read_log(tools, &manifest, log)?;
+    let read = replay.read_logs(tools, &manifest);
+    if let Err(error) = read.and_then(|()| replay.check(tools.disk)) {
+        if mode != Mode::Salvage {
+            return Err(error);
+        }
+        lost.push(error);
     }
-    let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes);
-    let (live, log_end, tail) = replay.finish(tools.disk)?;
+    let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes + parked_bytes);
+    let Replay { live, end: log_end, tail, .. } = replay;
+    let damaged = live.version.collections.values().filter_map(|found| found.damage.as_ref());
+    lost.extend(damaged.map(|damage| damage.to_reader()));
+    if mode != Mode::Write {
+        let read_only = OnDisk { log_end, is_read_only: true, ..OnDisk::new(manifest, lock) };
+        return Ok((read_only, live, lost));
+    }
+    let tail: Vec<Batch> = tail.into_iter().map(|frame| frame.batch).collect();
     let reserve = Reserve::adopt(tools.disk, &listing.reserves, tools.options.reserve_bytes);
     let mut named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
     named.extend(reserve.name().cloned());
@@ -158,7 +204,7 @@ fn recover(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<(
         with_reserve(tools, &mut on_disk, |on_disk| settle(tools, on_disk, &tail))
             .map_err(unfinished)?;
     }
-    Ok((on_disk, live))
+    Ok((on_disk, live, lost))
 }
 
 /// Makes durable what was recovered; see the table at the top.
@@ -179,108 +225,6 @@ fn unfinished(error: Error) -> Error {
         ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the open is unfinished; try again"),
         _ => error,
     }
-}
-
-/// Reads `CURRENT` and the manifest it names, and holds one against the other.
-fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
-    let file = open_named(tools.disk, CURRENT)?;
-    let mut bytes = [0; CURRENT_SIZE_BYTES + 1];
-    let len = file.read_up_to(&mut bytes, 0)?;
-    let current = Current::decode(&bytes[..len]).map_err(|error| named(error, &file))?;
-    let file =
-        open_named(tools.disk, &FileName::Manifest(current.version, current.salt.into()).text())?;
-    let len = file.len_bytes()?;
-    if len != current.len || len == 0 || !len.is_multiple_of(PAGE_SIZE_BYTES as u64) {
-        let (path, expected) = (file.path().display(), current.len);
-        return Err(Error::corrupt(format!("{path}: {len} bytes long, expected {expected}")));
-    }
-    let mut pages = vec![0; index(len)];
-    file.read_exact_at(&mut pages, 0)?;
-    let found = page::digest(&pages);
-    if found != current.digest {
-        let (path, expected) = (file.path().display(), current.digest);
-        return Err(Error::corrupt(format!(
-            "{path}: digest {found:#010x}, expected {expected:#010x}"
-        )));
-    }
-    let first = PagePlace {
-        store: current.store,
-        salt: current.salt,
-        collection: CollectionId(0),
-        page_type: PageType::Manifest,
-        index: 0,
-    };
-    let manifest = page::open_stream(&first, &**tools.codec, &mut pages)
-        .and_then(|bytes| Manifest::decode(&bytes))
-        .map_err(|error| named(error, &file))?;
-    let named = (current.version, current.store, current.salt);
-    if (manifest.version, manifest.store, manifest.salt) != named {
-        let path = file.path().display();
-        return Err(Error::corrupt(format!("{path}: is another manifest than CURRENT names")));
-    }
-    Ok(manifest)
-}
-
-/// The collections of a manifest, with their segments and without the log.
-fn load_collections(tools: &Tools<'_>, manifest: &Manifest) -> Result<Version> {
-    let mut segments: BTreeMap<CollectionId, Vec<LiveSegment>> = BTreeMap::new();
-    for entry in &manifest.segments {
-        let place = manifest.collections.binary_search_by_key(&entry.collection, |found| found.id);
-        let collection = &manifest.collections[place.expect("checked by the manifest")];
-        let place = manifest.tombstones.binary_search_by_key(&entry.file, |found| found.segment);
-        let tombstones = place.ok().map(|place| manifest.tombstones[place]);
-        let stride = collection.descriptor.row_stride();
-        let live = load_segment(tools, manifest, *entry, stride, tombstones)?;
-        segments.entry(entry.collection).or_default().push(live);
-    }
-    let mut version = Version::default();
-    for entry in &manifest.collections {
-        let (name, descriptor) = (entry.name.clone(), entry.descriptor.clone());
-        let mut collection = Collection::new(entry.id, name, descriptor);
-        if let Some(segments) = segments.remove(&entry.id) {
-            collection.segments = segments.into();
-        }
-        collection.index_snapshot = manifest.index_snapshot(entry.id).copied();
-        if let Some(listed) = &collection.index_snapshot {
-            check_index_snapshot(tools.disk, listed)?;
-        }
-        version.insert(collection)?;
-    }
-    Ok(version)
-}
-
-/// Looks whether the files of an index snapshot are there; their content is read when it is asked for.
-fn check_index_snapshot(disk: &Disk, listed: &IndexSnapshotEntry) -> Result<()> {
-    let name = FileName::IndexSnapshot(listed.file, listed.salt.into()).text();
-    let written = Written { len: listed.len, digest: listed.digest };
-    paged_file::check_len(&open_named(disk, &name)?, written)?;
-    if let Some(changes) = listed.changes {
-        let name = FileName::Changes(changes.file, changes.salt.into()).text();
-        let written = Written { len: changes.len, digest: changes.digest };
-        paged_file::check_len(&open_named(disk, &name)?, written)?;
-    }
-    Ok(())
-}
-
-fn load_segment(
-    tools: &Tools<'_>,
-    manifest: &Manifest,
-    entry: SegmentEntry,
-    stride: Stride,
-    tombstones: Option<TombstonesEntry>,
-) -> Result<LiveSegment> {
-    let (disk, store) = (tools.disk, manifest.store);
-    let file = open_named(disk, &FileName::Segment(entry.file, entry.salt.into()).text())?;
-    let segment = Segment::open(file, store, &entry, stride, Arc::clone(tools.codec))?;
-    let dead = match &tombstones {
-        None => Arc::default(),
-        Some(listed) => {
-            let name = FileName::Tombstones(listed.file, listed.salt.into()).text();
-            let file = open_named(disk, &name)?;
-            Arc::new(Tombstones::read(&file, store, listed, &entry, &**tools.codec)?)
-        }
-    };
-    Ok(LiveSegment { entry, segment: Arc::new(segment), tombstones, dead })
 }
 
 /// The state of a replay through the logs.
@@ -304,6 +248,10 @@ impl Replay {
         let end = LogEnd { lsn: manifest.sealed, offset: 0 };
         let (sealed, tail) = (manifest.sealed, Vec::new());
         Self { live, sealed, durable, end, tail, memtable_bytes: 0, closed: false }
+    }
+
+    fn read_logs(&mut self, tools: &Tools<'_>, manifest: &Manifest) -> Result<()> {
+        manifest.logs.iter().try_for_each(|log| self.read_log(tools, manifest, log))
     }
 
     fn read_log(&mut self, tools: &Tools<'_>, manifest: &Manifest, log: &LogEntry) -> Result<()> {
@@ -357,37 +305,21 @@ impl Replay {
         }
     }
 
-    /// What is live, where the last log ends, and what is above it.
-    fn finish(self, disk: &Disk) -> Result<(LiveSet, LogEnd, Vec<Batch>)> {
-        let Self { live, durable, end, tail, .. } = self;
-        if durable > live.last {
+    /// Whether all that was proved is there.
+    fn check(&self, disk: &Disk) -> Result<()> {
+        let Self { live, durable, end, .. } = self;
+        if *durable > live.last {
             let (dir, last) = (disk.root().display(), live.last);
             return Err(Error::corrupt(format!(
                 "{dir}: LSN {durable} is proved durable, but the log ends at LSN {last}"
             )));
         }
-        if end.lsn != durable {
+        if end.lsn != *durable {
             let (dir, last) = (disk.root().display(), end.lsn);
             return Err(Error::corrupt(format!(
                 "{dir}: LSN {durable} is proved durable within the batch behind LSN {last}"
             )));
         }
-        Ok((live, end, tail.into_iter().map(|frame| frame.batch).collect()))
+        Ok(())
     }
-}
-
-/// Opens a file that has to be there.
-fn open_named(disk: &Disk, name: &str) -> Result<DiskFile> {
-    disk.open(name, Access::Read).map_err(|error| match error.io_kind() {
-        Some(io::ErrorKind::NotFound) => {
-            let path = disk.path(name);
-            Error::corrupt(format!("{}: the file is missing", path.display()))
-        }
-        _ => error,
-    })
-}
-
-fn named(error: Error, file: &DiskFile) -> Error {
-    let kind = error.kind();
-    error.reported_as(kind, &file.path().display().to_string())
 }

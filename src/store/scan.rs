@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::row::{Record, RecordRef};
 use crate::row_cursor::RowCursor;
 use crate::vector::VectorForm;
@@ -10,13 +10,13 @@ use crate::vector::VectorForm;
 /// Rows in ascending order of the bytes of their ids, as they were when the scan started. Ends
 /// behind the first error.
 pub struct Scan {
-    cursor: Option<RowCursor>,
+    rows: Rows,
     form: VectorForm,
 }
 
 impl Scan {
-    pub(super) fn new(cursor: RowCursor, form: VectorForm) -> Self {
-        Self { cursor: Some(cursor), form }
+    pub(super) fn new(cursor: RowCursor, hidden: Option<Error>, form: VectorForm) -> Self {
+        Self { rows: Rows { cursor: Some(cursor), hidden }, form }
     }
 }
 
@@ -25,7 +25,7 @@ impl Iterator for Scan {
 
     fn next(&mut self) -> Option<Self::Item> {
         let form = self.form;
-        next(&mut self.cursor, |cursor| {
+        self.rows.next(|cursor| {
             let (id, vector, payload) = cursor.row()?;
             Ok((id.to_owned(), RecordRef::new(vector, payload, form).to_record()))
         })
@@ -41,12 +41,12 @@ impl fmt::Debug for Scan {
 /// Ids and payloads in ascending order of the bytes of the ids; no vector is read. Ends behind the
 /// first error.
 pub struct PayloadScan {
-    cursor: Option<RowCursor>,
+    rows: Rows,
 }
 
 impl PayloadScan {
-    pub(super) fn new(cursor: RowCursor) -> Self {
-        Self { cursor: Some(cursor) }
+    pub(super) fn new(cursor: RowCursor, hidden: Option<Error>) -> Self {
+        Self { rows: Rows { cursor: Some(cursor), hidden } }
     }
 }
 
@@ -54,7 +54,7 @@ impl Iterator for PayloadScan {
     type Item = Result<(String, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        next(&mut self.cursor, |cursor| {
+        self.rows.next(|cursor| {
             let payload = cursor.payload()?.to_vec();
             Ok((cursor.id().to_owned(), payload))
         })
@@ -67,19 +67,28 @@ impl fmt::Debug for PayloadScan {
     }
 }
 
-/// The next row; the cursor is given up at the end and behind an error.
-fn next<T>(
-    slot: &mut Option<RowCursor>,
-    take: impl FnOnce(&mut RowCursor) -> Result<T>,
-) -> Option<Result<T>> {
-    let cursor = slot.as_mut()?;
-    let item = match cursor.advance() {
-        Ok(true) => Some(take(cursor)),
-        Ok(false) => None,
-        Err(error) => Some(Err(error)),
-    };
-    if !matches!(item, Some(Ok(_))) {
-        *slot = None;
+/// The rows that can be read, behind what is wrong with the others.
+struct Rows {
+    /// Nothing behind the last row, and behind a row that could not be read.
+    cursor: Option<RowCursor>,
+    /// Why some cannot be read; told first.
+    hidden: Option<Error>,
+}
+
+impl Rows {
+    fn next<T>(&mut self, take: impl FnOnce(&mut RowCursor) -> Result<T>) -> Option<Result<T>> {
+        if let Some(error) = self.hidden.take() {
+            return Some(Err(error));
+        }
+        let cursor = self.cursor.as_mut()?;
+        let item = match cursor.advance() {
+            Ok(true) => Some(take(cursor)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        };
+        if !matches!(item, Some(Ok(_))) {
+            self.cursor = None;
+        }
+        item
     }
-    item
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Lsn};
 use crate::live_set::{Collection, LiveSegment};
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
+use crate::manifest::parked::ParkedEntry;
 use crate::memtable::{Entry, Memtable};
 use crate::segment::{SegmentBuilder, SegmentIdentity, SegmentProbe, Tombstones};
 use crate::sync::Arc;
@@ -20,6 +21,8 @@ pub(super) struct Seal {
     pub(super) queue: VecDeque<Arc<Collection>>,
     pub(super) current: Option<SealOne>,
     pub(super) sealed: Vec<Sealed>,
+    /// Records of collections that cannot be sealed.
+    pub(super) parked: Vec<ParkedEntry>,
     /// Index snapshots of collections that have nothing to seal.
     pub(super) index_snapshots: Vec<IndexSnapshotEntry>,
     /// How many syncs of the directory had failed when it began.
@@ -38,6 +41,8 @@ pub(super) struct SealOne {
     /// One for each segment of the collection: where to look, and the rows found dead so far.
     pub(super) older: Vec<(SegmentProbe, Option<Tombstones>)>,
     pub(super) made: Option<(FileId, SegmentIdentity, SegmentBuilder)>,
+    /// How many files the seal had made before it.
+    pub(super) made_before: usize,
 }
 
 /// What became of a collection.
@@ -64,13 +69,13 @@ impl Seal {
 }
 
 impl SealOne {
-    pub(super) fn start(collection: Arc<Collection>) -> Result<Self> {
+    pub(super) fn start(collection: Arc<Collection>, made_before: usize) -> Result<Self> {
         let memtable = collection.sealing.clone().expect("only those with one are queued");
         let mut ahead = VecDeque::new();
         let has_more = memtable.run(Bound::Unbounded, Lsn(u64::MAX), RUN_ROWS, &mut ahead)?;
         let older = collection.segments.iter().map(|live| (live.segment.probe(), None));
         let older = older.collect();
-        Ok(Self { collection, memtable, ahead, has_more, older, made: None })
+        Ok(Self { collection, memtable, ahead, has_more, older, made: None, made_before })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Entry>> {

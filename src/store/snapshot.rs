@@ -6,8 +6,9 @@ use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
+use crate::damage::Hidden;
 use crate::descriptor::Descriptor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::live_set::{Collection, Version};
 use crate::matching::Ordinals;
@@ -119,6 +120,15 @@ impl Snapshot {
     }
 
     /// The ids of all collections.
+    /// Collections that are damaged, and why.
+    pub(in crate::store) fn damaged(&self) -> Vec<(CollectionId, String)> {
+        let all = self.version.collections.values();
+        let why = |found: &Arc<Collection>| {
+            Some((found.id, found.damage.as_ref()?.to_reader().to_string()))
+        };
+        all.filter_map(why).collect()
+    }
+
     pub(in crate::store) fn collection_ids(&self) -> impl Iterator<Item = CollectionId> {
         self.version.collections.keys().copied()
     }
@@ -147,7 +157,8 @@ impl Snapshot {
     pub fn scan_range(&self, id: CollectionId, range: ScanRange) -> Result<Scan> {
         let form = self.descriptor(id)?.form();
         let columns = Columns { vectors: true, payloads: true };
-        Ok(Scan::new(self.cursor(id, range, columns)?, form))
+        let (cursor, hidden) = self.readable(id, range, columns)?;
+        Ok(Scan::new(cursor, hidden, form))
     }
 
     /// As [`Store::scan_payloads`].
@@ -156,7 +167,8 @@ impl Snapshot {
     /// Those of [`Store::get`].
     pub fn scan_payloads(&self, id: CollectionId, range: ScanRange) -> Result<PayloadScan> {
         let columns = Columns { vectors: false, payloads: true };
-        Ok(PayloadScan::new(self.cursor(id, range, columns)?))
+        let (cursor, hidden) = self.readable(id, range, columns)?;
+        Ok(PayloadScan::new(cursor, hidden))
     }
 
     /// As [`Store::scan_with`].
@@ -171,14 +183,14 @@ impl Snapshot {
     ) -> Result<()> {
         let form = self.descriptor(id)?.form();
         let columns = Columns { vectors: true, payloads: true };
-        let mut cursor = self.cursor(id, range, columns)?;
+        let (mut cursor, hidden) = self.readable(id, range, columns)?;
         while cursor.advance()? {
             let (id, vector, payload) = cursor.row()?;
             if see(id, RecordRef::new(vector, payload, form)).is_break() {
                 break;
             }
         }
-        Ok(())
+        hidden.map_or(Ok(()), Err)
     }
 
     /// As [`Store::matching_ids`].
@@ -256,7 +268,8 @@ impl Snapshot {
     pub(in crate::store) fn rows(&self) -> Result<u64> {
         let cache = &self.store.inner.cache;
         let all = self.version.collections.values();
-        all.map(|collection| collection.len(cache, self.lsn)).sum()
+        let whole = all.filter(|collection| collection.check_whole().is_ok());
+        whole.map(|collection| collection.len(cache, self.lsn)).sum()
     }
 
     /// As [`Store::is_empty`].
@@ -300,9 +313,25 @@ impl Snapshot {
         range: ScanRange,
         columns: Columns,
     ) -> Result<RowCursor> {
-        self.store.check_open()?;
+        let (cursor, hidden) = self.readable(id, range, columns)?;
+        hidden.map_or(Ok(cursor), Err)
+    }
+
+    /// A cursor over the rows that can be read, and why some cannot.
+    fn readable(
+        &self,
+        id: CollectionId,
+        range: ScanRange,
+        columns: Columns,
+    ) -> Result<(RowCursor, Option<Error>)> {
+        let (collection, _) = self.collection(id)?;
+        let hidden = match collection.check_whole() {
+            Err(error) if collection.hidden() == Hidden::Newer => return Err(error),
+            whole => whole.err(),
+        };
         let ahead = self.store.inner.options.read_ahead_bytes;
-        RowCursor::start(self.version.collection(id)?, self.lsn, range, ahead, columns)
+        let cursor = RowCursor::start(collection, self.lsn, range, ahead, columns)?;
+        Ok((cursor, hidden))
     }
 }
 

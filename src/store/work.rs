@@ -10,6 +10,7 @@ use crate::ids::Lsn;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
+use crate::store::park::can_unpark;
 use crate::store::reclaim::discard;
 use crate::store::seal::Seal;
 use crate::store::{Inner, full_disk};
@@ -70,8 +71,12 @@ impl Inner {
         }
         let stepped = self.merge_rows(jobs);
         if let Err(error) = &stepped {
-            let made = jobs.merge.take().map(Merge::into_made);
-            self.undo(made.unwrap_or_default(), error, false)?;
+            let merge = jobs.merge.take();
+            if let (ErrorKind::Corrupt, Some(merge)) = (error.kind(), &merge) {
+                // It is not begun again behind every write.
+                self.note_damage(merge.inputs.id, error)?;
+            }
+            self.undo(merge.map(Merge::into_made).unwrap_or_default(), error, false)?;
         }
         stepped
     }
@@ -105,8 +110,10 @@ impl Inner {
             let mut jobs = locked(&self.jobs)?;
             {
                 let on_disk = self.lock_on_disk()?;
+                let live = reading(&self.live)?;
                 on_disk.check_latch()?;
-                if jobs.rotation.is_none() && on_disk.manifest.sealed >= target {
+                let is_sealed = on_disk.manifest.sealed >= target;
+                if jobs.rotation.is_none() && is_sealed && !can_unpark(&on_disk, &live) {
                     return Ok(());
                 }
             }

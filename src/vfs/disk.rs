@@ -99,9 +99,10 @@ impl Disk {
 
     /// [`Vfs::lock`].
     #[track_caller]
-    pub fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
+    pub fn lock(&self, name: &str, access: Access) -> Result<Box<dyn Lock>> {
         let (path, site) = (self.path(name), Location::caller());
-        retried(|| self.vfs.lock(&path, site)).map_err(|error| Error::io("lock", &path, error))
+        retried(|| self.vfs.lock(&path, access, site))
+            .map_err(|error| Error::io("lock", &path, error))
     }
 }
 

@@ -37,7 +37,8 @@ enum Node {
 #[derive(Debug, Default)]
 struct Content {
     bytes: RwLock<Vec<u8>>,
-    locked: Mutex<bool>,
+    /// How many share the lock; all there can be where one holds it alone.
+    locked: Mutex<u32>,
 }
 
 #[derive(Debug)]
@@ -49,6 +50,7 @@ struct MemoryFile {
 #[derive(Debug)]
 struct MemoryLock {
     content: Arc<Content>,
+    share: u32,
 }
 
 impl MemoryVfs {
@@ -135,11 +137,13 @@ impl Vfs for MemoryVfs {
         check_directory(&self.names(), &normalized(path))
     }
 
-    fn lock(&self, path: &Path, _site: CallSite) -> io::Result<Box<dyn Lock>> {
+    fn lock(&self, path: &Path, access: Access, _site: CallSite) -> io::Result<Box<dyn Lock>> {
         let path = normalized(path);
         let mut names = self.names();
         let content = match find_file(&names, &path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && access == Access::ReadWrite =>
+            {
                 check_vacant(&names, &path)?;
                 let content = Arc::new(Content::default());
                 names.insert(path, Node::File(Arc::clone(&content)));
@@ -147,12 +151,11 @@ impl Vfs for MemoryVfs {
             }
             found => found?,
         };
-        let was_locked = std::mem::replace(&mut *unpoisoned(content.locked.lock()), true);
-        if was_locked {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            Ok(Box::new(MemoryLock { content }))
-        }
+        let share = if access == Access::ReadWrite { u32::MAX } else { 1 };
+        let mut locked = unpoisoned(content.locked.lock());
+        *locked = locked.checked_add(share).ok_or(io::ErrorKind::WouldBlock)?;
+        drop(locked);
+        Ok(Box::new(MemoryLock { content, share }))
     }
 }
 
@@ -218,7 +221,7 @@ impl Lock for MemoryLock {}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        *unpoisoned(self.content.locked.lock()) = false;
+        *unpoisoned(self.content.locked.lock()) -= self.share;
     }
 }
 
@@ -463,12 +466,15 @@ mod tests {
     #[test]
     fn a_lock_excludes_until_it_is_dropped() {
         let vfs = MemoryVfs::new();
-        let held = vfs.lock(Path::new("/LOCK"), here()).expect("free");
-        let second = vfs.clone().lock(Path::new("/LOCK"), here());
+        let held = vfs.lock(Path::new("/LOCK"), Access::ReadWrite, here()).expect("free");
+        let second = vfs.clone().lock(Path::new("/LOCK"), Access::ReadWrite, here());
         assert_eq!(kind(second), Some(io::ErrorKind::WouldBlock));
         drop(held);
-        vfs.lock(Path::new("/LOCK"), here()).expect("free again");
-        assert_eq!(kind(vfs.lock(Path::new("/"), here())), Some(io::ErrorKind::IsADirectory));
+        vfs.lock(Path::new("/LOCK"), Access::ReadWrite, here()).expect("free again");
+        assert_eq!(
+            kind(vfs.lock(Path::new("/"), Access::ReadWrite, here())),
+            Some(io::ErrorKind::IsADirectory)
+        );
     }
 
     #[test]

@@ -99,11 +99,13 @@ pub trait Vfs: Send + Sync + fmt::Debug {
     /// directory's own name in its parent.
     fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()>;
 
-    /// Takes an exclusive lock on a file, which is created if it is missing and never removed.
+    /// Takes a lock on a file, which is never removed. For reading it is shared with others that read,
+    /// and the file has to be there; for writing it is held alone, and the file is created if it is
+    /// missing.
     ///
-    /// `WouldBlock` at once if anyone holds it, in this process too. The lock ends when the guard
-    /// is dropped or the process dies.
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>>;
+    /// `WouldBlock` at once if someone holds it who does not share it, in this process too;
+    /// `NotFound`. The lock ends when the guard is dropped or the process dies.
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>>;
 }
 
 /// An open file.
@@ -133,7 +135,7 @@ pub trait File: Send + Sync + fmt::Debug {
     fn sync_data(&self, site: CallSite) -> io::Result<()>;
 }
 
-/// An exclusive lock, held until it is dropped.
+/// A lock, held until it is dropped.
 pub trait Lock: Send + Sync + fmt::Debug {}
 
 /// Time. No promise of the engine depends on it; it dates trace events.

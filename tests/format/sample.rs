@@ -70,6 +70,16 @@ impl Sample {
         bytes
     }
 
+    /// Changes one bit at the end of the only file of a kind, or changes it back.
+    fn flip(&self, extension: &str) {
+        let files = self.files();
+        let of_kind = |name: &&String| name.ends_with(extension);
+        let name = files.keys().find(of_kind).expect("there is one");
+        let last = files[name].len() - 1;
+        let file = self.env.vfs.open(&self.path(name), Access::ReadWrite, here()).expect("listed");
+        file.write_at(&[files[name][last] ^ 1], last as u64, here()).expect("memory takes all");
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         Path::join(&self.env.dir, name)
     }
@@ -83,7 +93,8 @@ fn here() -> CallSite {
     Location::caller()
 }
 
-/// Writes the sample: a segment, its tombstones, an index snapshot and its changes, two logs, every kind of frame and record.
+/// Writes the sample: a segment, its tombstones, an index snapshot and its changes, parked records, two
+/// logs, every kind of frame and record.
 pub(crate) fn write() -> quiver_store::Result<Files> {
     let sample = Sample::empty();
     let store = sample.open()?;
@@ -98,6 +109,14 @@ pub(crate) fn write() -> quiver_store::Result<Files> {
     store.checkpoint()?;
     store.delete(fruit, "kiwi")?;
     store.checkpoint_with_index_snapshots(&[(fruit, b"graph", covered)])?;
+    store.delete(fruit, "lime")?;
+    store.close()?;
+    sample.flip(".seg");
+    let store = sample.open()?;
+    store.checkpoint()?;
+    store.close()?;
+    sample.flip(".seg");
+    let store = sample.open()?;
     let seeds = store.create_collection("grain", schema(1, DistanceMetric::L2))?;
     store.rename_collection("grain", "seeds")?;
     store.add_filterable("seeds", FilterableField::keyword("kind"))?;

@@ -60,7 +60,7 @@ impl<'a> Walk<'a> {
         assert_eq!(head.number("sealed LSN"), manifest.sealed.value());
         assert_eq!(head.number("next file id"), manifest.next_file.value());
         assert_eq!(head.number("next collection id"), manifest.next_collection.value());
-        assert_eq!(head.number("plain table count"), 5);
+        assert_eq!(head.number("plain table count"), 6);
         let count = self.table("logs", &mut rest);
         assert_eq!(count, manifest.logs.len());
         for log in &manifest.logs {
@@ -95,6 +95,7 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.number("digest"), u64::from(tombstones.digest));
         }
         self.check_index_snapshots(manifest, &mut rest);
+        self.check_parked(manifest, &mut rest);
         let (sealed_tables, behind) = rest.split_at(4);
         assert_eq!(sealed_tables, 1u32.to_le_bytes());
         rest = behind;
@@ -124,6 +125,19 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.bytes("changes salt"), changes.salt.0);
             assert_eq!(entry.number("changes length"), changes.len);
             assert_eq!(entry.number("changes digest"), u64::from(changes.digest));
+        }
+    }
+
+    fn check_parked(&self, manifest: &Manifest, rest: &mut &[u8]) {
+        assert_eq!(self.table("parked", rest), manifest.parked.len());
+        for parked in &manifest.parked {
+            let entry = self.document.take("parked entry", rest);
+            assert_eq!(entry.number("collection id"), parked.collection.value());
+            assert_eq!(entry.number("file id"), parked.file.value());
+            assert_eq!(entry.bytes("salt"), parked.salt.0);
+            assert_eq!(entry.number("length"), parked.len);
+            assert_eq!(entry.number("digest"), u64::from(parked.digest));
+            assert_eq!(entry.number("last LSN"), parked.through.value());
         }
     }
 
@@ -216,9 +230,29 @@ impl<'a> Walk<'a> {
             let mut rest = bytes.as_slice();
             assert_eq!(self.document.take("changes", &mut rest).number("generation count"), 1);
             let generation = self.document.take("generation", &mut rest);
-            assert_eq!(generation.number("through LSN"), manifest.sealed.value());
+            assert_eq!(generation.number("through LSN"), listed.covered.value() + 1);
             assert_eq!(generation.number("id count"), 1);
             assert_eq!(rest, b"\x04\0kiwi");
+        }
+    }
+
+    /// Every file of parked records.
+    pub(crate) fn parked(&mut self) {
+        let manifest = self.manifest.clone().expect("the manifest is walked first");
+        assert_eq!(manifest.parked.len(), 1);
+        for listed in &manifest.parked {
+            let name = FileName::Parked(listed.file, listed.salt.into()).text();
+            let pages = self.file(&name);
+            let (bytes, digest) = self.stream(pages, "parked", &listed.salt.0);
+            assert_eq!(digest, listed.digest);
+            let mut rest = bytes.as_slice();
+            assert_eq!(self.document.take("parked", &mut rest).number("section count"), 1);
+            let section = self.document.take("parked section", &mut rest);
+            assert_eq!(section.number("first LSN"), listed.through.value());
+            assert_eq!(section.number("record count"), 1);
+            let mut records = section.bytes("records");
+            self.document.take("delete", &mut records);
+            assert!(records.is_empty() && rest.is_empty(), "the document misses the end");
         }
     }
 

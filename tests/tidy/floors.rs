@@ -13,8 +13,8 @@ const FLOORS: [&str; 8] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
-    "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set segment",
-    "write_batch replication request memtable live_set row_cursor matching commit_queue",
+    "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set parked segment",
+    "write_batch replication request memtable damage live_set row_cursor matching commit_queue",
     "store",
     "import",
     "lib",
@@ -26,7 +26,7 @@ const FOLDERS: [(&str, &str); 8] = [
     ("vfs/os", "clock entropy file dir lock mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
     ("wal", "header frame reader writer mod"),
-    ("manifest", "current index_snapshots mod"),
+    ("manifest", "current index_snapshots parked mod"),
     (
         "segment",
         "layout ids filter indexes builder reader ahead cursor probe by_row by_field tombstones \
@@ -34,7 +34,7 @@ const FOLDERS: [(&str, &str); 8] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source checkpoint compaction work plan observe commit write replicate close maintain read",
+        "reserve on_disk reclaim publish full_disk tail create load salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read",
     ),
     ("import", "mod input vecs npy_header npy json_lines write"),
 ];

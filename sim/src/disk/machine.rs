@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quiver_store::vfs::CallSite;
+use quiver_store::vfs::{Access, CallSite};
 
 use super::fault::{Fault, FaultPlan, Faults};
 use super::key::{low_half, mixed, text_key};
@@ -54,7 +54,7 @@ pub(crate) struct Machine {
     pub(crate) open: Vec<(NodeId, u32)>,
     open_most: u64,
     pub(crate) bytes_read: u64,
-    pub(crate) locked: Vec<NodeId>,
+    pub(crate) locked: Vec<(NodeId, Access)>,
     pub(crate) faults: Faults,
     pub(crate) medium: Medium,
     /// Files of which the next sync reports, once, a writeback that failed before it, and how many

@@ -36,13 +36,16 @@ struct SimFile {
 struct SimLock {
     disk: SimDisk,
     node: NodeId,
+    access: Access,
 }
 
 impl Lock for SimLock {}
 
 impl Drop for SimLock {
     fn drop(&mut self) {
-        self.disk.lock_machine().locked.retain(|node| *node != self.node);
+        let locked = &mut self.disk.lock_machine().locked;
+        let own = locked.iter().position(|held| *held == (self.node, self.access));
+        locked.remove(own.expect("held until it is dropped"));
     }
 }
 
@@ -171,11 +174,14 @@ impl Vfs for SimDisk {
         })
     }
 
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
         let node = self.run(Head::of_path(IoKind::Lock, path, site)?, |machine, notes| {
             let found = machine.inner().lookup(path)?;
             let node = match (found.node, found.parent) {
                 (Some(node), _) => node,
+                (None, Some(_)) if access == Access::Read => {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
                 (None, Some(parent)) => {
                     notes.due = machine.faults.due(CallClass::Create);
                     machine.create(parent, found.name, NewNode::File, notes)?
@@ -185,13 +191,14 @@ impl Vfs for SimDisk {
             if matches!(machine.inner().node(node), Node::Directory(_)) {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            if machine.locked.contains(&node) {
+            let mut held = machine.locked.iter().filter(|(locked, _)| *locked == node);
+            if held.any(|(_, held)| (*held, access) != (Access::Read, Access::Read)) {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            machine.locked.push(node);
+            machine.locked.push((node, access));
             Ok(node)
         })?;
-        Ok(Box::new(SimLock { disk: self.clone(), node }))
+        Ok(Box::new(SimLock { disk: self.clone(), node, access }))
     }
 }
 

@@ -269,8 +269,8 @@ impl Vfs for PlantedVfs {
         }
     }
 
-    fn lock(&self, path: &Path, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        match self.0.inner.lock(path, site) {
+    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
+        match self.0.inner.lock(path, access, site) {
             Err(error)
                 if self.0.bug == Bug::LockExcludesNobody
                     && error.kind() == io::ErrorKind::WouldBlock =>

@@ -56,7 +56,8 @@ impl Files {
         }
         let above = env.dir.parent().expect("the directory is not the root").to_path_buf();
         env.vfs.sync_dir(&above, here()).map_err(failed)?;
-        let lock = env.vfs.lock(&env.dir.join("LOCK"), here()).map_err(failed)?;
+        let lock =
+            env.vfs.lock(&env.dir.join("LOCK"), Access::ReadWrite, here()).map_err(failed)?;
         let entries = env.vfs.read_dir(&env.dir, here()).map_err(failed)?;
         let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
         let numbers = names.iter().flat_map(|name| name.split(['-', '.']));

@@ -253,37 +253,37 @@ cases! {
 
     fn lock_makes_its_file_and_excludes_a_second_one_until_dropped(disk) {
         let path = disk.path("LOCK");
-        let held = disk.vfs.lock(&path, here()).expect("nobody holds it");
+        let held = disk.vfs.lock(&path, Access::ReadWrite, here()).expect("nobody holds it");
         assert_eq!(disk.bytes("LOCK"), b"");
-        disk.refused(disk.vfs.lock(&path, here()), ErrorKind::WouldBlock);
+        disk.refused(disk.vfs.lock(&path, Access::ReadWrite, here()), ErrorKind::WouldBlock);
         drop(held);
-        let again = disk.vfs.lock(&path, here()).expect("it was let go");
-        disk.refused(disk.vfs.lock(&path, here()), ErrorKind::WouldBlock);
+        let again = disk.vfs.lock(&path, Access::ReadWrite, here()).expect("it was let go");
+        disk.refused(disk.vfs.lock(&path, Access::ReadWrite, here()), ErrorKind::WouldBlock);
         drop(again);
         assert_eq!(disk.list("").expect("it is a directory").len(), 1, "it is never removed");
     }
 
     fn locks_of_two_files_are_independent(disk) {
-        let _first = disk.vfs.lock(&disk.path("one"), here()).expect("nobody holds it");
-        let _second = disk.vfs.lock(&disk.path("two"), here()).expect("nobody holds it");
+        let _first = disk.vfs.lock(&disk.path("one"), Access::ReadWrite, here()).expect("nobody holds it");
+        let _second = disk.vfs.lock(&disk.path("two"), Access::ReadWrite, here()).expect("nobody holds it");
     }
 
     fn lock_leaves_the_bytes_of_its_file_alone(disk) {
         disk.create("LOCK", b"text");
-        let _held = disk.vfs.lock(&disk.path("LOCK"), here()).expect("nobody holds it");
+        let _held = disk.vfs.lock(&disk.path("LOCK"), Access::ReadWrite, here()).expect("nobody holds it");
         assert_eq!(disk.bytes("LOCK"), b"text");
     }
 
     fn lock_follows_its_file_not_its_name(disk) {
-        let _held = disk.vfs.lock(&disk.path("LOCK"), here()).expect("nobody holds it");
+        let _held = disk.vfs.lock(&disk.path("LOCK"), Access::ReadWrite, here()).expect("nobody holds it");
         disk.rename("LOCK", "other").expect("it is there");
-        disk.refused(disk.vfs.lock(&disk.path("other"), here()), ErrorKind::WouldBlock);
-        let _fresh = disk.vfs.lock(&disk.path("LOCK"), here()).expect("another file");
+        disk.refused(disk.vfs.lock(&disk.path("other"), Access::ReadWrite, here()), ErrorKind::WouldBlock);
+        let _fresh = disk.vfs.lock(&disk.path("LOCK"), Access::ReadWrite, here()).expect("another file");
     }
 
     fn lock_refuses_directories_and_missing_parents(disk) {
         disk.create_dir("d").expect("the name is free");
-        disk.refused(disk.vfs.lock(&disk.path("d"), here()), ErrorKind::IsADirectory);
-        disk.refused(disk.vfs.lock(&disk.path("gone/LOCK"), here()), ErrorKind::NotFound);
+        disk.refused(disk.vfs.lock(&disk.path("d"), Access::ReadWrite, here()), ErrorKind::IsADirectory);
+        disk.refused(disk.vfs.lock(&disk.path("gone/LOCK"), Access::ReadWrite, here()), ErrorKind::NotFound);
     }
 }

@@ -119,7 +119,7 @@ impl Client {
             }
             Call::Lock(name) => {
                 // Taken before an older lock of that number is dropped.
-                let lock = subject.vfs.lock(&subject.path(name), here())?;
+                let lock = subject.vfs.lock(&subject.path(name), Access::ReadWrite, here())?;
                 locks.insert(number % 6, lock);
             }
             Call::Unlock(lock) => drop(locks.remove(lock)),

@@ -75,8 +75,8 @@ impl Vfs for OsVfs {
         dir::sync(path)
     }
 
-    fn lock(&self, path: &Path, _site: CallSite) -> io::Result<Box<dyn Lock>> {
-        Ok(Box::new(lock::take(path)?))
+    fn lock(&self, path: &Path, access: Access, _site: CallSite) -> io::Result<Box<dyn Lock>> {
+        Ok(Box::new(lock::take(path, access)?))
     }
 }
 

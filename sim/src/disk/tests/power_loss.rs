@@ -86,12 +86,14 @@ fn kill_leaves_what_a_later_power_loss_takes_away() {
 #[test]
 fn lock_dies_with_its_process() {
     let disk = SimDisk::new();
-    let held = disk.lock(Path::new("/LOCK"), here()).expect("nobody holds it");
-    let refused = disk.lock(Path::new("/LOCK"), here()).map(drop);
+    let held = disk.lock(Path::new("/LOCK"), Access::ReadWrite, here()).expect("nobody holds it");
+    let refused = disk.lock(Path::new("/LOCK"), Access::ReadWrite, here()).map(drop);
     assert_eq!(refused.map_err(|e| e.kind()), Err(std::io::ErrorKind::WouldBlock));
-    SimDisk::mount(&disk.state().kill()).lock(Path::new("/LOCK"), here()).expect("a new process");
+    SimDisk::mount(&disk.state().kill())
+        .lock(Path::new("/LOCK"), Access::ReadWrite, here())
+        .expect("a new process");
     drop(held);
-    disk.lock(Path::new("/LOCK"), here()).expect("it was let go");
+    disk.lock(Path::new("/LOCK"), Access::ReadWrite, here()).expect("it was let go");
 }
 
 #[test]

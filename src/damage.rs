@@ -1,0 +1,67 @@
+//! What is wrong with the files of one collection, and what that hides.
+//!
+//! **Place.** Floor 4. Damage to a segment, to tombstones or to parked records is the collection's own:
+//! the store opens, the others work, and the damaged one shows what can still be told for certain.
+//!
+//! | what cannot be used | hides | a row found in a segment | a row found nowhere | writes |
+//! |---|---|---|---|---|
+//! | a page of a segment, found later | nothing but what is on it | is shown | there is none | refused |
+//! | a segment that did not open, or its tombstones | rows | is shown | `Corrupt` | refused |
+//! | parked records | newer rows | `Corrupt` | `Corrupt` | refused |
+//!
+//! Each id is live in at most one segment, so a row that is live in one that can be read is the row,
+//! whatever another one held. Rows of memtables are always shown.
+//!
+//! - D1. What is hidden is never answered as if it were not there: counts, scans, filters and searches
+//!   that come to nothing are `Corrupt`, with the file that is the cause.
+//! - D2. Damage is never written over: a damaged collection is neither sealed nor merged. It can be
+//!   dropped; and it is well again once the file is put back and the store is opened.
+//!
+//! **A crash leaves** nothing of this: every open finds out again.
+
+use crate::error::Error;
+use crate::ids::CollectionId;
+
+/// What cannot be told any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Hidden {
+    /// Only what stands on a page that does not check out.
+    #[default]
+    Nothing,
+    /// Rows of segments.
+    Rows,
+    /// Rows that overwrite others, or delete them.
+    Newer,
+}
+
+/// What is wrong with a collection.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// The first thing that was found.
+    first: Error,
+    pub(crate) hidden: Hidden,
+}
+
+impl Damage {
+    pub(crate) fn new(first: Error, hidden: Hidden) -> Self {
+        Self { first, hidden }
+    }
+
+    /// With something that was found later.
+    pub(crate) fn and(&self, hidden: Hidden) -> Self {
+        Self { first: self.first.duplicate(), hidden: self.hidden.max(hidden) }
+    }
+
+    /// What a reader is told who asks for what is hidden.
+    pub(crate) fn to_reader(&self) -> Error {
+        self.first.duplicate()
+    }
+
+    /// What a writer is told.
+    pub(crate) fn to_writer(&self, id: CollectionId) -> Error {
+        let before = format!(
+            "collection {id} takes no writes until its damaged file is put back, or it is dropped"
+        );
+        self.first.duplicate().reported_as(self.first.kind(), &before)
+    }
+}

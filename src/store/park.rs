@@ -1,0 +1,137 @@
+//! Parks what a checkpoint cannot seal, so that one damaged collection stops none of the others.
+//!
+//! A seal that finds a file of a collection damaged notes it, gives up what it made for it, and writes
+//! the records of its memtables into a file of their own ([`crate::parked`]). They stay in memory as
+//! well: what could be read before can be read on.
+//!
+//! - N1. A log is dropped only when each of its records is in a segment or parked (C4).
+//! - N2. The memtables of a damaged collection are joined by the next switch, since no seal ends them.
+//! - N3. What is parked goes with the publish that seals it, or behind the drop of its collection.
+
+use std::collections::BTreeMap;
+
+use crate::damage::Hidden;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::FileName;
+use crate::ids::{CollectionId, Lsn};
+use crate::live_set::{Collection, LiveSet};
+use crate::manifest::Manifest;
+use crate::manifest::parked::ParkedEntry;
+use crate::memtable::Memtable;
+use crate::page::{PagePlace, PageType};
+use crate::paged_file;
+use crate::parked;
+use crate::store::Inner;
+use crate::store::on_disk::OnDisk;
+use crate::store::reclaim::discard;
+use crate::store::seal::{Seal, SealOne, Sealed};
+use crate::sync::{Arc, writing};
+
+impl Inner {
+    /// Notes that a file of a collection is damaged; from here on it takes no writes.
+    pub(super) fn note_damage(&self, id: CollectionId, error: &Error) -> Result<()> {
+        tracing::error!(collection = id.0, %error, "damaged");
+        let mut live = writing(&self.live)?;
+        if let Some(collection) = Arc::make_mut(&mut live.version).collection_mut(id) {
+            collection.note_damage(error.duplicate(), Hidden::Nothing);
+        }
+        Ok(())
+    }
+
+    /// Takes a collection that turned out damaged out of the seal, and queues it to be parked; any
+    /// other error stays one.
+    pub(super) fn give_up_one(&self, seal: &mut Seal, one: SealOne, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Corrupt {
+            return Err(error);
+        }
+        self.note_damage(one.collection.id, &error)?;
+        let made = seal.made.split_off(one.made_before);
+        let mut collection = Collection::clone(&one.collection);
+        collection.note_damage(error, Hidden::Nothing);
+        drop(one);
+        discard(&self.disk, &mut *self.lock_on_disk()?, made);
+        seal.queue.push_front(Arc::new(collection));
+        Ok(())
+    }
+
+    /// Writes what a damaged collection holds in memory, unless all of it is parked already; how many
+    /// bytes.
+    pub(super) fn park(&self, seal: &mut Seal, collection: &Collection) -> Result<u64> {
+        let memtable = collection.sealing.as_ref().expect("only those with one are queued");
+        let through = memtable.through()?;
+        let salt = self.tools().salt()?;
+        let file_id = {
+            let mut on_disk = self.lock_on_disk()?;
+            let known = on_disk.manifest.parked(collection.id);
+            if known.is_some_and(|known| known.through == through) {
+                return Ok(0);
+            }
+            on_disk.take_file()
+        };
+        let sections = memtable.sections(Lsn(0), through)?;
+        let name = FileName::Parked(file_id, salt.into()).text();
+        seal.made.push(name.clone());
+        let file = self.disk.create_new(&name)?;
+        let first = PagePlace {
+            store: self.store,
+            salt,
+            collection: collection.id,
+            page_type: PageType::Parked,
+            index: 0,
+        };
+        let parts = parked::encode(&sections);
+        let written = paged_file::write_parts(&file, &first, &*self.codec, parts)?;
+        let (id, records) = (collection.id, sections.len());
+        tracing::warn!(collection = id.0, records, through = through.0, "parked");
+        seal.parked.push(ParkedEntry {
+            collection: id,
+            file: file_id,
+            salt,
+            len: written.len,
+            digest: written.digest,
+            through,
+        });
+        Ok(written.len)
+    }
+}
+
+/// A memtable with what two hold, the older one first (N2).
+pub(super) fn join(
+    collection: &Collection,
+    older: &Arc<Memtable>,
+    newer: &Arc<Memtable>,
+) -> Result<Arc<Memtable>> {
+    let joined = Memtable::default();
+    let stride = collection.descriptor.row_stride();
+    for memtable in [older, newer] {
+        for (first, section) in memtable.sections(Lsn(0), Lsn(u64::MAX))? {
+            joined.insert(first, &section, stride, |_, _| Ok(()))?;
+        }
+    }
+    Ok(Arc::new(joined))
+}
+
+/// Whether records are parked of a collection that is well again: the next checkpoint seals them.
+pub(super) fn can_unpark(on_disk: &OnDisk, live: &LiveSet) -> bool {
+    on_disk.manifest.parked.iter().any(|entry| {
+        let found = live.version.collections.get(&entry.collection);
+        found.is_some_and(|collection| collection.damage.is_none())
+    })
+}
+
+/// Names what was parked, and leaves out what is sealed now or of no collection (N3).
+pub(super) fn name_parked(
+    manifest: &mut Manifest,
+    parked: &[ParkedEntry],
+    sealed: &BTreeMap<CollectionId, &Sealed>,
+) {
+    let Manifest { parked: named, collections, .. } = manifest;
+    let is_known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+    let is_new = |id| parked.iter().any(|entry| entry.collection == id);
+    named.retain(|entry| {
+        let id = entry.collection;
+        is_known(id) && !sealed.contains_key(&id) && !is_new(id)
+    });
+    named.extend(parked.iter().filter(|entry| is_known(entry.collection)));
+    named.sort_by_key(|entry| entry.collection);
+}
