@@ -1,5 +1,7 @@
 //! A file that is one byte string over pages, written once and read whole.
 
+use std::ops::ControlFlow;
+
 use crate::codec::PageCodec;
 use crate::cursor::{index, len_u32};
 use crate::error::{Error, Result};
@@ -90,8 +92,29 @@ pub(crate) fn read(
     codec: &dyn PageCodec,
     listed: Written,
 ) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let flow = read_runs(file, first, codec, listed, |run| {
+        bytes.extend_from_slice(run);
+        ControlFlow::Continue(())
+    })?;
+    debug_assert!(flow.is_continue(), "nobody breaks it off");
+    Ok(bytes)
+}
+
+/// As [`read`], run by run; `see` says whether to go on. The digest is held against the manifest behind
+/// the last run.
+///
+/// # Errors
+/// Those of [`read`].
+pub(crate) fn read_runs(
+    file: &DiskFile,
+    first: &PagePlace,
+    codec: &dyn PageCodec,
+    listed: Written,
+    mut see: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
     check_len(file, listed)?;
-    let (mut at, mut digest, mut bytes) = (0, 0, Vec::new());
+    let (mut at, mut digest) = (0, 0);
     let mut run = vec![0; RUN_PAGES * PAGE_SIZE_BYTES];
     while at < listed.len {
         let len = index((listed.len - at).min(run.len() as u64));
@@ -101,7 +124,9 @@ pub(crate) fn read(
         let page = len_u32(index(at / PAGE_SIZE_BYTES as u64));
         let place = PagePlace { index: first.index + page, ..*first };
         let opened = page::open_stream(&place, codec, pages).map_err(|error| named(file, error))?;
-        bytes.extend_from_slice(&opened);
+        if see(&opened).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         at += len as u64;
     }
     if digest != listed.digest {
@@ -109,7 +134,7 @@ pub(crate) fn read(
         let error = Error::corrupt(format!("digest {digest:#010x}, expected {expected:#010x}"));
         return Err(named(file, error));
     }
-    Ok(bytes)
+    Ok(ControlFlow::Continue(()))
 }
 
 /// Holds the length of a file against the manifest, without reading it.

@@ -1,12 +1,15 @@
 //! Damage to a file of one collection is that collection's, and nobody else's.
 
+use std::ops::ControlFlow;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quiver_sim::disk::{DiskState, SimClock, SimDisk, SimEntropy};
+use quiver_store::vfs::{Access, Vfs};
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, FilterableField, Options,
-    Result, SecPredicate, Store,
+    Result, SecPredicate, Store, VerifyOptions,
 };
 
 fn env(disk: &SimDisk) -> Env {
@@ -173,4 +176,148 @@ fn damaged_newest_segment_does_not_bring_old_rows_back() {
     let damaged = flipped(&state, segment, 20_000);
     let left = check_confined(&damaged, &["4=4"], true);
     check_repaired(&flipped(&left, segment, 20_000));
+}
+
+#[test]
+fn damage_that_a_checkpoint_meets_parks_the_collection_and_seals_the_other() {
+    let disk = SimDisk::mount(&two_collections());
+    let store = open(&disk).expect("whole");
+    let a = id(&store, "a");
+    // Many ids, so that they do not all stand in the tail, which is read when the segment is opened.
+    for round in 0..20_000 {
+        store.upsert(a, &format!("{round:08}"), &[0.5], b"").expect("fits");
+    }
+    store.checkpoint().expect("no fault is planted");
+    let whole = store.len(a).expect("whole");
+    store.close().expect("no fault is planted");
+    let state = disk.state();
+    let sizes = state.list().into_iter().filter(|(path, _)| !is_log(path));
+    let (segment, _) = sizes.max_by_key(|(_, bytes)| *bytes).expect("there are some");
+    // The first page is one of ids.
+    let disk = SimDisk::mount(&flipped(&state, &segment, 100));
+    let store = open(&disk).expect("nobody has looked yet");
+    let (a, b) = (id(&store, "a"), id(&store, "b"));
+    store.upsert(a, "00000000", &[7.0], b"").expect("nobody has looked yet");
+    store.upsert(b, "5", &[5.0], b"").expect("fits");
+    store.checkpoint().expect("the other collection is sealed");
+    assert_eq!(kind(store.upsert(a, "x", &[7.0], b"")), Some(ErrorKind::Corrupt));
+    assert_eq!(store.get(a, "00000000").expect("in memory").expect("there").vector, [7.0]);
+    assert_eq!(store.get(a, "00019999").expect("on another page").expect("there").vector, [0.5]);
+    assert_eq!(kind(store.compact()), Some(ErrorKind::Corrupt));
+    let report = verified(&store);
+    assert_eq!(report.len(), 1, "{report:?}");
+    drop(store);
+    assert_eq!(files(&disk.state(), ".prk").len(), 1);
+    let disk = SimDisk::mount(&flipped(&disk.state(), &segment, 100));
+    let store = open(&disk).expect("whole");
+    assert_eq!(store.len(a).expect("whole"), whole);
+    assert_eq!(store.get(a, "00000000").expect("whole").expect("there").vector, [7.0]);
+    store.checkpoint().expect("whole");
+    assert!(files(&disk.state(), ".prk").is_empty());
+    assert_eq!(verified(&store), Vec::<String>::new());
+}
+
+fn verified(store: &Store) -> Vec<String> {
+    let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+    let report = report.expect("it reports what it finds");
+    assert!(report.is_complete);
+    report.findings.iter().map(|found| format!("{}: {}", found.file, found.error)).collect()
+}
+
+#[test]
+fn dropping_a_damaged_collection_removes_its_files() {
+    let state = two_collections();
+    let segment = &files(&state, "segment-")[0];
+    let disk = SimDisk::mount(&flipped(&state, segment, 20_000));
+    let store = open(&disk).expect("one collection is damaged");
+    store.checkpoint().expect("the other collection is sealed");
+    assert_eq!(files(&disk.state(), ".prk").len(), 1);
+    assert!(store.drop_collection("a").expect("a drop is taken"));
+    store.checkpoint().expect("no fault is planted");
+    assert!(files(&disk.state(), ".prk").is_empty());
+    assert!(!disk.state().list().iter().any(|(path, _)| path == segment));
+    assert_eq!(verified(&store), Vec::<String>::new());
+}
+
+#[test]
+fn every_page_that_is_damaged_is_found_by_verify_and_named() {
+    let state = two_collections();
+    for (path, bytes) in state.list() {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("our names").to_owned();
+        if name == "LOCK" || bytes == 0 {
+            continue;
+        }
+        let disk = SimDisk::mount(&state);
+        let store = open(&disk).expect("whole");
+        assert_eq!(verified(&store), Vec::<String>::new());
+        // It changes under the open store.
+        let byte = disk.state().read(&path).expect("there")[10] ^ 1;
+        let file = disk.open(&path, Access::ReadWrite, Location::caller()).expect("there");
+        file.write_at(&[byte], 10, Location::caller()).expect("the disk takes it");
+        let found = verified(&store);
+        let named = if name == "CURRENT" { "manifest-" } else { name.as_str() };
+        assert!(found.len() == 1 && found[0].starts_with(named), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn reading_only_writes_nothing_and_shows_all() {
+    let state = two_collections();
+    let disk = SimDisk::mount(&state);
+    let store = Store::open_read_only_with(env(&disk), options()).expect("whole");
+    let other = Store::open_read_only_with(env(&disk), options()).expect("readers share");
+    assert_eq!(kind(open(&disk)), Some(ErrorKind::Locked));
+    for store in [&store, &other] {
+        let a = id(store, "a");
+        assert_eq!(readable(store, "a"), (WHOLE.map(str::to_owned).to_vec(), vec![]));
+        for answer in [
+            store.upsert(a, "x", &[1.0], b"").map(drop),
+            store.drop_collection("a").map(drop),
+            store.checkpoint(),
+            store.compact(),
+            store.maintain().map(drop),
+        ] {
+            let error = answer.expect_err("it is open for reading only");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("for reading only"), "{error}");
+        }
+        assert!(store.stats().expect("open").is_read_only);
+        assert_eq!(verified(store), Vec::<String>::new());
+    }
+    drop(other);
+    store.close().expect("open");
+    assert_eq!(disk.state().key(), state.key(), "not a byte is written");
+    let nothing = SimDisk::new();
+    let error = Store::open_read_only_with(env(&nothing), options()).expect_err("no store");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn salvage_shows_what_stands_before_the_damage_and_says_what_does_not() {
+    let state = two_collections();
+    let log = &files(&state, ".wal")[0];
+    // The delete of row 2 of `a` is the first record; the next is the upsert of row 4.
+    for (at, rows) in [(560, vec!["1=10", "2=2", "3=3"]), (1100, vec!["1=10", "3=3"])] {
+        let damaged = flipped(&state, log, at);
+        assert_eq!(kind(open(&SimDisk::mount(&damaged))), Some(ErrorKind::Corrupt));
+        let disk = SimDisk::mount(&damaged);
+        let (store, lost) = Store::open_salvage_with(env(&disk), options()).expect("some of it");
+        assert_eq!(lost.len(), 1);
+        assert!(lost[0].to_string().contains("log-"), "{}", lost[0]);
+        let rows = rows.into_iter().map(str::to_owned).collect();
+        assert_eq!(readable(&store, "a"), (rows, vec![]));
+    }
+    let (_, none) =
+        Store::open_salvage_with(env(&SimDisk::mount(&state)), options()).expect("whole");
+    assert!(none.is_empty());
+    let damaged = flipped(&state, Path::new("/store/CURRENT"), 20);
+    let (store, lost) =
+        Store::open_salvage_with(env(&SimDisk::mount(&damaged)), options()).expect("some of it");
+    assert_eq!(readable(&store, "b"), (WHOLE.map(str::to_owned).to_vec(), vec![]));
+    assert!(lost.len() == 1 && lost[0].to_string().contains("CURRENT"), "{lost:?}");
+    let manifest = &files(&state, "manifest-")[0];
+    let damaged = flipped(&state, manifest, 20);
+    let error = Store::open_salvage_with(env(&SimDisk::mount(&damaged)), options());
+    let error = error.expect_err("there is no other manifest");
+    assert!(error.to_string().contains("no manifest is intact"), "{error}");
 }

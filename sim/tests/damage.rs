@@ -192,6 +192,8 @@ fn every_flipped_bit_of_a_closed_store_is_refused_or_harmless() {
                 // What is shown beside the errors was there.
                 let shown = found.iter().filter(|answer| answer.is_ok());
                 assert!(shown.clone().all(|answer| whole.contains(answer)), "{place}");
+                let is_of_a = files_of_a.iter().any(|part| path.to_string_lossy().contains(part));
+                assert!(!is_of_a || found.ends_with(of_b), "{place}");
                 assert!(
                     shown.count() < whole.iter().filter(|answer| answer.is_ok()).count(),
                     "{place}"

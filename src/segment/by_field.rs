@@ -68,7 +68,7 @@ impl Segment {
     }
 
     /// The directory, read at the first call. Two first calls at a time both read it.
-    fn indexes(&self, cache: &PageCache) -> Result<&Indexes> {
+    pub(super) fn indexes(&self, cache: &PageCache) -> Result<&Indexes> {
         if let Some(known) = self.known_indexes.get() {
             return Ok(known);
         }

@@ -147,6 +147,17 @@ impl SegmentCursor {
     }
 
     /// Where the values of a row are: each behind that of the row asked for before.
+    /// Holds where the values of the current row are against the row before.
+    ///
+    /// # Errors
+    /// `Io`, and `Corrupt` naming file and page.
+    ///
+    /// # Panics
+    /// If there is no current row.
+    pub(crate) fn check_entry(&mut self) -> Result<()> {
+        self.entry(self.row()).map(drop)
+    }
+
     fn entry(&mut self, row: u32) -> Result<Entry> {
         if let Some((_, entry)) = self.entry.filter(|(known, _)| *known == row) {
             return Ok(entry);

@@ -38,6 +38,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod verify;
 
 pub(crate) use builder::{SegmentBuilder, SegmentPlan};
 pub(crate) use cursor::{Columns, SegmentCursor};

@@ -40,6 +40,7 @@ pub(crate) struct Segment {
     codec: Arc<dyn PageCodec>,
     pages: u32,
     stride: Stride,
+    footer_checksum: u32,
     footer: Footer,
     tail: Tail,
     /// Read at the first search, unless the tail holds it all.
@@ -104,8 +105,20 @@ impl Segment {
         let place = identity.page(PageType::SegmentTail, first);
         let tail = Tail::open(&footer, &place, &*codec, tail_pages)
             .map_err(|error| named(&file, error))?;
-        let (id, filter, known_indexes) = (entry.file, OnceLock::new(), OnceLock::new());
-        Ok(Self { file, id, identity, codec, pages, stride, footer, tail, filter, known_indexes })
+        let (filter, known_indexes) = (OnceLock::new(), OnceLock::new());
+        Ok(Self {
+            file,
+            id: entry.file,
+            identity,
+            codec,
+            pages,
+            stride,
+            footer_checksum: entry.footer,
+            footer,
+            tail,
+            filter,
+            known_indexes,
+        })
     }
 
     /// How many rows there are, dead ones included.
@@ -333,6 +346,16 @@ impl Segment {
 
     pub(super) fn footer(&self) -> &Footer {
         &self.footer
+    }
+
+    /// Of the footer page, as the manifest has it.
+    pub(super) fn footer_checksum(&self) -> u32 {
+        self.footer_checksum
+    }
+
+    /// Holds a page against its place, as it is stored; its checksum.
+    pub(super) fn verify_page(&self, of: PageType, place: u32, image: &[u8]) -> Result<u32> {
+        page::verify(&self.identity.page(of, place), image).map_err(|error| self.named(error))
     }
 
     pub(super) fn tail(&self) -> &Tail {

@@ -174,7 +174,7 @@ fn load_parked(
     Ok((memtable, memory))
 }
 
-fn load_segment(
+pub(super) fn load_segment(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: SegmentEntry,

@@ -46,6 +46,7 @@ mod seal;
 mod snapshot;
 mod tail;
 mod vector_source;
+mod verify;
 mod work;
 mod write;
 
@@ -74,6 +75,7 @@ pub use replicate::ReplicationSnapshot;
 pub use scan::{PayloadScan, Scan};
 pub use snapshot::Snapshot;
 pub use vector_source::VectorSource;
+pub use verify::{Finding, VerifyOptions, VerifyProgress, VerifyReport};
 
 /// An open store. Cheap to clone; all clones are the same store.
 ///

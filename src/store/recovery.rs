@@ -94,11 +94,13 @@ fn open_to_read(tools: &Tools<'_>, mode: Mode) -> Result<(OnDisk, LiveSet, Vec<E
         Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => None,
         Err(error) => return Err(locked(disk, error)),
     };
-    let listing = Listing::of(disk.read_dir(disk.root())?);
+    let none = || Error::not_found(format!("{} holds no store", disk.root().display()));
+    let listing = Listing::of(disk.read_dir(disk.root()).map_err(|error| {
+        if error.io_kind() == Some(io::ErrorKind::NotFound) { none() } else { error }
+    })?);
     if !has_current && (mode == Mode::Read || listing.files.is_empty()) {
         listing.check_creatable(disk)?;
-        let dir = disk.root().display();
-        return Err(Error::not_found(format!("{dir} holds no store")));
+        return Err(none());
     }
     recover(tools, listing, lock, mode)
 }

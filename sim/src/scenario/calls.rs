@@ -72,6 +72,10 @@ impl Stage<'_> {
                 Ok(Ok(()))
             }
             ["create", name] => self.create(name),
+            ["scan", name] => {
+                let id = store.collection_id(name).ok().flatten().ok_or("no collection")?;
+                Ok(store.scan(id).and_then(|mut rows| rows.try_for_each(|row| row.map(drop))))
+            }
             // No collection has the last id of all.
             ["many", name, ids @ ..] => Ok(store
                 .collection_id(name)

@@ -1,0 +1,461 @@
+//! Verify: reads every page of every file that the manifest names, and holds the files against each other.
+//!
+//! | file | as it stands | against others |
+//! |---|---|---|
+//! | `CURRENT`, manifest | checksums, places | the manifest that this process has |
+//! | logs | every frame up to the last durable record | ends and LSNs as in the manifest |
+//! | segments | every page, every row but the vectors' elements | indexes against payloads; an id is live in one segment at most |
+//! | tombstones | every page | the segment they are of |
+//! | index snapshots, changes, parked records | every page | digests as in the manifest |
+//!
+//! - Q1. Nothing is changed, and nobody waits: files are read as a reader's are, and a file that a publish
+//!   replaces meanwhile is passed over.
+//! - Q2. What is found does not end it: every file is looked at, and each finding names its own.
+//! - Q3. A collection of which something is found takes no writes from then on (D2).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, ControlFlow};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::FileName;
+use crate::ids::{CollectionId, FileId, Salt};
+use crate::live_set::{Collection, LiveSegment};
+use crate::manifest::index_snapshots::IndexSnapshotEntry;
+use crate::manifest::{LogEnd, LogEntry, Manifest};
+use crate::page::{PagePlace, PageType};
+use crate::paged_file::{self, Written};
+use crate::parked;
+use crate::segment::{Columns, SegmentCursor, Tombstones};
+use crate::store::load::{load_segment, open_named, read_manifest};
+use crate::store::on_disk::files_of;
+use crate::store::snapshot::Snapshot;
+use crate::store::{Inner, Store};
+use crate::wal::reader::{Expected, LogReader};
+
+/// What [`Store::verify`] does beside reading every page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyOptions {
+    /// Whether rows, filters and indexes are held against each other as well. Default true. Without it
+    /// every byte is still read once and held against its checksum.
+    pub contents: bool,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self { contents: true }
+    }
+}
+
+/// How far [`Store::verify`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyProgress {
+    /// The file that is being read.
+    pub file: String,
+    /// Bytes of files read so far.
+    pub bytes_done: u64,
+    /// Bytes of all files that were there at the start.
+    pub bytes: u64,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The file's name in the store's directory.
+    pub file: String,
+    /// Whose file it is; none where it is the whole store's.
+    pub collection: Option<CollectionId>,
+    /// What is wrong: `Corrupt`, or `Io` where it could not be read.
+    pub error: Error,
+}
+
+/// What [`Store::verify`] has looked at and found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Files that were read to their end.
+    pub files: u64,
+    /// Bytes that were read and held against a checksum.
+    pub bytes: u64,
+    /// Rows of segments that were looked at, dead ones included; 0 without
+    /// [`VerifyOptions::contents`].
+    pub rows: u64,
+    /// What was found, in the order of the files.
+    pub findings: Vec<Finding>,
+    /// Whether it went to its end: false where it was called off.
+    pub is_complete: bool,
+}
+
+impl Store {
+    /// Reads every page of every file and holds the files against each other. Readers and writers go on
+    /// meanwhile. `progress` is called between reads and says whether to go on.
+    ///
+    /// What is found stands in the report; a collection of which something is found takes no writes from
+    /// then on, until its file is put back and the store is opened again.
+    ///
+    /// *Units and limits*: memory for one run of [`crate::Options::read_ahead_bytes`] of each column, and
+    /// for a part of an index ([`crate::Options::index_bytes_max`] when it was made).
+    ///
+    /// # Errors
+    /// `Closed`; `Latched` if a thread panicked inside the store.
+    ///
+    /// # Examples
+    /// ```
+    /// # use std::ops::ControlFlow;
+    /// # use quiver_store::{Env, Options, Store, VerifyOptions};
+    /// # let store = Store::open_with(Env::memory(), Options::default())?;
+    /// let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()))?;
+    /// assert!(report.is_complete && report.findings.is_empty());
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn verify(
+        &self,
+        options: VerifyOptions,
+        progress: impl FnMut(&VerifyProgress) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
+        let inner = &*self.inner;
+        inner.observing.check_outside()?;
+        let (snapshot, manifest, log_end) = {
+            let on_disk = self.lock_on_disk()?;
+            (self.snapshot()?, on_disk.manifest.clone(), on_disk.log_end)
+        };
+        let logs = manifest.logs.iter().map(|log| log.end.unwrap_or(log_end).offset);
+        let segments = manifest.segments.iter().map(|entry| entry.len);
+        let others = manifest.tombstones.iter().map(|entry| entry.len);
+        let others = others.chain(manifest.parked.iter().map(|entry| entry.len));
+        let others = others.chain(manifest.index_snapshots.iter().flat_map(|entry| {
+            std::iter::once(entry.len).chain(entry.changes.map(|changes| changes.len))
+        }));
+        let bytes = logs.chain(segments).chain(others).sum();
+        let mut verifier = Verifier {
+            inner,
+            snapshot,
+            manifest,
+            log_end,
+            options,
+            progress,
+            at: VerifyProgress { bytes, ..VerifyProgress::default() },
+            report: VerifyReport::default(),
+        };
+        let flow = verifier.run()?;
+        let mut report = verifier.report;
+        report.is_complete = flow.is_continue();
+        if !self.lock_on_disk()?.is_read_only {
+            for finding in report.findings.iter().filter(|finding| finding.harms_rows()) {
+                let id = finding.collection.expect("only files of collections harm their rows");
+                inner.note_damage(id, &finding.error)?;
+            }
+        }
+        Ok(report)
+    }
+}
+
+impl Finding {
+    /// Whether rows are concerned: an index snapshot can be built again.
+    fn harms_rows(&self) -> bool {
+        let name = FileName::parse(&self.file);
+        let is_of_rows = matches!(
+            name,
+            Some(FileName::Segment(..) | FileName::Tombstones(..) | FileName::Parked(..))
+        );
+        is_of_rows && self.collection.is_some() && self.error.kind() == ErrorKind::Corrupt
+    }
+}
+
+/// A verification under way.
+struct Verifier<'a, F> {
+    inner: &'a Inner,
+    /// Keeps the segments for as long as they are read.
+    snapshot: Snapshot,
+    manifest: Manifest,
+    log_end: LogEnd,
+    options: VerifyOptions,
+    progress: F,
+    at: VerifyProgress,
+    report: VerifyReport,
+}
+
+impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
+    fn run(&mut self) -> Result<ControlFlow<()>> {
+        self.manifest_as_on_disk()?;
+        for log in self.manifest.logs.clone() {
+            let name = FileName::Log(log.file, log.salt.into());
+            if self.look(name, None, |this| this.log(&log))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        for entry in self.manifest.collections.clone() {
+            if self.collection(entry.id)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Looks at one file, and notes what is wrong with it unless it was replaced meanwhile (Q1).
+    fn look(
+        &mut self,
+        name: FileName,
+        collection: Option<CollectionId>,
+        check: impl FnOnce(&mut Self) -> Result<ControlFlow<()>>,
+    ) -> Result<ControlFlow<()>> {
+        self.at.file = name.text();
+        let error = match check(self) {
+            Ok(flow) => {
+                self.report.files += u64::from(flow.is_continue());
+                return Ok(flow);
+            }
+            Err(error) => error,
+        };
+        let on_disk = self.inner.lock_on_disk()?;
+        if files_of(&on_disk.manifest).any(|named| named == name) {
+            tracing::error!(file = self.at.file, %error, "verify");
+            self.report.findings.push(Finding { file: self.at.file.clone(), collection, error });
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Counts bytes that were read, and asks whether to go on.
+    fn see(&mut self, bytes: u64) -> ControlFlow<()> {
+        self.report.bytes += bytes;
+        self.at.bytes_done += bytes;
+        (self.progress)(&self.at)
+    }
+
+    /// Reads `CURRENT` and the manifest, which nobody replaces meanwhile.
+    fn manifest_as_on_disk(&mut self) -> Result<()> {
+        let on_disk = self.inner.lock_on_disk()?;
+        let read = read_manifest(&self.inner.tools());
+        let Manifest { version, salt, .. } = on_disk.manifest;
+        let file = FileName::Manifest(version, salt.into()).text();
+        let error = match read {
+            Ok(manifest) if manifest == on_disk.manifest => {
+                self.report.files += 2;
+                return Ok(());
+            }
+            Ok(_) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
+            Err(error) => error,
+        };
+        self.report.findings.push(Finding { file, collection: None, error });
+        Ok(())
+    }
+
+    /// Reads a log to its end, or to the last record that is durable.
+    fn log(&mut self, log: &LogEntry) -> Result<ControlFlow<()>> {
+        let inner = self.inner;
+        let file = open_named(&inner.disk, &self.at.file)?;
+        let expected =
+            Expected { store: inner.store, file: log.file, salt: log.salt, base: log.base };
+        let window = inner.options.log_window_bytes;
+        let mut reader = LogReader::start(file, &expected, window, &*inner.codec)?;
+        let end = log.end.unwrap_or(self.log_end);
+        if end.lsn < log.base {
+            return Ok(self.see(end.offset));
+        }
+        reader.read_closed(end.lsn, end.offset, |_| Ok(()))?;
+        Ok(self.see(end.offset))
+    }
+
+    fn collection(&mut self, id: CollectionId) -> Result<ControlFlow<()>> {
+        let collection = self.snapshot.collection_of(id).ok().cloned();
+        let segments: Vec<_> =
+            self.manifest.segments.iter().filter(|entry| entry.collection == id).copied().collect();
+        let mut whole = Vec::new();
+        for entry in segments {
+            let known = collection.as_deref().and_then(|collection| {
+                collection.segments.iter().find(|live| live.entry.file == entry.file)
+            });
+            let mut live = known.cloned();
+            let name = FileName::Segment(entry.file, entry.salt.into());
+            let flow = self.look(name, Some(id), |this| {
+                let opened = match &live {
+                    Some(known) => known.clone(),
+                    None => this.open_segment(id, entry.file)?,
+                };
+                let flow = this.segment(&opened)?;
+                live.get_or_insert(opened);
+                Ok(flow)
+            })?;
+            if flow.is_break() || self.tombstones(id, entry.file)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            whole.extend(live);
+        }
+        if let Some(entry) = self.manifest.index_snapshot(id).copied()
+            && self.index_snapshot(&entry)?.is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
+        if self.parked(id)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        match collection {
+            Some(collection) if self.options.contents => self.ids_of(&collection, &whole),
+            _ => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    /// Opens a segment that is not open because something is wrong with it or its tombstones, without
+    /// those.
+    fn open_segment(&self, id: CollectionId, file: FileId) -> Result<LiveSegment> {
+        let place = self.manifest.collections.binary_search_by_key(&id, |entry| entry.id);
+        let stride = self.manifest.collections[place.expect("listed")].descriptor.row_stride();
+        let entry = self.manifest.segment(file).expect("listed");
+        load_segment(&self.inner.tools(), &self.manifest, *entry, stride, None)
+    }
+
+    fn segment(&mut self, live: &LiveSegment) -> Result<ControlFlow<()>> {
+        let inner = self.inner;
+        let ahead = inner.options.read_ahead_bytes;
+        let run = ahead.max(inner.options.step_bytes);
+        if live.segment.verify_pages(run, |bytes| self.see(bytes))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        if !self.options.contents {
+            return Ok(ControlFlow::Continue(()));
+        }
+        live.segment.verify_rows(&inner.cache, ahead, |rows| {
+            self.report.rows += rows;
+            (self.progress)(&self.at)
+        })
+    }
+
+    fn tombstones(&mut self, id: CollectionId, segment: FileId) -> Result<ControlFlow<()>> {
+        let all = &self.manifest.tombstones;
+        let Ok(place) = all.binary_search_by_key(&segment, |entry| entry.segment) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let listed = all[place];
+        let entry = *self.manifest.segment(segment).expect("tombstones are of a segment");
+        let name = FileName::Tombstones(listed.file, listed.salt.into());
+        self.look(name, Some(id), |this| {
+            let file = open_named(&this.inner.disk, &this.at.file)?;
+            let codec = &*this.inner.codec;
+            Tombstones::read(&file, this.inner.store, &listed, &entry, codec)?;
+            Ok(this.see(listed.len))
+        })
+    }
+
+    fn index_snapshot(&mut self, entry: &IndexSnapshotEntry) -> Result<ControlFlow<()>> {
+        let (id, salt) = (entry.collection, entry.salt);
+        let listed = Written { len: entry.len, digest: entry.digest };
+        let name = FileName::IndexSnapshot(entry.file, salt.into());
+        let page_type = PageType::IndexSnapshot;
+        let flow = self.look(name, Some(id), |this| this.paged(id, salt, page_type, listed))?;
+        let Some(changes) = entry.changes.filter(|_| flow.is_continue()) else { return Ok(flow) };
+        let salt = changes.salt;
+        let listed = Written { len: changes.len, digest: changes.digest };
+        let name = FileName::Changes(changes.file, salt.into());
+        self.look(name, Some(id), |this| this.paged(id, salt, PageType::Changes, listed))
+    }
+
+    fn parked(&mut self, id: CollectionId) -> Result<ControlFlow<()>> {
+        let Some(entry) = self.manifest.parked(id).copied() else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let listed = Written { len: entry.len, digest: entry.digest };
+        let name = FileName::Parked(entry.file, entry.salt.into());
+        self.look(name, Some(id), |this| {
+            let file = open_named(&this.inner.disk, &this.at.file)?;
+            let first = this.place(id, entry.salt, PageType::Parked);
+            let bytes = paged_file::read(&file, &first, &*this.inner.codec, listed)?;
+            parked::decode(id, entry.through, &bytes)?;
+            Ok(this.see(entry.len))
+        })
+    }
+
+    /// Reads a file that is one byte string.
+    fn paged(
+        &mut self,
+        id: CollectionId,
+        salt: Salt,
+        page_type: PageType,
+        listed: Written,
+    ) -> Result<ControlFlow<()>> {
+        let file = open_named(&self.inner.disk, &self.at.file)?;
+        let first = self.place(id, salt, page_type);
+        let inner = self.inner;
+        paged_file::read_runs(&file, &first, &*inner.codec, listed, |run| {
+            self.see(run.len() as u64)
+        })
+    }
+
+    fn place(&self, collection: CollectionId, salt: Salt, page_type: PageType) -> PagePlace {
+        PagePlace { store: self.inner.store, salt, collection, page_type, index: 0 }
+    }
+
+    /// Each id is live in at most one segment (A3): the ids of all are walked side by side.
+    fn ids_of(
+        &mut self,
+        collection: &Collection,
+        whole: &[LiveSegment],
+    ) -> Result<ControlFlow<()>> {
+        let loaded: BTreeSet<_> = collection.segments.iter().map(|live| live.entry.file).collect();
+        let sound = |live: &&LiveSegment| {
+            let name = FileName::Segment(live.entry.file, live.entry.salt.into()).text();
+            loaded.contains(&live.entry.file)
+                && !self.report.findings.iter().any(|finding| finding.file == name)
+        };
+        let segments: Vec<&LiveSegment> = whole.iter().filter(sound).collect();
+        if segments.len() < 2 {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let name = segments[0].entry;
+        let name = FileName::Segment(name.file, name.salt.into());
+        let ahead = self.inner.options.read_ahead_bytes;
+        let flow = self.look(name, Some(collection.id), |this| {
+            let twice = live_twice(&segments, ahead, || (this.progress)(&this.at))?;
+            // It was counted when its pages were read.
+            this.report.files -= u64::from(twice.is_continue());
+            Ok(twice)
+        })?;
+        Ok(flow)
+    }
+}
+
+/// How many ids pass between two looks at whether to go on.
+const RUN_IDS: u64 = 65_536;
+
+fn live_twice(
+    segments: &[&LiveSegment],
+    read_ahead_bytes: u64,
+    mut goes_on: impl FnMut() -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
+    let columns = Columns { vectors: false, payloads: false };
+    let mut next: BTreeMap<(String, usize), SegmentCursor> = BTreeMap::new();
+    for (i, live) in segments.iter().enumerate() {
+        let mut cursor = live.segment.cursor(Bound::Unbounded, read_ahead_bytes, columns)?;
+        if step(live, &mut cursor)? {
+            next.insert((cursor.id().to_owned(), i), cursor);
+        }
+    }
+    let (mut last, mut seen) = (None, 0_u64);
+    while let Some(((id, i), mut cursor)) = next.pop_first() {
+        if last.as_ref() == Some(&id) {
+            let file = segments[i].entry.file;
+            let what = format!("row {id:?} is live in it and in segment {file}");
+            return Err(Error::corrupt(what));
+        }
+        last = Some(id);
+        if step(segments[i], &mut cursor)? {
+            next.insert((cursor.id().to_owned(), i), cursor);
+        }
+        seen += 1;
+        if seen.is_multiple_of(RUN_IDS) && goes_on().is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Goes to the next live row of a segment.
+fn step(live: &LiveSegment, cursor: &mut SegmentCursor) -> Result<bool> {
+    while cursor.advance()? {
+        if !live.dead.contains(cursor.row()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
