@@ -1,4 +1,4 @@
-//! Bytes of a file in order, with the position that errors tell.
+//! Bytes of a file in order, with the position that errors tell; and how a reader of them ends.
 //!
 //! Place: the ground of every reader of [`crate::import`]. A read that ends early is no error here:
 //! the reader says what was missing.
@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader, Read};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::import::ImportRow;
 use crate::limits::DIMENSION_MAX;
 
 /// A file being read from its start.
@@ -53,6 +54,25 @@ impl<R: Read> Input<R> {
                 Err(Error::new(ErrorKind::Io, what))
             }
         }
+    }
+}
+
+/// A reader of rows. As an iterator it ends behind the last row, or behind the first error (I3).
+pub(super) trait RowReader {
+    /// The next row, or none where the file ends as it should. Not called again behind an error.
+    fn read_row(&mut self) -> Result<Option<ImportRow>>;
+
+    /// Whether nothing comes any more.
+    fn has_ended(&mut self) -> &mut bool;
+
+    /// What `next` of the iterator is.
+    fn row_or_end(&mut self) -> Option<Result<ImportRow>> {
+        if *self.has_ended() {
+            return None;
+        }
+        let row = self.read_row().transpose();
+        *self.has_ended() = !matches!(row, Some(Ok(_)));
+        row
     }
 }
 

@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::import::ImportRow;
-use crate::import::input::Input;
+use crate::import::input::{Input, RowReader};
 
 /// The longest line, in bytes without its end: room for the longest payload and vector.
 pub const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -73,8 +73,10 @@ impl<R: Read> JsonLinesReader<R> {
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
+}
 
-    fn next_row(&mut self) -> Result<Option<ImportRow>> {
+impl<R: Read> RowReader for JsonLinesReader<R> {
+    fn read_row(&mut self) -> Result<Option<ImportRow>> {
         loop {
             // Two for the end of the line, one to see that it is too long.
             self.input.take_line(LINE_BYTES_MAX + 3, &mut self.bytes)?;
@@ -103,18 +105,17 @@ impl<R: Read> JsonLinesReader<R> {
             }
         }
     }
+
+    fn has_ended(&mut self) -> &mut bool {
+        &mut self.has_ended
+    }
 }
 
 impl<R: Read> Iterator for JsonLinesReader<R> {
     type Item = Result<ImportRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.has_ended {
-            return None;
-        }
-        let row = self.next_row().transpose();
-        self.has_ended = !matches!(row, Some(Ok(_)));
-        row
+        self.row_or_end()
     }
 }
 
@@ -208,11 +209,18 @@ fn vector_of(raw: &RawValue) -> Result<Vec<f32>> {
     inside.split(',').enumerate().map(element).collect()
 }
 
-/// The beginning of a text.
+/// The beginning of a text, without what a terminal would obey.
 fn shown(text: &str) -> String {
     let start: String = text.chars().take(24).collect();
     let more = if start.len() < text.len() { "..." } else { "" };
-    format!("`{start}{more}`")
+    let mut shown = String::from("`");
+    for c in start.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown + more + "`"
 }
 
 /// The members of an object, as they are written.

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use crate::error::{Error, Result};
 use crate::import::ImportRow;
-use crate::import::input::Input;
+use crate::import::input::{Input, RowReader};
 use crate::import::npy_header::{Header, NpyElement, read};
 
 /// Reads `.npy`: the rows of an array of two axes, without ids and payloads.
@@ -63,8 +63,10 @@ impl<R: Read> NpyReader<R> {
     pub fn element(&self) -> NpyElement {
         self.header.element
     }
+}
 
-    fn next_row(&mut self) -> Result<Option<ImportRow>> {
+impl<R: Read> RowReader for NpyReader<R> {
+    fn read_row(&mut self) -> Result<Option<ImportRow>> {
         let Header { element, rows, dim } = self.header;
         let (row, at) = (self.row, self.input.position());
         if row == rows {
@@ -96,17 +98,16 @@ impl<R: Read> NpyReader<R> {
         self.row += 1;
         Ok(Some(ImportRow { vector, ..ImportRow::default() }))
     }
+
+    fn has_ended(&mut self) -> &mut bool {
+        &mut self.has_ended
+    }
 }
 
 impl<R: Read> Iterator for NpyReader<R> {
     type Item = Result<ImportRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.has_ended {
-            return None;
-        }
-        let row = self.next_row().transpose();
-        self.has_ended = !matches!(row, Some(Ok(_)));
-        row
+        self.row_or_end()
     }
 }

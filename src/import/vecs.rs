@@ -13,7 +13,7 @@ use std::io::Read;
 
 use crate::error::{Error, Result};
 use crate::import::ImportRow;
-use crate::import::input::{Input, dimension};
+use crate::import::input::{Input, RowReader, dimension};
 use crate::limits::DIMENSION_MAX;
 
 const DIMENSION_SIZE_BYTES: usize = 4;
@@ -75,34 +75,6 @@ impl<R: Read> VecsReader<R> {
         self.bytes.capacity()
     }
 
-    fn next_row(&mut self) -> Result<Option<ImportRow>> {
-        let (row, at) = (self.rows, self.input.position());
-        self.input.take(DIMENSION_SIZE_BYTES, &mut self.bytes)?;
-        if self.bytes.is_empty() {
-            return Ok(None);
-        }
-        let Ok(claimed) = <[u8; DIMENSION_SIZE_BYTES]>::try_from(&self.bytes[..]) else {
-            return Err(Error::invalid(format!(
-                "vector {row} at byte {at}: the file ends after {} of the {DIMENSION_SIZE_BYTES} \
-                 bytes of its dimension: it was cut off, fetch it again",
-                self.bytes.len()
-            )));
-        };
-        let dim = self.checked(i32::from_le_bytes(claimed), at)?;
-        let len = dim as usize * self.element.size_bytes();
-        self.input.take(len, &mut self.bytes)?;
-        if self.bytes.len() < len {
-            return Err(Error::invalid(format!(
-                "vector {row} at byte {at}: the file ends after {} of the {len} bytes of its {dim} \
-                 elements: it was cut off, fetch it again",
-                self.bytes.len()
-            )));
-        }
-        self.rows += 1;
-        let vector = self.element.decode(&self.bytes);
-        Ok(Some(ImportRow { vector, ..ImportRow::default() }))
-    }
-
     /// The dimension of the vector that begins at a byte, if it may have it.
     fn checked(&mut self, claimed: i32, at: u64) -> Result<u32> {
         let row = self.rows;
@@ -147,15 +119,44 @@ impl Element {
     }
 }
 
+impl<R: Read> RowReader for VecsReader<R> {
+    fn read_row(&mut self) -> Result<Option<ImportRow>> {
+        let (row, at) = (self.rows, self.input.position());
+        self.input.take(DIMENSION_SIZE_BYTES, &mut self.bytes)?;
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let Ok(claimed) = <[u8; DIMENSION_SIZE_BYTES]>::try_from(&self.bytes[..]) else {
+            return Err(Error::invalid(format!(
+                "vector {row} at byte {at}: the file ends after {} of the {DIMENSION_SIZE_BYTES} \
+                 bytes of its dimension: it was cut off, fetch it again",
+                self.bytes.len()
+            )));
+        };
+        let dim = self.checked(i32::from_le_bytes(claimed), at)?;
+        let len = dim as usize * self.element.size_bytes();
+        self.input.take(len, &mut self.bytes)?;
+        if self.bytes.len() < len {
+            return Err(Error::invalid(format!(
+                "vector {row} at byte {at}: the file ends after {} of the {len} bytes of its {dim} \
+                 elements: it was cut off, fetch it again",
+                self.bytes.len()
+            )));
+        }
+        self.rows += 1;
+        let vector = self.element.decode(&self.bytes);
+        Ok(Some(ImportRow { vector, ..ImportRow::default() }))
+    }
+
+    fn has_ended(&mut self) -> &mut bool {
+        &mut self.has_ended
+    }
+}
+
 impl<R: Read> Iterator for VecsReader<R> {
     type Item = Result<ImportRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.has_ended {
-            return None;
-        }
-        let row = self.next_row().transpose();
-        self.has_ended = !matches!(row, Some(Ok(_)));
-        row
+        self.row_or_end()
     }
 }

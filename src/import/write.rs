@@ -6,9 +6,10 @@
 use std::mem::take;
 
 use crate::descriptor::Descriptor;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::import::ImportRow;
+use crate::limits::VECTOR_BYTES_MAX;
 use crate::store::Store;
 use crate::write_batch::{WriteBatch, check_id, check_payload};
 
@@ -112,7 +113,7 @@ pub fn import_rows(
         })?;
         let external_id =
             options.id_prefix.clone() + &row.id.clone().unwrap_or_else(|| row_id(number));
-        check(&row, &external_id, &descriptor, options).map_err(|error| {
+        let vector = stored(&row, &external_id, &descriptor, options).map_err(|error| {
             let (kind, stored) = (error.kind(), summary.rows);
             error.reported_as(kind, &format!("row {number} ({stored} rows stored)"))
         })?;
@@ -121,7 +122,7 @@ pub fn import_rows(
             take(&mut draft).write(store, &mut summary)?;
             progress(&summary);
         }
-        draft.batch.upsert(collection, &external_id, &row.vector, &row.payload);
+        draft.batch.upsert_raw(collection, &external_id, &vector, &row.payload);
         draft.rows += 1;
         draft.bytes += bytes;
         if draft.rows == options.batch_rows {
@@ -136,13 +137,13 @@ pub fn import_rows(
     Ok(summary)
 }
 
-/// Holds a row against what it is to join.
-fn check(
+/// The stored form of a row's vector, if the collection can hold the row.
+fn stored(
     row: &ImportRow,
     external_id: &str,
     descriptor: &Descriptor,
     options: &ImportOptions,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     check_id(external_id)?;
     check_payload(&row.payload)?;
     let (len, dim) = (row.vector.len(), descriptor.dim as usize);
@@ -155,14 +156,28 @@ fn check(
         )));
     }
     let non_finite = row.vector.iter().position(|element| !element.is_finite());
-    match non_finite.filter(|_| !options.takes_non_finite) {
-        Some(at) => Err(Error::invalid(format!(
+    if let Some(at) = non_finite.filter(|_| !options.takes_non_finite) {
+        return Err(Error::invalid(format!(
             "element {at} of the vector is {}, expected a finite number: mend the file, or set \
              takes_non_finite",
             row.vector[at]
-        ))),
-        None => Ok(()),
+        )));
     }
+    let mut vector = Vec::new();
+    descriptor.form().put(&row.vector, &mut vector).map_err(|at| {
+        let (found, expected) = (row.vector[at], descriptor.form().expected());
+        Error::invalid(format!(
+            "element {at} of the vector is {found}, expected {expected}: import into a collection \
+             of another element type"
+        ))
+    })?;
+    if vector.len() > VECTOR_BYTES_MAX {
+        let len = vector.len();
+        return Err(Error::too_large(format!(
+            "vectors of {len} bytes, expected at most {VECTOR_BYTES_MAX}: make several rows of it"
+        )));
+    }
+    Ok(vector)
 }
 
 /// A batch being filled.
@@ -177,8 +192,14 @@ impl Draft {
     fn write(self, store: &Store, summary: &mut ImportSummary) -> Result<()> {
         let (first, behind) = (summary.rows, summary.rows + self.rows as u64);
         let lsn = store.write(self.batch).map_err(|error| {
-            let kind = error.kind();
-            error.reported_as(kind, &format!("rows {first} to {}", behind - 1))
+            let (kind, last) = (error.kind(), behind - 1);
+            let of = match kind {
+                ErrorKind::TooLarge if last > first => {
+                    ", all that batch_rows and batch_bytes allow"
+                }
+                _ => "",
+            };
+            error.reported_as(kind, &format!("rows {first} to {last}{of}"))
         })?;
         summary.rows = behind;
         summary.batches += 1;

@@ -143,6 +143,10 @@ fn arrays_of_other_forms_are_refused_with_the_way_out() {
                 "elements of type \"<i8\"",
             ),
             (
+                "{'descr': '|O', 'fortran_order': False, 'shape': (2, 2), }",
+                "elements of type \"|O\"",
+            ),
+            (
                 "{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (2,), }",
                 "elements of several fields",
             ),
@@ -222,6 +226,7 @@ fn lines_of_other_forms_are_refused_by_line_and_place() {
             ("{\"vector\":[1]} {}", "column 16: trailing characters"),
             ("{\"vector\":[1],\"vector\":[1]}", "member `vector` twice, expected it once"),
             ("{\"vector\":[1],\"a\":1,\"\\u0061\":1}", "member `a` twice"),
+            ("{\"vector\":[1],\"\\u001b[2J\":1,\"\\u001b[2J\":1}", "`\\u{1b}[2J` twice"),
             ("{\"vector\":[1],\"payload\":1,\"a\":1}", "`payload` and other members (`\"a\":1`)"),
             ("{\"vector\":{}}", "`vector` is `{}`, expected an array of numbers"),
             ("{\"vector\":[]}", "`vector` is empty"),

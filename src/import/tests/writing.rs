@@ -70,6 +70,12 @@ fn large_rows_do_not_make_a_batch_too_large() -> Result<()> {
     let error = error.expect_err("beyond the batch of the store");
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.to_string().starts_with("rows 0 to 0: batch of "), "{error}");
+    let rows = [3_000, 3_000].map(large);
+    let error = import_rows(&store, id, rows, &ImportOptions::default(), |_| {});
+    let (kind, text) = error.map_err(|error| (error.kind(), error.to_string())).expect_err("both");
+    assert_eq!(kind, ErrorKind::TooLarge);
+    let expected = "rows 0 to 1, all that batch_rows and batch_bytes allow: batch of ";
+    assert!(text.starts_with(expected), "{text}");
     Ok(())
 }
 
@@ -96,10 +102,45 @@ fn a_row_that_does_not_fit_is_named_and_earlier_batches_stay() -> Result<()> {
     let found = bad(row(f32::NAN));
     assert!(found.contains("element 0 of the vector is NaN, expected a finite number"), "{found}");
     let found = bad(row(0.5));
-    assert!(found.starts_with("rows 2 to 3: element 0 of a vector is 0.5, expected"), "{found}");
+    assert!(
+        found
+            .starts_with("row 3 (2 rows stored): element 0 of the vector is 0.5, expected a whole"),
+        "{found}"
+    );
     let none = ImportOptions { batch_rows: 0, ..Default::default() };
     let error = import_rows(&store, id, [Ok(row(1.0))], &none, |_| {}).expect_err("no batch");
     assert_eq!(error.to_string(), "batch_rows is 0, expected at least 1");
+    Ok(())
+}
+
+#[test]
+fn every_element_type_is_stored_as_the_store_itself_would() -> Result<()> {
+    let vector = vec![1.0, 0.0, 1.0, 1.0];
+    for dtype in [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::I8, Dtype::U8, Dtype::Binary] {
+        let store = Store::open_with(Env::memory(), Options::default())?;
+        let schema = Descriptor::new(2, dtype, DistanceMetric::Dot).with_multivector(true);
+        let id = store.create_collection("rows", schema)?;
+        let row = ImportRow { vector: vector.clone(), ..ImportRow::default() };
+        import_rows(&store, id, [Ok(row)], &ImportOptions::default(), |_| {})?;
+        store.upsert(id, "own", &vector, b"")?;
+        assert_eq!(store.get(id, &row_id(0))?, store.get(id, "own")?, "{dtype:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_row_of_too_many_vectors_is_named() -> Result<()> {
+    let store = Store::open_with(Env::memory(), Options::default())?;
+    let schema = Descriptor::new(65_536, Dtype::F32, DistanceMetric::Dot).with_multivector(true);
+    let id = store.create_collection("rows", schema)?;
+    let row = |vectors: usize| {
+        Ok(ImportRow { vector: vec![0.0; vectors * 65_536], ..ImportRow::default() })
+    };
+    let error = import_rows(&store, id, [row(1), row(65)], &ImportOptions::default(), |_| {});
+    let error = error.expect_err("a vector more than a row may have");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let expected = "row 1 (0 rows stored): vectors of 17039360 bytes, expected at most 16777216";
+    assert!(error.to_string().starts_with(expected), "{error}");
     Ok(())
 }
 
