@@ -14,7 +14,9 @@ const USAGE: &str = "usage: cargo run --example embed -- DIR
 DIR is the store's directory; it is made if it is missing, and must be empty or a store";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    // An argument that is no text is one that is not expected.
+    let text = |it: std::ffi::OsString| it.into_string().unwrap_or_default();
+    let mut arguments = std::env::args_os().skip(1).map(text);
     let dir = match (arguments.next(), arguments.next()) {
         (Some(dir), None) if !dir.is_empty() && !dir.starts_with('-') => dir,
         (Some(help), None) if help == "-h" || help == "--help" => {

@@ -58,8 +58,13 @@ const ROWS: u64 = 500;
 const ROWS_OF_A_BATCH: u64 = 5;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match run(&arguments, &mut io::stdout()) {
+    let given: Result<Vec<String>, _> =
+        std::env::args_os().skip(1).map(|argument| argument.into_string()).collect();
+    let done = match given {
+        Ok(arguments) => run(&arguments, &mut io::stdout()),
+        Err(odd) => Err(Failure::usage(&format!("{odd:?} is no text"))),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("replicate: {}", failure.text);

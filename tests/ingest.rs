@@ -123,6 +123,36 @@ fn other_files_are_stored_too_or_refused_with_their_place() {
 }
 
 #[test]
+fn payloads_of_other_people_are_understood_as_the_store_understands_them() {
+    let (parent, dir) = fresh("store");
+    let lines = r#"{"id":"int","vector":[1],"digit":7,"ink":200,"split":"test"}
+{"id":"float","vector":[2],"digit":7.0,"ink":249.5,"split":["train","test"]}
+{"id":"many","vector":[3],"digit":[1,7],"ink":[0,250],"split":"train"}
+{"id":"text","vector":[4],"digit":"7","ink":null,"split":7}
+{"id":"deep","vector":[5],"digit":[[7]],"ink":{"ink":210}}
+{"id":"bare","vector":[6],"payload":"digit"}
+"#;
+    let file = parent.path().join("other.jsonl");
+    fs::write(&file, lines).expect("space");
+    let said = run(&[&dir, file.to_str().expect("text")]).expect("every row is as in the file");
+    assert_says(
+        &said,
+        &["digit = 7                       3 rows", "200 <= ink < 250                2"],
+    );
+    assert_says(&said, &["and split = \"test\"    2 rows", "All is well."]);
+}
+
+#[test]
+fn a_file_that_could_not_be_stored_is_in_nobodys_way() {
+    let (parent, dir) = fresh("store");
+    let file = parent.path().join("bad.fvecs");
+    fs::write(&file, [1_i32.to_le_bytes(), f32::NAN.to_le_bytes()].concat()).expect("space");
+    let failure = run(&[&dir, file.to_str().expect("text")]).expect_err("NaN");
+    assert_says(&failure.text, &["row 0 (0 rows stored): element 0 of the vector is NaN"]);
+    assert_says(&run(&[&dir]).expect("nothing was stored"), &["All is well."]);
+}
+
+#[test]
 fn what_belongs_to_something_else_is_left_alone() {
     let (parent, dir) = fresh("other");
     fs::create_dir(&dir).expect("a fresh place");
