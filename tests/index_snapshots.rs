@@ -1,14 +1,7 @@
 //! An index snapshot and its recovery tail make up the live rows, wherever a store was stopped.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
 
-use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Lsn, Options, RecoveryTail,
     Result, Store,
@@ -145,85 +138,5 @@ fn a_large_index_snapshot_reads_back() -> Result<()> {
     store.checkpoint_with_index_snapshots(&[(id, &bytes, lsn)])?;
     drop(store);
     assert_eq!(open(&env)?.read_index_snapshot(id)?, Some((bytes, lsn)));
-    Ok(())
-}
-
-/// A disk that tells when a file of an index snapshot was removed, and waits a while for whoever looks
-/// at the store then.
-#[derive(Debug)]
-struct Telling {
-    disk: Arc<dyn Vfs>,
-    removed: Mutex<Option<(Sender<()>, Receiver<()>)>>,
-}
-
-impl Vfs for Telling {
-    fn create_new(&self, path: &Path, site: CallSite) -> io::Result<Arc<dyn File>> {
-        self.disk.create_new(path, site)
-    }
-
-    fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
-        self.disk.open(path, access, site)
-    }
-
-    fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.rename(from, to, site)
-    }
-
-    fn unlink(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.unlink(path, site)?;
-        let name = path.file_name().expect("a file").to_string_lossy();
-        if name.starts_with("index-")
-            && let Some((removed, looked)) = self.removed.lock().expect("no panic").take()
-        {
-            removed.send(()).expect("somebody waits for it");
-            // Who has to wait for the publish has not looked yet.
-            let _ = looked.recv_timeout(Duration::from_millis(200));
-        }
-        Ok(())
-    }
-
-    fn create_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.create_dir(path, site)
-    }
-
-    fn read_dir(&self, path: &Path, site: CallSite) -> io::Result<Vec<DirEntry>> {
-        self.disk.read_dir(path, site)
-    }
-
-    fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.sync_dir(path, site)
-    }
-
-    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        self.disk.lock(path, access, site)
-    }
-}
-
-#[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a second thread, to meet the first one in a publish"
-)]
-fn a_reader_between_removal_and_replacement_gets_the_new_one() -> Result<()> {
-    let memory = Env::memory();
-    let ((removed, was_removed), (look, looked)) = (channel(), channel());
-    let vfs =
-        Telling { disk: Arc::clone(&memory.vfs), removed: Mutex::new(Some((removed, looked))) };
-    let store = open(&Env { vfs: Arc::new(vfs), ..memory })?;
-    let id = store.create_collection("rows", schema())?;
-    let lsn = store.upsert(id, "x", &[1.0], b"")?;
-    store.checkpoint_with_index_snapshots(&[(id, b"old", lsn)])?;
-    let reads = &store;
-    let read = thread::scope(|scope| {
-        let reader = scope.spawn(move || {
-            was_removed.recv().expect("the old one is removed");
-            let read = reads.read_index_snapshot(id);
-            let _ = look.send(());
-            read
-        });
-        store.checkpoint_with_index_snapshots(&[(id, b"new", lsn)])?;
-        reader.join().expect("no panic")
-    })?;
-    assert_eq!(read, Some((b"new".to_vec(), lsn)));
     Ok(())
 }

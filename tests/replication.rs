@@ -1,12 +1,8 @@
 //! A follower has what its leader has, and an observer is shown each commit once, in order.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, FilterableField, Lsn, Options,
     Result, Store, WalEntry, WalOp, WriteBatch,
@@ -334,73 +330,5 @@ fn an_observer_that_panics_latches_the_store_and_loses_nothing() -> Result<()> {
     let store = open(&env)?;
     assert_eq!(store.len(id)?, 1);
     store.upsert(id, "y", &[0.0; 3], b"")?;
-    Ok(())
-}
-
-/// A disk on which no file can be made while it is full.
-#[derive(Debug)]
-struct Filling {
-    disk: Arc<dyn Vfs>,
-    is_full: Arc<AtomicBool>,
-}
-
-impl Vfs for Filling {
-    fn create_new(&self, path: &Path, site: CallSite) -> io::Result<Arc<dyn File>> {
-        match self.is_full.load(Ordering::Relaxed) {
-            true => Err(io::ErrorKind::StorageFull.into()),
-            false => self.disk.create_new(path, site),
-        }
-    }
-
-    fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
-        self.disk.open(path, access, site)
-    }
-
-    fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.rename(from, to, site)
-    }
-
-    fn unlink(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.unlink(path, site)
-    }
-
-    fn create_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.create_dir(path, site)
-    }
-
-    fn read_dir(&self, path: &Path, site: CallSite) -> io::Result<Vec<DirEntry>> {
-        self.disk.read_dir(path, site)
-    }
-
-    fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        self.disk.sync_dir(path, site)
-    }
-
-    fn lock(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Box<dyn Lock>> {
-        self.disk.lock(path, access, site)
-    }
-}
-
-#[test]
-fn a_creation_that_found_no_room_is_done_when_it_comes_again() -> Result<()> {
-    let (memory, is_full) = (Env::memory(), Arc::new(AtomicBool::new(false)));
-    let vfs = Filling { disk: Arc::clone(&memory.vfs), is_full: Arc::clone(&is_full) };
-    let env = Env { vfs: Arc::new(vfs), ..memory };
-    let leader = open(&Env::memory())?;
-    let entries = Entries::default();
-    leader.set_commit_observer(into(&entries))?;
-    let id = leader.create_collection("a", schema(Dtype::F32))?;
-    leader.upsert(id, "x", &[1.0, 2.0, 3.0], b"")?;
-    let follower = open(&env)?;
-    is_full.store(true, Ordering::Relaxed);
-    let shown: Vec<WalEntry> = entries.lock().expect("no panic").drain(..).collect();
-    let error = follower.apply_replicated(shown[0].op.clone()).expect_err("no room for a log");
-    assert_eq!(error.kind(), ErrorKind::Full);
-    is_full.store(false, Ordering::Relaxed);
-    for entry in shown {
-        let applied = follower.apply_replicated(entry.op.clone())?;
-        assert!(applied.is_some(), "it was never done: {entry:?}");
-    }
-    assert_eq!(content(&follower)?, content(&leader)?);
     Ok(())
 }

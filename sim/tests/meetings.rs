@@ -1,4 +1,5 @@
-//! Where calls meet: readers and a commit on its way to the disk, a close and whoever waits for it.
+//! Where calls meet: readers and a commit on its way to the disk or a publish that removes what they
+//! look for, a close and whoever waits for it.
 
 use std::fmt;
 use std::io;
@@ -12,8 +13,19 @@ use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Store, WriteBatch,
 };
 
-/// What comes by at each call that changes something.
-type Visit = Arc<dyn Fn() + Send + Sync>;
+/// Where somebody comes by.
+#[derive(Clone, Copy, Debug)]
+enum Place<'a> {
+    /// Before a call that changes something.
+    Before,
+    /// Behind the removal of a file.
+    Removed(&'a Path),
+    /// Behind an attempt to open a file that is not there.
+    Missed(&'a Path),
+}
+
+/// Who comes by.
+type Visit = Arc<dyn Fn(Place<'_>) + Send + Sync>;
 
 /// A disk on which somebody comes by.
 struct Visited<T> {
@@ -43,23 +55,29 @@ fn create(store: &Store) -> CollectionId {
 
 impl Vfs for Visited<SimDisk> {
     fn create_new(&self, path: &Path, site: CallSite) -> io::Result<Arc<dyn File>> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         let inner = self.inner.create_new(path, site)?;
         Ok(Arc::new(Visited { inner, visit: self.visit.clone() }))
     }
 
     fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
-        self.inner.open(path, access, site)
+        let opened = self.inner.open(path, access, site);
+        if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            (self.visit)(Place::Missed(path));
+        }
+        opened
     }
 
     fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         self.inner.rename(from, to, site)
     }
 
     fn unlink(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        (self.visit)();
-        self.inner.unlink(path, site)
+        (self.visit)(Place::Before);
+        self.inner.unlink(path, site)?;
+        (self.visit)(Place::Removed(path));
+        Ok(())
     }
 
     fn create_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
@@ -71,7 +89,7 @@ impl Vfs for Visited<SimDisk> {
     }
 
     fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         self.inner.sync_dir(path, site)
     }
 
@@ -86,12 +104,12 @@ impl File for Visited<Arc<dyn File>> {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64, site: CallSite) -> io::Result<usize> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         self.inner.write_at(bytes, offset, site)
     }
 
     fn allocate(&self, len: u64, site: CallSite) -> io::Result<()> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         self.inner.allocate(len, site)
     }
 
@@ -100,7 +118,7 @@ impl File for Visited<Arc<dyn File>> {
     }
 
     fn sync_data(&self, site: CallSite) -> io::Result<()> {
-        (self.visit)();
+        (self.visit)(Place::Before);
         self.inner.sync_data(site)
     }
 }
@@ -109,7 +127,7 @@ impl File for Visited<Arc<dyn File>> {
 fn readers_wait_for_no_commit_and_see_nothing_before_it_is_durable() {
     let (looks, seen) = (Arc::new(AtomicU32::new(0)), Arc::new(OnceLock::new()));
     let (count, shown) = (looks.clone(), seen.clone());
-    let visit = move || {
+    let visit = move |_: Place<'_>| {
         let Some((store, id)): Option<&(Store, CollectionId)> = shown.get() else { return };
         if count.fetch_add(1, Ordering::Relaxed) < 1000 {
             assert_eq!(store.get(*id, "new").expect("open"), None, "seen before it is durable");
@@ -141,7 +159,7 @@ fn what_waits_for_a_close_touches_nothing_after_it() {
         let visit = {
             let (gate, armed) = (gate.clone(), armed.clone());
             let (closed, touched) = (closed.clone(), touched.clone());
-            move || {
+            move |_: Place<'_>| {
                 if armed.swap(false, Ordering::SeqCst) {
                     // The first call of a commit, which holds the lock: once that the others are
                     // under way, and once to go on.
@@ -177,5 +195,51 @@ fn what_waits_for_a_close_touches_nothing_after_it() {
             !touched.load(Ordering::SeqCst),
             "round {round}: the disk was touched after a close"
         );
+    }
+}
+
+#[test]
+fn a_reader_between_removal_and_replacement_gets_the_new_index_snapshot() {
+    for round in 0..20 {
+        let (gate, armed) = (Arc::new(Barrier::new(2)), Arc::new(AtomicBool::new(false)));
+        let visit = {
+            let (gate, armed) = (gate.clone(), armed.clone());
+            move |place: Place<'_>| {
+                let is_of = |path: &Path| {
+                    let name = path.file_name().expect("a file").to_string_lossy();
+                    armed.load(Ordering::SeqCst) && name.starts_with("index-")
+                };
+                match place {
+                    // The publish, which holds the lock: once for the reader to begin, and once that
+                    // it found the file missing.
+                    Place::Removed(path) if is_of(path) => {
+                        gate.wait();
+                        gate.wait();
+                        armed.store(false, Ordering::SeqCst);
+                        // Time for it to come to the lock, or to its answer, if it asks for none.
+                        (0..500).for_each(|_| std::thread::yield_now());
+                    }
+                    Place::Missed(path) if is_of(path) => drop(gate.wait()),
+                    _ => {}
+                }
+            }
+        };
+        let env = env(SimDisk::new(), round, Arc::new(visit));
+        let store = Store::open_with(env, Options::default()).expect("an empty disk takes a store");
+        let id = create(&store);
+        let lsn = store.upsert(id, "x", &[1.0], b"").expect("fits");
+        let keep = |bytes: &[u8]| store.checkpoint_with_index_snapshots(&[(id, bytes, lsn)]);
+        keep(b"old").expect("no fault is planted");
+        armed.store(true, Ordering::SeqCst);
+        let read = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                gate.wait();
+                store.read_index_snapshot(id)
+            });
+            keep(b"new").expect("no fault is planted");
+            reader.join().expect("no panic")
+        });
+        let read = read.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        assert_eq!(read, Some((b"new".to_vec(), lsn)), "round {round}");
     }
 }
