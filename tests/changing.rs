@@ -195,3 +195,31 @@ fn elements_that_a_type_cannot_hold_are_refused_whole() -> Result<()> {
     assert_eq!(error.to_string(), "binary vector with a bit set behind its 2 elements");
     Ok(())
 }
+
+#[test]
+fn payload_updates_of_one_group_read_no_more_vectors_than_a_group_may_have() -> Result<()> {
+    const DIM: u32 = 8192;
+    let (vector_bytes, group_bytes_max) = (4 * DIM as usize, 256 * 1024);
+    let options = Options { group_bytes_max, ..Options::default() };
+    let store = Store::open_with(Env::memory(), options)?;
+    let schema = Descriptor::new(DIM, Dtype::F32, DistanceMetric::L2);
+    let one = store.create_collection("one", schema.clone())?;
+    let several = store.create_collection("several", schema.with_multivector(true))?;
+    for id in [one, several] {
+        store.upsert(id, "x", &[1.0; DIM as usize], b"")?;
+        let tickets: Vec<_> = (0..40)
+            .map(|n| store.submit(update(id, "x", &n.to_string())))
+            .collect::<Result<_>>()?;
+        let mut groups = Vec::new();
+        while tickets.iter().any(|ticket| ticket.poll().is_none()) {
+            groups.push(store.drive()?);
+        }
+        assert_eq!(groups.iter().sum::<usize>(), 40);
+        let most = groups.iter().max().expect("40 are in some group");
+        assert!(most * vector_bytes <= group_bytes_max, "{id}: groups of {groups:?}");
+        // How many vectors a row has is not known before it is read.
+        assert!(if id == one { *most > 1 } else { *most == 1 }, "{id}: groups of {groups:?}");
+        assert_eq!(payload(&store, id, "x")?.as_deref(), Some("39"));
+    }
+    Ok(())
+}

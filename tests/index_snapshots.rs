@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quiver_store::limits::INDEX_SNAPSHOT_BYTES_MAX;
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Lsn, Options, RecoveryTail,
     Result, Store,
@@ -138,5 +139,23 @@ fn a_large_index_snapshot_reads_back() -> Result<()> {
     store.checkpoint_with_index_snapshots(&[(id, &bytes, lsn)])?;
     drop(store);
     assert_eq!(open(&env)?.read_index_snapshot(id)?, Some((bytes, lsn)));
+    Ok(())
+}
+
+#[test]
+fn an_index_snapshot_beyond_its_bound_is_refused_unread() -> Result<()> {
+    let store = open(&Env::memory())?;
+    let id = store.create_collection("rows", schema())?;
+    let lsn = store.upsert(id, "x", &[1.0], b"")?;
+    store.checkpoint_with_index_snapshots(&[(id, b"old", lsn)])?;
+    let version = store.manifest_version()?;
+    // Zeroed memory that nobody touches takes none: what is refused is refused by its length.
+    let bytes = vec![0; INDEX_SNAPSHOT_BYTES_MAX + 1];
+    let error = store.checkpoint_with_index_snapshots(&[(id, &bytes, lsn)]).expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    let expected = "index snapshot of 1073741825 bytes, expected at most 1073741824";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(store.manifest_version()?, version, "nothing was published");
+    assert_eq!(store.read_index_snapshot(id)?, Some((b"old".to_vec(), lsn)));
     Ok(())
 }

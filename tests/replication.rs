@@ -1,7 +1,10 @@
 //! A follower has what its leader has, and an observer is shown each commit once, in order.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, FilterableField, Lsn, Options,
@@ -298,6 +301,57 @@ fn an_observer_of_a_checkpoint_is_refused_what_would_wait_for_it() -> Result<()>
     store.checkpoint()?;
     let expected = [false, false, true, true].map(|shown| (shown, ErrorKind::InvalidArgument));
     assert_eq!(*answers.lock().expect("no panic"), expected);
+    Ok(())
+}
+
+/// Longer than any machine takes for what is waited for: the test ends, and fails.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "writers and readers meet in threads of their own")]
+fn a_slow_observer_makes_writers_wait_and_no_reader() -> Result<()> {
+    let store = open(&Env::memory())?;
+    let id = store.create_collection("a", schema(Dtype::F32))?;
+    store.upsert(id, "sealed", &[0.0; 3], b"")?;
+    store.checkpoint()?;
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let tell = |event: &'static str| events.lock().expect("no panic").push(event);
+    let ((inside, is_inside), (go_on, may_go_on)) = (channel(), channel::<()>());
+    let (list, may_go_on) = (Arc::clone(&events), Mutex::new(may_go_on));
+    store.set_commit_observer(Arc::new(move |entry| {
+        if matches!(&entry.op, WalOp::Upsert { external_id, .. } if external_id == "slow") {
+            inside.send(()).expect("the test waits for it");
+            let waited = may_go_on.lock().expect("no panic").recv_timeout(TOO_LONG);
+            waited.expect("readers go on");
+            list.lock().expect("no panic").push("the observer returns");
+        }
+    }))?;
+    thread::scope(|scope| {
+        let (writer, tell) = (&store, &tell);
+        let write = |row: &'static str, event: &'static str| {
+            scope.spawn(move || writer.upsert(id, row, &[1.0; 3], b"").map(|_| tell(event)))
+        };
+        let first = write("slow", "the first writer returns");
+        is_inside.recv_timeout(TOO_LONG).expect("it is shown the row");
+        let second = write("next", "the second writer returns");
+        // Time for it to come to the lock, or to return, if it waits for none.
+        (0..500).for_each(|_| thread::yield_now());
+
+        assert!(store.get(id, "slow")?.is_some(), "a reader sees what the observer is shown");
+        assert!(store.get(id, "sealed")?.is_some() && store.get(id, "next")?.is_none());
+        assert_eq!(store.scan(id)?.collect::<Result<Vec<_>>>()?.len(), 2);
+        assert_eq!((store.len(id)?, store.snapshot()?.len(id)?), (2, 2));
+        assert_eq!(store.capture_vector_source(id)?.iter().count(), 2);
+        assert_eq!(store.read_index_snapshot(id)?, None);
+        tell("the readers return");
+        go_on.send(()).expect("the observer waits for it");
+        first.join().expect("no panic")?;
+        second.join().expect("no panic")
+    })?;
+    let events = events.lock().expect("no panic");
+    assert_eq!(events[..2], ["the readers return", "the observer returns"]);
+    assert_eq!(events.len(), 4, "{events:?}");
+    assert_eq!(store.len(id)?, 3);
     Ok(())
 }
 
