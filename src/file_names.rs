@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `LOCK` | locked while the store is open; never removed, never read |
 //! | `CURRENT` | names the newest manifest |
+//! | `BACKUP` | in a backup that is being made: whose it is |
 //! | `CURRENT.<version>-<tag>.tmp` | the next `CURRENT`, before its rename |
 //! | `manifest-<version>-<tag>` | which files exist, and what for |
 //! | `log-<file id>-<tag>.wal` | a log file |
@@ -41,6 +42,9 @@ impl From<Salt> for Tag {
     }
 }
 
+/// The marker of a backup that is being made.
+pub const BACKUP: &str = "BACKUP";
+
 /// What the name of a file of the store says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileName {
@@ -48,6 +52,8 @@ pub enum FileName {
     Lock,
     /// `CURRENT`.
     Current,
+    /// `BACKUP`.
+    Backup,
     /// `CURRENT.<version>-<tag>.tmp`; the tag is the manifest's.
     CurrentTemporary(ManifestVersion, Tag),
     /// `manifest-<version>-<tag>`.
@@ -74,6 +80,7 @@ impl FileName {
         match self {
             Self::Lock => LOCK.to_owned(),
             Self::Current => CURRENT.to_owned(),
+            Self::Backup => BACKUP.to_owned(),
             Self::CurrentTemporary(version, tag) => numbered("CURRENT.", version.0, tag, ".tmp"),
             Self::Manifest(version, tag) => numbered("manifest-", version.0, tag, ""),
             Self::Log(id, tag) => numbered("log-", id.0, tag, ".wal"),
@@ -91,6 +98,7 @@ impl FileName {
         match text {
             LOCK => return Some(Self::Lock),
             CURRENT => return Some(Self::Current),
+            BACKUP => return Some(Self::Backup),
             _ => {}
         }
         if let Some((number, tag)) = number(text, "CURRENT.", ".tmp") {
@@ -147,6 +155,7 @@ mod tests {
         for name in [
             FileName::Lock,
             FileName::Current,
+            FileName::Backup,
             FileName::CurrentTemporary(ManifestVersion(7), tag),
             FileName::Manifest(ManifestVersion(12_345_678_901), tag),
             FileName::Log(FileId(3), tag),

@@ -165,12 +165,24 @@ pub fn seal(
     Ok(checksum)
 }
 
-/// Checks a page without a key: checksum, version and every part of its place.
+/// Checks a page as stored, without keys, in its place; its checksum.
 ///
 /// # Errors
-/// `Corrupt` or `Unsupported`, saying what differs.
+/// `Corrupt` naming what differs; `Unsupported` for a version that this one does not know.
 pub fn verify(place: &PagePlace, page: &[u8]) -> Result<u32> {
-    let index = place.index;
+    let found = verify_stored(place.store, place.salt, place.index, page)?;
+    if page[offsets::TYPE] != place.page_type as u8 {
+        let index = place.index;
+        return Err(Error::corrupt(format!("page {index}: of another type")));
+    }
+    Ok(found)
+}
+
+/// As [`verify`], of a page of any type.
+///
+/// # Errors
+/// Those of [`verify`].
+pub fn verify_stored(store: StoreId, salt: Salt, index: u32, page: &[u8]) -> Result<u32> {
     if page.len() != PAGE_SIZE_BYTES {
         return Err(Error::corrupt(format!("page {index}: {} bytes long", page.len())));
     }
@@ -193,13 +205,10 @@ pub fn verify(place: &PagePlace, page: &[u8]) -> Result<u32> {
         let found = word(offsets::INDEX);
         return Err(Error::corrupt(format!("page {index}: says it is page {found}")));
     }
-    if page[offsets::TYPE] != place.page_type as u8 {
-        return differs("type");
-    }
-    if page[offsets::STORE_TAG..][..8] != place.store.tag().to_le_bytes() {
+    if page[offsets::STORE_TAG..][..8] != store.tag().to_le_bytes() {
         return differs("store");
     }
-    if page[offsets::SALT..][..16] != place.salt.0 {
+    if page[offsets::SALT..][..16] != salt.0 {
         return differs("file");
     }
     if word(offsets::PAYLOAD_LEN) as usize > PAGE_BODY_SIZE_BYTES {

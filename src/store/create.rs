@@ -5,6 +5,7 @@
 //! | nothing, or `LOCK` and `lost+found` only | created |
 //! | what an unfinished creation leaves: temporaries, manifests that are torn, stale or empty | created, under new names |
 //! | a log file, a segment, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
+//! | an unfinished backup | `InvalidArgument` |
 //! | anything else | `InvalidArgument`: no store |
 //!
 //! A creation writes the first manifest and publishes it; it makes no log file, since the first
@@ -16,7 +17,7 @@ use std::path::Path;
 use crate::checksum;
 use crate::cursor::index;
 use crate::error::{Error, Result};
-use crate::file_names::{FileName, Tag};
+use crate::file_names::{BACKUP, FileName, Tag};
 use crate::ids::{FileId, ManifestVersion, Salt, StoreId};
 use crate::limits::{NUMBER_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::Manifest;
@@ -56,6 +57,7 @@ impl Listing {
                     listing.has_current = true;
                     continue;
                 }
+                Some(FileName::Backup) => {}
                 Some(FileName::CurrentTemporary(version, _) | FileName::Manifest(version, _)) => {
                     let next = ManifestVersion(above(version.0));
                     listing.next_version = listing.next_version.max(next);
@@ -85,12 +87,27 @@ impl Listing {
         listing
     }
 
+    /// Refuses a directory that holds anything at all.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn check_empty(&self, disk: &Disk) -> Result<()> {
+        let Some(name) = self.foreign.as_ref().or(self.files.first()) else { return Ok(()) };
+        let dir = disk.root().display();
+        Err(Error::invalid(format!("{dir} holds {name}; choose an empty directory")))
+    }
+
     /// Refuses a directory in which no store may be created; see the table at the top.
     ///
     /// # Errors
     /// `Corrupt` or `InvalidArgument`, naming the file that stands in the way.
     pub(super) fn check_creatable(&self, disk: &Disk) -> Result<()> {
         let dir = disk.root().display();
+        if self.files.contains(BACKUP) {
+            return Err(Error::invalid(format!(
+                "{dir} is an unfinished backup: make it again to its end, or remove the directory"
+            )));
+        }
         for name in &self.files {
             let of_a_store = match FileName::parse(name) {
                 Some(FileName::Manifest(version, tag)) => {

@@ -18,6 +18,7 @@
 //!   above is written again elsewhere, before anyone is answered.
 //! - T5. A process removes no file of an earlier one before it has itself published.
 
+mod backup;
 mod checkpoint;
 mod close;
 mod commit;
@@ -69,6 +70,7 @@ use load::Mode;
 use observing::Observing;
 use on_disk::OnDisk;
 
+pub use backup::{BackupProgress, BackupReport};
 pub use index_snapshot::RecoveryTail;
 pub use maintain::CompactProgress;
 pub use replicate::ReplicationSnapshot;

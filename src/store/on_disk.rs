@@ -55,6 +55,10 @@ pub(super) struct OnDisk {
     pub(super) next_version: ManifestVersion,
     pub(super) next_file: FileId,
     pub(super) next_collection: CollectionId,
+    /// Files that a backup has to copy yet, and how many do: they are not removed.
+    pub(super) held: BTreeMap<String, u32>,
+    /// Whether a manifest or a log is damaged, and what was behind was left out.
+    pub(super) is_partial: bool,
     /// Whether nothing may be written.
     pub(super) is_read_only: bool,
     /// Held for the life of the store; given back by a close.
@@ -107,6 +111,8 @@ impl OnDisk {
             found_full: false,
             last_drop: Lsn(0),
             latched: None,
+            held: BTreeMap::new(),
+            is_partial: false,
             is_read_only: false,
             lock,
         }

@@ -41,8 +41,11 @@ pub(super) fn reclaim(disk: &Disk, on_disk: &mut OnDisk) {
     discard(disk, on_disk, free);
 }
 
-/// Whether a reader still needs the file.
+/// Whether a reader or a backup still needs the file.
 pub(super) fn is_held(on_disk: &OnDisk, name: &str) -> bool {
+    if on_disk.held.contains_key(name) {
+        return true;
+    }
     let Some(FileName::Segment(file, _)) = FileName::parse(name) else { return false };
     on_disk.open_segments.get(&file).map_or(0, Weak::strong_count) > 0
 }

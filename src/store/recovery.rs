@@ -173,10 +173,15 @@ fn recover(
     }
     let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes + parked_bytes);
     let Replay { live, end: log_end, tail, .. } = replay;
+    let is_partial = !lost.is_empty();
     let damaged = live.version.collections.values().filter_map(|found| found.damage.as_ref());
     lost.extend(damaged.map(|damage| damage.to_reader()));
     if mode != Mode::Write {
-        let read_only = OnDisk { log_end, is_read_only: true, ..OnDisk::new(manifest, lock) };
+        // Nothing is settled: it ends where it is read to.
+        let last = tail.last().map(|frame| LogEnd { lsn: frame.last, offset: frame.end });
+        let log_end = last.unwrap_or(log_end);
+        let read_only =
+            OnDisk { log_end, is_partial, is_read_only: true, ..OnDisk::new(manifest, lock) };
         return Ok((read_only, live, lost));
     }
     let tail: Vec<Batch> = tail.into_iter().map(|frame| frame.batch).collect();

@@ -29,6 +29,11 @@ impl Disk {
         Self { vfs, root: root.into() }
     }
 
+    /// Another directory of the same filesystem.
+    pub fn at(&self, root: &Path) -> Self {
+        Self::new(Arc::clone(&self.vfs), root)
+    }
+
     /// The store's directory.
     pub fn root(&self) -> &Path {
         &self.root

@@ -1,0 +1,186 @@
+//! Backups of a store that is in use, of one that is damaged, and onto what is there already.
+
+use std::ops::ControlFlow;
+use std::panic::Location;
+use std::path::Path;
+use std::sync::Arc;
+
+use quiver_sim::disk::{Base, SimClock, SimDisk, SimEntropy, Survivors};
+use quiver_store::vfs::Vfs;
+use quiver_store::{
+    BackupReport, CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Result,
+    Store, VerifyOptions,
+};
+
+fn env(disk: &SimDisk, dir: &str) -> Env {
+    Env {
+        dir: dir.into(),
+        vfs: Arc::new(disk.clone()),
+        clock: Arc::new(SimClock::new(1)),
+        // Stores of different directories have different ids.
+        entropy: Arc::new(SimEntropy::new(dir.bytes().map(u64::from).sum())),
+    }
+}
+
+fn options() -> Options {
+    Options { reserve_bytes: 0, step_bytes: 16 * 1024, ..Options::default() }
+}
+
+fn open(disk: &SimDisk, dir: &str) -> Result<Store> {
+    Store::open_with(env(disk, dir), options())
+}
+
+fn all(store: &Store) -> Vec<String> {
+    let mut rows = Vec::new();
+    for name in store.collection_names().expect("open") {
+        let id = store.collection_id(&name).expect("open").expect("listed");
+        for row in store.scan(id).expect("whole") {
+            let (id, row) = row.expect("whole");
+            rows.push(format!("{name}/{id} {:?} {:?}", row.vector, row.payload));
+        }
+    }
+    rows
+}
+
+fn filled(store: &Store) -> CollectionId {
+    let schema = Descriptor::new(1, Dtype::F32, DistanceMetric::L2);
+    let id = store.create_collection("a", schema).expect("free");
+    for round in 0..300 {
+        store.upsert(id, &format!("{:03}", round % 200), &[1.0], &[7; 300]).expect("fits");
+        if round % 60 == 59 {
+            store.checkpoint().expect("no fault is planted");
+        }
+    }
+    store.delete(id, "007").expect("there");
+    id
+}
+
+fn go_on(_: &quiver_store::BackupProgress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn backup(store: &Store, dir: &str) -> Result<BackupReport> {
+    store.backup_to(dir, go_on)
+}
+
+fn names(disk: &SimDisk, dir: &str) -> Vec<String> {
+    let listed = disk.read_dir(Path::new(dir), Location::caller()).expect("a directory");
+    listed.into_iter().map(|entry| entry.name).collect()
+}
+
+#[test]
+fn a_backup_shows_what_was_there_when_it_began_whatever_happens_meanwhile() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    let id = filled(&store);
+    let before = all(&store);
+    let mut rounds = 0;
+    let report = store.backup_to("/backup/new", |_| {
+        rounds += 1;
+        store.upsert(id, &format!("x{rounds}"), &[2.0], b"").expect("fits");
+        store.compact().expect("no fault is planted");
+        ControlFlow::Continue(())
+    });
+    let report = report.expect("there is room");
+    assert!(report.is_complete && rounds > 3 && report.files_kept == 0, "{report:?}");
+    // What it kept from being removed goes now.
+    store.checkpoint().expect("no fault is planted");
+    let stats = store.stats().expect("open");
+    assert_eq!((stats.pinned, stats.orphans), (0, 0));
+    drop(store);
+    let nothing = Survivors { base: Base::Nothing, exceptions: Vec::new() };
+    let lost = disk.state().plan_survivors(&nothing).expect("it names nothing").build();
+    for state in [lost, disk.state()] {
+        let disk = SimDisk::mount(&state);
+        let copy = open(&disk, "/backup/new").expect("a backup is a store");
+        assert_eq!(all(&copy), before);
+        assert_eq!(copy.stats().expect("open").last_lsn, report.lsn);
+        let verified = copy.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+        assert_eq!(verified.expect("open").findings.len(), 0);
+        copy.upsert(id, "more", &[1.0], b"").expect("it takes writes");
+        copy.checkpoint().expect("no fault is planted");
+        assert!(!names(&disk, "/backup/new").iter().any(|name| name == "BACKUP"));
+    }
+}
+
+#[test]
+fn a_backup_that_was_cut_short_is_no_store_and_is_gone_on_with() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    let id = filled(&store);
+    // Segments are copied before logs.
+    let report = store.backup_to("/backup", |progress| match progress.file.ends_with(".wal") {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    });
+    assert!(!report.expect("called off").is_complete);
+    for refused in
+        [open(&disk, "/backup"), Store::open_read_only_with(env(&disk, "/backup"), options())]
+    {
+        let error = refused.expect_err("no store yet");
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("unfinished backup"), "{error}");
+    }
+    // Another store does not go on with it.
+    let other = open(&disk, "/other").expect("an empty directory");
+    let error = backup(&other, "/backup").expect_err("another store's");
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    store.upsert(id, "later", &[2.0], b"").expect("fits");
+    let report = backup(&store, "/backup").expect("it goes on");
+    assert!(report.is_complete && report.files_kept > 0 && report.files_copied > 0, "{report:?}");
+    assert_eq!(all(&open(&disk, "/backup").expect("a store")), all(&store));
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    filled(&store);
+    drop(open(&disk, "/other").expect("an empty directory"));
+    for dir in ["/store", "/other"] {
+        let before = names(&disk, dir);
+        assert_eq!(backup(&store, dir).expect_err(dir).kind(), ErrorKind::AlreadyExists);
+        assert_eq!(names(&disk, dir), before);
+    }
+    disk.create_dir(Path::new("/full"), Location::caller()).expect("free");
+    disk.create_new(Path::new("/full/notes.txt"), Location::caller()).expect("free");
+    let error = backup(&store, "/full").expect_err("something else");
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert_eq!(names(&disk, "/full"), ["notes.txt"]);
+}
+
+#[test]
+fn damage_is_not_copied_and_a_full_disk_is_gone_on_with() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    filled(&store);
+    let expected = all(&store);
+    store.close().expect("no fault is planted");
+    let state = disk.state();
+    for (path, len) in state.list() {
+        let is_paged = [".seg", ".tmb", ".wal"].iter().any(|kind| named(&path).ends_with(kind));
+        if !is_paged {
+            continue;
+        }
+        let at = if named(&path).ends_with(".wal") { 530 } else { len - 1 };
+        let byte = state.read(&path).expect("there")[usize::try_from(at).expect("small")] ^ 1;
+        let damaged = SimDisk::mount(&state.damaged(&path, at, &[byte]).expect("inside"));
+        let answer = Store::open_read_only_with(env(&damaged, "/store"), options())
+            .and_then(|store| backup(&store, "/backup"));
+        let error = answer.expect_err("it is not sound");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains(named(&path)), "{error}");
+    }
+    let disk = SimDisk::mount(&state);
+    let store = Store::open_read_only_with(env(&disk, "/store"), options()).expect("whole");
+    disk.set_free_bytes(Some(40_000));
+    assert_eq!(backup(&store, "/backup").expect_err("no room").kind(), ErrorKind::Full);
+    disk.set_free_bytes(None);
+    assert!(backup(&store, "/backup").expect("there is room now").is_complete);
+    drop(store);
+    assert_eq!(all(&open(&disk, "/backup").expect("a store")), expected);
+}
+
+fn named(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).expect("our names")
+}

@@ -1,0 +1,397 @@
+//! Backup: copies the store, as it is at one LSN, into another directory; and back.
+//!
+//! | step | a crash before the next leaves in the target |
+//! |---|---|
+//! | 1 make the directory, lock it, leave a marker that says whose backup is being made | nothing, or the marker |
+//! | 2 copy each file that the manifest names, page by page held against its checksum, and sync it | an unfinished backup, which no open takes for a store |
+//! | 3 publish a manifest in which the last log ends at the LSN | a store, with the marker |
+//! | 4 remove the marker | the same |
+//!
+//! - U1. A backup is a store of the same id: every file is the byte string that it was, under its name.
+//! - U2. It shows what was durable when it began, whatever is written, sealed or merged meanwhile: until
+//!   it ends nothing is removed that it has to copy.
+//! - U3. Damage is not copied: the file is named, and the backup is not made.
+//! - U4. Begun again in the same directory it goes on: what is there already and checks out stays.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::cursor::{index, len_u32};
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::{BACKUP, FileName, LOCK};
+use crate::ids::{Lsn, ManifestVersion, Salt};
+use crate::limits::PAGE_SIZE_BYTES;
+use crate::manifest::{LogEntry, Manifest};
+use crate::page;
+use crate::store::create::{Listing, create_dirs};
+use crate::store::load::open_named;
+use crate::store::on_disk::{OnDisk, Tools, files_of};
+use crate::store::publish::publish;
+use crate::store::reclaim::discard;
+use crate::store::tail::end_last_log;
+use crate::store::{Inner, Store};
+use crate::sync::{locked, reading};
+use crate::vfs::{Access, Disk, DiskFile, Lock};
+use crate::wal::reader::{Expected, LogReader};
+
+/// How far [`Store::backup_to`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupProgress {
+    /// The file that is being copied.
+    pub file: String,
+    /// Bytes copied so far, or found in place.
+    pub bytes_done: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// What [`Store::backup_to`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackupReport {
+    /// LSN of the last operation that the backup shows.
+    pub lsn: Lsn,
+    /// Files copied now.
+    pub files_copied: u64,
+    /// Files that an earlier try had copied.
+    pub files_kept: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Whether the backup is there: false where it was called off. Begun again, it goes on.
+    pub is_complete: bool,
+}
+
+/// A file to be copied.
+struct Listed {
+    name: FileName,
+    len: u64,
+    salt: Salt,
+    check: Check,
+}
+
+/// What its pages or frames have to come to.
+enum Check {
+    Digest(u32),
+    /// Checksum of the last page.
+    Footer(u32),
+    Log(LogEntry),
+}
+
+/// A copy under way.
+struct Copy<'a, F> {
+    from: Tools<'a>,
+    manifest: &'a Manifest,
+    to: &'a Disk,
+    progress: F,
+    at: BackupProgress,
+    report: BackupReport,
+}
+
+/// Keeps files from being removed.
+struct Hold<'a> {
+    inner: &'a Inner,
+    names: Vec<String>,
+}
+
+impl Store {
+    /// Copies the store as it is now into another directory of its disk, while it is read and written.
+    /// The copy is a store: it opens like any other. It must be a directory of its own, empty or missing,
+    /// or one in which an earlier try ended early, which is gone on with.
+    ///
+    /// Every page is held against its checksum on the way. `progress` is called between reads and says
+    /// whether to go on.
+    ///
+    /// *Durability*: once this returned a complete report, the backup survives power loss. The space
+    /// that merges and checkpoints free stays taken until it ends.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is a store, or an unfinished backup of another one; `InvalidArgument` if
+    /// there is anything else; `Corrupt` naming a file of this store that is damaged; `Locked`; `Full`
+    /// and `Io`: begun again in the same directory it goes on.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use std::ops::ControlFlow;
+    /// # let store = quiver_store::Store::open("/var/lib/points")?;
+    /// let report = store.backup_to("/mnt/backup/points", |_| ControlFlow::Continue(()))?;
+    /// println!("{} bytes, up to LSN {}", report.bytes, report.lsn);
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn backup_to(
+        &self,
+        dir: impl AsRef<Path>,
+        progress: impl FnMut(&BackupProgress) -> ControlFlow<()>,
+    ) -> Result<BackupReport> {
+        let inner = &*self.inner;
+        inner.observing.check_outside()?;
+        let to = inner.disk.at(dir.as_ref());
+        let (manifest, lsn, _hold) = self.pin()?;
+        let (listing, lock) = prepare_target(inner, &to)?;
+        let files = listed(&manifest);
+        let bytes = files.iter().map(|file| file.len).sum();
+        let mut copy = Copy {
+            from: inner.tools(),
+            manifest: &manifest,
+            to: &to,
+            progress,
+            at: BackupProgress { bytes, ..BackupProgress::default() },
+            report: BackupReport { lsn, bytes, ..BackupReport::default() },
+        };
+        for file in &files {
+            if copy.file(file)?.is_break() {
+                return Ok(copy.report);
+            }
+        }
+        let mut report = copy.report;
+        finish(inner, &to, manifest, listing, lock)?;
+        report.is_complete = true;
+        tracing::info!(to = %to.root().display(), lsn = lsn.0, bytes, "backup");
+        Ok(report)
+    }
+
+    /// Copies a backup, or any store that nobody has open for writing, into another directory of the
+    /// operating system: [`Store::open_read_only`] and [`Store::backup_to`] in one.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn restore(
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        progress: impl FnMut(&BackupProgress) -> ControlFlow<()>,
+    ) -> Result<BackupReport> {
+        Self::open_read_only(from)?.backup_to(to, progress)
+    }
+
+    /// The manifest of a backup that is begun now, its last LSN, and a hold on its files.
+    fn pin(&self) -> Result<(Manifest, Lsn, Hold<'_>)> {
+        let inner = &*self.inner;
+        let mut on_disk = self.lock_on_disk()?;
+        if on_disk.is_partial {
+            let what =
+                "the store is damaged, and shown in part: `salvage_to` copies what can be read";
+            return Err(Error::corrupt(what));
+        }
+        let mut manifest = on_disk.manifest.clone();
+        end_last_log(&mut manifest, on_disk.log_end);
+        let names: Vec<String> = files_of(&manifest).map(FileName::text).collect();
+        for name in &names {
+            *on_disk.held.entry(name.clone()).or_default() += 1;
+        }
+        let lsn = reading(&inner.live)?.last;
+        Ok((manifest, lsn, Hold { inner, names }))
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let Ok(mut on_disk) = locked(&self.inner.on_disk) else { return };
+        for name in &self.names {
+            if let Some(holders) = on_disk.held.get_mut(name) {
+                *holders -= 1;
+                if *holders == 0 {
+                    on_disk.held.remove(name);
+                }
+            }
+        }
+    }
+}
+
+/// The files of a manifest but for itself, the largest first of what is read most.
+fn listed(manifest: &Manifest) -> Vec<Listed> {
+    let mut files = Vec::new();
+    let mut add = |name, len, salt, check| files.push(Listed { name, len, salt, check });
+    for entry in &manifest.segments {
+        let name = FileName::Segment(entry.file, entry.salt.into());
+        add(name, entry.len, entry.salt, Check::Footer(entry.footer));
+    }
+    for entry in &manifest.tombstones {
+        let name = FileName::Tombstones(entry.file, entry.salt.into());
+        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
+    }
+    for entry in &manifest.index_snapshots {
+        let name = FileName::IndexSnapshot(entry.file, entry.salt.into());
+        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
+        if let Some(changes) = entry.changes {
+            let name = FileName::Changes(changes.file, changes.salt.into());
+            add(name, changes.len, changes.salt, Check::Digest(changes.digest));
+        }
+    }
+    for entry in &manifest.parked {
+        let name = FileName::Parked(entry.file, entry.salt.into());
+        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
+    }
+    for log in &manifest.logs {
+        let name = FileName::Log(log.file, log.salt.into());
+        let end = log.end.expect("the last one was given its end");
+        add(name, end.offset, log.salt, Check::Log(*log));
+    }
+    files
+}
+
+impl<F: FnMut(&BackupProgress) -> ControlFlow<()>> Copy<'_, F> {
+    fn file(&mut self, listed: &Listed) -> Result<ControlFlow<()>> {
+        self.at.file = listed.name.text();
+        let name = self.at.file.clone();
+        let before = self.at.bytes_done;
+        match self.to.open(&name, Access::Read) {
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
+            Err(error) => return Err(error),
+            Ok(found) if found.len_bytes()? == listed.len => {
+                match self.walk(listed, &found, None) {
+                    Ok(flow) => {
+                        // Its bytes may never have been synced.
+                        self.to.open(&name, Access::ReadWrite)?.sync_data()?;
+                        self.report.files_kept += u64::from(flow.is_continue());
+                        return Ok(flow);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Corrupt => self.to.unlink(&name)?,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(_) => self.to.unlink(&name)?,
+        }
+        self.at.bytes_done = before;
+        let source = open_named(self.from.disk, &name)?;
+        let target = self.to.create_new(&name)?;
+        let flow = self.walk(listed, &source, Some(&target))?;
+        target.sync_data()?;
+        self.report.files_copied += u64::from(flow.is_continue());
+        Ok(flow)
+    }
+
+    /// Reads a file run by run, holds it against what the manifest says, and writes it to another.
+    fn walk(
+        &mut self,
+        listed: &Listed,
+        source: &DiskFile,
+        target: Option<&DiskFile>,
+    ) -> Result<ControlFlow<()>> {
+        let run = (self.from.options.step_bytes / PAGE_SIZE_BYTES as u64).max(1);
+        let mut bytes = vec![0; index(run * PAGE_SIZE_BYTES as u64)];
+        let (mut at, mut digest, mut last) = (0, 0, 0);
+        let has_pages = !matches!(listed.check, Check::Log(_));
+        while at < listed.len {
+            let len = index((listed.len - at).min(bytes.len() as u64));
+            let run = &mut bytes[..len];
+            source.read_exact_at(run, at)?;
+            if has_pages {
+                for (image, i) in run.chunks(PAGE_SIZE_BYTES).zip(at / PAGE_SIZE_BYTES as u64..) {
+                    let store = self.manifest.store;
+                    last = page::verify_stored(store, listed.salt, len_u32(index(i)), image)
+                        .map_err(|error| named(source, error))?;
+                }
+                digest = page::digest_append(digest, run);
+            }
+            if let Some(target) = target {
+                target.write_all_at(run, at)?;
+            }
+            at += len as u64;
+            self.at.bytes_done += len as u64;
+            if (self.progress)(&self.at).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let (found, expected) = match &listed.check {
+            Check::Digest(expected) => (digest, *expected),
+            Check::Footer(expected) => (last, *expected),
+            Check::Log(log) => {
+                self.log(log, source)?;
+                return Ok(ControlFlow::Continue(()));
+            }
+        };
+        if found == expected {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let what = format!("digest {found:#010x}, expected {expected:#010x}");
+        Err(named(source, Error::corrupt(what)))
+    }
+
+    /// Reads every frame of a log up to its end.
+    fn log(&self, log: &LogEntry, file: &DiskFile) -> Result<()> {
+        let store = self.manifest.store;
+        let expected = Expected { store, file: log.file, salt: log.salt, base: log.base };
+        let window = self.from.options.log_window_bytes;
+        let mut reader = LogReader::start(file.clone(), &expected, window, &**self.from.codec)?;
+        let end = log.end.expect("the last one was given its end");
+        reader.read_closed(end.lsn, end.offset, |_| Ok(()))
+    }
+}
+
+fn named(file: &DiskFile, error: Error) -> Error {
+    let kind = error.kind();
+    error.reported_as(kind, &file.path().display().to_string())
+}
+
+/// Makes the directory and locks it, and leaves a marker in it that says whose backup is made there.
+fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> {
+    let dir = to.root().display();
+    let taken = |what: &str| Err(Error::new(ErrorKind::AlreadyExists, format!("{dir} {what}")));
+    const OTHER: &str = "is the unfinished backup of another store: choose an empty directory";
+    create_dirs(to)?;
+    // Before the lock, which makes a file.
+    let found = Listing::of(to.read_dir(to.root())?);
+    if found.has_current {
+        return taken("holds a store: choose an empty directory");
+    }
+    if !found.files.contains(BACKUP) {
+        found.check_empty(to)?;
+    }
+    let lock = to.lock(LOCK, Access::ReadWrite).map_err(|error| match error.io_kind() {
+        Some(std::io::ErrorKind::WouldBlock) => {
+            Error::new(ErrorKind::Locked, format!("{dir} is open or being written elsewhere"))
+        }
+        _ => error,
+    })?;
+    let listing = Listing::of(to.read_dir(to.root())?);
+    if listing.has_current {
+        return taken("holds a store: choose an empty directory");
+    }
+    let text = format!("backup of store {:032x}\n", u128::from_be_bytes(inner.store.0));
+    if listing.files.contains(BACKUP) {
+        let mut found = vec![0; text.len() + 1];
+        let len = to.open(BACKUP, Access::Read)?.read_up_to(&mut found, 0)?;
+        if found[..len] == *text.as_bytes() {
+            return Ok((listing, lock));
+        }
+        // A crash leaves one that is torn, and nothing else.
+        if listing.files.len() > 1 {
+            return taken(OTHER);
+        }
+        to.unlink(BACKUP)?;
+    } else {
+        listing.check_empty(to)?;
+    }
+    let file = to.create_new(BACKUP)?;
+    file.write_all_at(text.as_bytes(), 0)?;
+    file.sync_data()?;
+    to.sync_dir(to.root())?;
+    Ok((listing, lock))
+}
+
+/// Makes a store of what was copied.
+fn finish(
+    inner: &Inner,
+    to: &Disk,
+    manifest: Manifest,
+    listing: Listing,
+    lock: Box<dyn Lock>,
+) -> Result<()> {
+    let tools = Tools { disk: to, ..inner.tools() };
+    let named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
+    let mut leftover = listing.files;
+    leftover.retain(|name| !named.contains(name) && name != BACKUP);
+    let mut on_disk = OnDisk {
+        next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
+        next_file: listing.next_file.max(manifest.next_file),
+        orphans: leftover,
+        ..OnDisk::new(manifest, Some(lock))
+    };
+    publish(&tools, &mut on_disk, |_| {}).map_err(|error| match error.kind() {
+        ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the backup may be there or not"),
+        _ => error,
+    })?;
+    discard(to, &mut on_disk, [BACKUP.to_owned()]);
+    Ok(())
+}
