@@ -71,9 +71,9 @@ pub use row::{Record, RecordRef};
 pub use scan_range::ScanRange;
 pub use sec::{FieldType, FilterableField, SecPredicate, SecValue};
 pub use store::{
-    BackupProgress, BackupReport, CompactProgress, Finding, PayloadScan, RecoveryTail,
-    ReplicationSnapshot, Scan, Snapshot, Stats, Store, VectorSource, VerifyOptions, VerifyProgress,
-    VerifyReport,
+    BackupProgress, BackupReport, CompactProgress, Finding, LOSSES_MAX, Loss, PayloadScan,
+    RecoveryTail, ReplicationSnapshot, SalvageProgress, SalvageReport, Scan, Snapshot, Stats,
+    Store, VectorSource, VerifyOptions, VerifyProgress, VerifyReport,
 };
 pub use vfs::Env;
 pub use write_batch::WriteBatch;

@@ -184,3 +184,54 @@ fn damage_is_not_copied_and_a_full_disk_is_gone_on_with() {
 fn named(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).expect("our names")
 }
+
+#[test]
+fn a_salvage_copies_all_rows_but_those_on_damaged_pages() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    let id = filled(&store);
+    let schema = Descriptor::new(1, Dtype::F32, DistanceMetric::L2);
+    let other = store.create_collection("b", schema).expect("free");
+    store.upsert(other, "0", &[1.0], b"").expect("fits");
+    store.close().expect("no fault is planted");
+    let expected = all(&open(&disk, "/store").expect("whole"));
+    let state = disk.state();
+    let paged = state.list().into_iter().filter(|(path, _)| named(path).ends_with(".seg"));
+    let (mut least, mut most) = (usize::MAX, 0);
+    for (path, len) in paged {
+        for at in (0..len).step_by(16 * 1024) {
+            let at = at + 1000;
+            let byte = state.read(&path).expect("there")[usize::try_from(at).expect("small")] ^ 1;
+            let disk = SimDisk::mount(&state.damaged(&path, at, &[byte]).expect("inside"));
+            let (store, _) =
+                Store::open_salvage_with(env(&disk, "/store"), options()).expect("some of it");
+            let target = env(&disk, "/salvaged");
+            let report = store.salvage_to(target, options(), |_| ControlFlow::Continue(()));
+            let report = report.expect("there is room");
+            assert!(report.is_complete && report.rows_lost_at_most > 0, "{report:?}");
+            assert!(report.losses.iter().all(|loss| loss.error.to_string().contains(named(&path))));
+            let copy = open(&disk, "/salvaged").expect("a store");
+            let rows = all(&copy);
+            assert!(rows.iter().all(|row| expected.contains(row)));
+            assert!(rows.iter().any(|row| row.starts_with("b/0")));
+            assert!(rows.len() as u64 + report.rows_lost_at_most >= expected.len() as u64);
+            assert_eq!(report.rows, rows.len() as u64);
+            (least, most) = (least.min(rows.len()), most.max(rows.len()));
+            let again =
+                store.salvage_to(env(&disk, "/salvaged"), options(), |_| ControlFlow::Continue(()));
+            drop(copy);
+            assert!(again.is_err(), "it is open");
+            let again =
+                store.salvage_to(env(&disk, "/salvaged"), options(), |_| ControlFlow::Continue(()));
+            assert_eq!(again.expect_err("a store").kind(), ErrorKind::AlreadyExists);
+            assert_eq!(copied_id(&disk, "/salvaged"), id);
+        }
+    }
+    // A page of values costs the rows on it; one without which nothing reads, those of its segment.
+    assert!(least < 100 && most > 150 && most < expected.len(), "{least} to {most}");
+}
+
+fn copied_id(disk: &SimDisk, dir: &str) -> CollectionId {
+    let store = open(disk, dir).expect("a store");
+    store.collection_id("a").expect("open").expect("it was copied")
+}

@@ -39,7 +39,7 @@ impl Segment {
     }
 
     /// The first row that does not stand in an id page any more.
-    fn first_row_behind(&self, page: u64) -> u32 {
+    pub(super) fn first_row_behind(&self, page: u64) -> u32 {
         let is_last = page + 1 == self.footer().id_pages();
         if is_last { self.rows() } else { self.tail().first_row(page + 1) }
     }

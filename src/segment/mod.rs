@@ -35,6 +35,7 @@ mod indexes;
 mod layout;
 mod probe;
 mod reader;
+mod rescue;
 #[cfg(test)]
 mod tests;
 mod tombstones;
@@ -45,4 +46,5 @@ pub(crate) use cursor::{Columns, SegmentCursor};
 pub(crate) use layout::SegmentIdentity;
 pub(crate) use probe::SegmentProbe;
 pub(crate) use reader::Segment;
+pub(crate) use rescue::Rescued;
 pub(crate) use tombstones::Tombstones;

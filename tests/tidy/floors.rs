@@ -29,12 +29,12 @@ const FOLDERS: [(&str, &str); 8] = [
     ("manifest", "current index_snapshots parked mod"),
     (
         "segment",
-        "layout ids filter indexes builder reader ahead cursor probe by_row by_field verify \
+        "layout ids filter indexes builder reader ahead cursor probe by_row by_field verify rescue \
          tombstones mod",
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup",
+        "reserve on_disk reclaim publish full_disk tail create load salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup rescue",
     ),
     ("import", "mod input vecs npy_header npy json_lines write"),
 ];
