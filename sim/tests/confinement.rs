@@ -224,6 +224,14 @@ fn verified(store: &Store) -> Vec<String> {
     report.findings.iter().map(|found| format!("{}: {}", found.file, found.error)).collect()
 }
 
+/// What is found without opening anything.
+fn stored(disk: &SimDisk) -> Result<Vec<String>> {
+    let go_on = |_: &quiver_store::VerifyProgress| ControlFlow::Continue(());
+    let report = Store::verify_without_keys_with(env(disk), options(), go_on)?;
+    assert!(report.is_complete);
+    Ok(report.findings.iter().map(|found| format!("{}: {}", found.file, found.error)).collect())
+}
+
 #[test]
 fn dropping_a_damaged_collection_removes_its_files() {
     let state = two_collections();
@@ -256,6 +264,12 @@ fn every_page_that_is_damaged_is_found_by_verify_and_named() {
         file.write_at(&[byte], 10, Location::caller()).expect("the disk takes it");
         let found = verified(&store);
         let named = if name == "CURRENT" { "manifest-" } else { name.as_str() };
+        assert!(found.len() == 1 && found[0].starts_with(named), "{name}: {found:?}");
+        let error = stored(&disk).expect_err("somebody has it open for writing");
+        assert_eq!(error.kind(), ErrorKind::Locked);
+        drop(store);
+        let found = stored(&disk).expect("it reports what it finds");
+        let named = if name.starts_with("manifest-") { "CURRENT" } else { name.as_str() };
         assert!(found.len() == 1 && found[0].starts_with(named), "{name}: {found:?}");
     }
 }

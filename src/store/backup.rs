@@ -17,23 +17,20 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::cursor::{index, len_u32};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{BACKUP, FileName, LOCK};
-use crate::ids::{Lsn, ManifestVersion, Salt};
-use crate::limits::PAGE_SIZE_BYTES;
-use crate::manifest::{LogEntry, Manifest};
-use crate::page;
+use crate::ids::{Lsn, ManifestVersion};
+use crate::manifest::Manifest;
 use crate::store::create::{Listing, create_dirs};
 use crate::store::load::open_named;
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::publish::publish;
 use crate::store::reclaim::discard;
+use crate::store::stored::StoredFile;
 use crate::store::tail::end_last_log;
 use crate::store::{Inner, Store};
 use crate::sync::{locked, reading};
 use crate::vfs::{Access, Disk, DiskFile, Lock};
-use crate::wal::reader::{Expected, LogReader};
 
 /// How far [`Store::backup_to`] is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,22 +58,6 @@ pub struct BackupReport {
     pub bytes: u64,
     /// Whether the backup is there: false where it was called off. Begun again, it goes on.
     pub is_complete: bool,
-}
-
-/// A file to be copied.
-struct Listed {
-    name: FileName,
-    len: u64,
-    salt: Salt,
-    check: Check,
-}
-
-/// What its pages or frames have to come to.
-enum Check {
-    Digest(u32),
-    /// Checksum of the last page.
-    Footer(u32),
-    Log(LogEntry),
 }
 
 /// A copy under way.
@@ -129,7 +110,7 @@ impl Store {
         let to = inner.disk.at(dir.as_ref());
         let (manifest, lsn, _hold) = self.pin()?;
         let (listing, lock) = prepare_target(inner, &to)?;
-        let files = listed(&manifest);
+        let files = StoredFile::list(&manifest);
         let bytes = files.iter().map(|file| file.len).sum();
         let mut copy = Copy {
             from: inner.tools(),
@@ -198,48 +179,16 @@ impl Drop for Hold<'_> {
     }
 }
 
-/// The files of a manifest but for itself, the largest first of what is read most.
-fn listed(manifest: &Manifest) -> Vec<Listed> {
-    let mut files = Vec::new();
-    let mut add = |name, len, salt, check| files.push(Listed { name, len, salt, check });
-    for entry in &manifest.segments {
-        let name = FileName::Segment(entry.file, entry.salt.into());
-        add(name, entry.len, entry.salt, Check::Footer(entry.footer));
-    }
-    for entry in &manifest.tombstones {
-        let name = FileName::Tombstones(entry.file, entry.salt.into());
-        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
-    }
-    for entry in &manifest.index_snapshots {
-        let name = FileName::IndexSnapshot(entry.file, entry.salt.into());
-        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
-        if let Some(changes) = entry.changes {
-            let name = FileName::Changes(changes.file, changes.salt.into());
-            add(name, changes.len, changes.salt, Check::Digest(changes.digest));
-        }
-    }
-    for entry in &manifest.parked {
-        let name = FileName::Parked(entry.file, entry.salt.into());
-        add(name, entry.len, entry.salt, Check::Digest(entry.digest));
-    }
-    for log in &manifest.logs {
-        let name = FileName::Log(log.file, log.salt.into());
-        let end = log.end.expect("the last one was given its end");
-        add(name, end.offset, log.salt, Check::Log(*log));
-    }
-    files
-}
-
 impl<F: FnMut(&BackupProgress) -> ControlFlow<()>> Copy<'_, F> {
-    fn file(&mut self, listed: &Listed) -> Result<ControlFlow<()>> {
-        self.at.file = listed.name.text();
+    fn file(&mut self, stored: &StoredFile) -> Result<ControlFlow<()>> {
+        self.at.file = stored.name.text();
         let name = self.at.file.clone();
         let before = self.at.bytes_done;
         match self.to.open(&name, Access::Read) {
             Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
             Err(error) => return Err(error),
-            Ok(found) if found.len_bytes()? == listed.len => {
-                match self.walk(listed, &found, None) {
+            Ok(found) if found.len_bytes()? == stored.len => {
+                match self.walk(stored, &found, None) {
                     Ok(flow) => {
                         // Its bytes may never have been synced.
                         self.to.open(&name, Access::ReadWrite)?.sync_data()?;
@@ -255,73 +204,25 @@ impl<F: FnMut(&BackupProgress) -> ControlFlow<()>> Copy<'_, F> {
         self.at.bytes_done = before;
         let source = open_named(self.from.disk, &name)?;
         let target = self.to.create_new(&name)?;
-        let flow = self.walk(listed, &source, Some(&target))?;
+        let flow = self.walk(stored, &source, Some(&target))?;
         target.sync_data()?;
         self.report.files_copied += u64::from(flow.is_continue());
         Ok(flow)
     }
 
-    /// Reads a file run by run, holds it against what the manifest says, and writes it to another.
+    /// Reads a file, holds it against what the manifest says, and writes it to another.
     fn walk(
         &mut self,
-        listed: &Listed,
+        stored: &StoredFile,
         source: &DiskFile,
         target: Option<&DiskFile>,
     ) -> Result<ControlFlow<()>> {
-        let run = (self.from.options.step_bytes / PAGE_SIZE_BYTES as u64).max(1);
-        let mut bytes = vec![0; index(run * PAGE_SIZE_BYTES as u64)];
-        let (mut at, mut digest, mut last) = (0, 0, 0);
-        let has_pages = !matches!(listed.check, Check::Log(_));
-        while at < listed.len {
-            let len = index((listed.len - at).min(bytes.len() as u64));
-            let run = &mut bytes[..len];
-            source.read_exact_at(run, at)?;
-            if has_pages {
-                for (image, i) in run.chunks(PAGE_SIZE_BYTES).zip(at / PAGE_SIZE_BYTES as u64..) {
-                    let store = self.manifest.store;
-                    last = page::verify_stored(store, listed.salt, len_u32(index(i)), image)
-                        .map_err(|error| named(source, error))?;
-                }
-                digest = page::digest_append(digest, run);
-            }
-            if let Some(target) = target {
-                target.write_all_at(run, at)?;
-            }
-            at += len as u64;
-            self.at.bytes_done += len as u64;
-            if (self.progress)(&self.at).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        let (found, expected) = match &listed.check {
-            Check::Digest(expected) => (digest, *expected),
-            Check::Footer(expected) => (last, *expected),
-            Check::Log(log) => {
-                self.log(log, source)?;
-                return Ok(ControlFlow::Continue(()));
-            }
-        };
-        if found == expected {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let what = format!("digest {found:#010x}, expected {expected:#010x}");
-        Err(named(source, Error::corrupt(what)))
+        let (at, progress) = (&mut self.at, &mut self.progress);
+        stored.walk(&self.from, self.manifest.store, source, target, |bytes| {
+            at.bytes_done += bytes;
+            progress(at)
+        })
     }
-
-    /// Reads every frame of a log up to its end.
-    fn log(&self, log: &LogEntry, file: &DiskFile) -> Result<()> {
-        let store = self.manifest.store;
-        let expected = Expected { store, file: log.file, salt: log.salt, base: log.base };
-        let window = self.from.options.log_window_bytes;
-        let mut reader = LogReader::start(file.clone(), &expected, window, &**self.from.codec)?;
-        let end = log.end.expect("the last one was given its end");
-        reader.read_closed(end.lsn, end.offset, |_| Ok(()))
-    }
-}
-
-fn named(file: &DiskFile, error: Error) -> Error {
-    let kind = error.kind();
-    error.reported_as(kind, &file.path().display().to_string())
 }
 
 /// Makes the directory and locks it, and leaves a marker in it that says whose backup is made there.

@@ -46,6 +46,7 @@ mod salvage;
 mod scan;
 mod seal;
 mod snapshot;
+mod stored;
 mod tail;
 mod vector_source;
 mod verify;

@@ -84,10 +84,15 @@ fn open_to_write(tools: &Tools<'_>) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
     Ok((on_disk, LiveSet::default(), Vec::new()))
 }
 
-/// Opens what is there, and writes nothing: neither a file nor the lock, which is held only where
-/// there is one. A copy that was never opened has none.
+/// Opens what is there, and writes nothing.
 fn open_to_read(tools: &Tools<'_>, mode: Mode) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
-    let disk = tools.disk;
+    let (lock, listing) = lock_to_read(tools.disk, mode)?;
+    recover(tools, listing, lock, mode)
+}
+
+/// Looks what is there, and keeps those out who would write. No lock is made: it is held only where
+/// there is one, and a copy that was never opened has none.
+pub(super) fn lock_to_read(disk: &Disk, mode: Mode) -> Result<(Option<Box<dyn Lock>>, Listing)> {
     let has_current = has_current(disk)?;
     let lock = match disk.lock(LOCK, Access::Read) {
         Ok(lock) => Some(lock),
@@ -102,7 +107,7 @@ fn open_to_read(tools: &Tools<'_>, mode: Mode) -> Result<(OnDisk, LiveSet, Vec<E
         listing.check_creatable(disk)?;
         return Err(none());
     }
-    recover(tools, listing, lock, mode)
+    Ok((lock, listing))
 }
 
 fn locked(disk: &Disk, error: Error) -> Error {

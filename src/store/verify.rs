@@ -15,21 +15,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
+use std::path::Path;
 
+use crate::codec::{PageCodec, PlainCodec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::file_names::FileName;
+use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, FileId, Salt};
 use crate::live_set::{Collection, LiveSegment};
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::{LogEnd, LogEntry, Manifest};
+use crate::options::Options;
 use crate::page::{PagePlace, PageType};
 use crate::paged_file::{self, Written};
 use crate::parked;
 use crate::segment::{Columns, SegmentCursor, Tombstones};
-use crate::store::load::{load_segment, open_named, read_manifest};
-use crate::store::on_disk::files_of;
+use crate::store::load::{Mode, load_segment, open_named, read_manifest};
+use crate::store::on_disk::{Tools, files_of};
+use crate::store::recovery::lock_to_read;
 use crate::store::snapshot::Snapshot;
+use crate::store::stored::StoredFile;
 use crate::store::{Inner, Store};
+use crate::sync::Arc;
+use crate::vfs::{Disk, Env};
 use crate::wal::reader::{Expected, LogReader};
 
 /// What [`Store::verify`] does beside reading every page.
@@ -148,6 +155,81 @@ impl Store {
                 inner.note_damage(id, &finding.error)?;
             }
         }
+        Ok(report)
+    }
+}
+
+impl Store {
+    /// Reads every page of every file of a directory of the operating system, as it is stored: nothing is
+    /// opened, no row is looked at, and no key is needed. For backups, and for a store that nobody has open
+    /// for writing.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no store; `Locked`; `Io` if the directory cannot be read. What is wrong
+    /// with a file stands in the report.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use std::ops::ControlFlow;
+    /// use quiver_store::Store;
+    /// let report = Store::verify_without_keys("/mnt/backup/points", |_| ControlFlow::Continue(()))?;
+    /// report.findings.iter().for_each(|found| println!("{}: {}", found.file, found.error));
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn verify_without_keys(
+        dir: impl AsRef<Path>,
+        progress: impl FnMut(&VerifyProgress) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
+        Self::verify_without_keys_with(Env::os(dir.as_ref()), Options::default(), progress)
+    }
+
+    /// As [`Store::verify_without_keys`], on any disk and with settings.
+    ///
+    /// # Errors
+    /// Those of [`Store::verify_without_keys`], and `InvalidArgument` for settings that make no sense.
+    pub fn verify_without_keys_with(
+        env: Env,
+        options: Options,
+        mut progress: impl FnMut(&VerifyProgress) -> ControlFlow<()>,
+    ) -> Result<VerifyReport> {
+        options.validate()?;
+        let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
+        let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
+        let tools = Tools { disk: &disk, entropy: &*env.entropy, options: &options, codec: &codec };
+        let _lock = lock_to_read(&disk, Mode::Read)?.0;
+        let mut report = VerifyReport::default();
+        let find = |report: &mut VerifyReport, file: &str, collection, error| {
+            let file = file.to_owned();
+            report.findings.push(Finding { file, collection, error });
+        };
+        let manifest = match read_manifest(&tools) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                find(&mut report, CURRENT, None, error);
+                report.is_complete = true;
+                return Ok(report);
+            }
+        };
+        report.files = 2;
+        let files = StoredFile::list(&manifest);
+        let bytes = files.iter().map(|file| file.len).sum();
+        let mut at = VerifyProgress { bytes, ..VerifyProgress::default() };
+        for file in files {
+            at.file = file.name.text();
+            let walked = open_named(&disk, &at.file).and_then(|source| {
+                file.walk(&tools, manifest.store, &source, None, |bytes| {
+                    at.bytes_done += bytes;
+                    progress(&at)
+                })
+            });
+            match walked {
+                Ok(ControlFlow::Continue(())) => report.files += 1,
+                Ok(ControlFlow::Break(())) => return Ok(report),
+                Err(error) => find(&mut report, &at.file, file.collection, error),
+            }
+            report.bytes = at.bytes_done;
+        }
+        report.is_complete = true;
         Ok(report)
     }
 }

@@ -34,7 +34,7 @@ const FOLDERS: [(&str, &str); 8] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup rescue",
+        "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup rescue",
     ),
     ("import", "mod input vecs npy_header npy json_lines write"),
 ];
