@@ -1,6 +1,8 @@
 //! The address of one crash image: `SEED:POINT:IMAGE`, and below it the points and images of nested
 //! crashes.
 //!
+//! The address of an image of a replica history has `replica-` before it.
+//!
 //! **Place.** Printed with every violation and taken by `replay`. Everything that is random about an
 //! image derives from its address (R1 of [`crate::stream`]), so it can be rebuilt alone.
 
@@ -12,6 +14,9 @@ use crate::stream::Stream;
 /// How many crashes may follow one another: the first and two nested ones.
 pub const DEPTH_MAX: usize = 3;
 
+/// What is before the address of a replica history.
+const OF_REPLICA: &str = "replica-";
+
 /// Which image of which run. An address without a crash is the forward run itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
@@ -19,12 +24,23 @@ pub struct Address {
     pub seed: u64,
     crashes: [(u64, u64); DEPTH_MAX],
     depth: usize,
+    is_replica: bool,
 }
 
 impl Address {
     /// The forward run of a seed.
     pub const fn run(seed: u64) -> Self {
-        Self { seed, crashes: [(0, 0); DEPTH_MAX], depth: 0 }
+        Self { seed, crashes: [(0, 0); DEPTH_MAX], depth: 0, is_replica: false }
+    }
+
+    /// The replica history of a seed.
+    pub const fn replica(seed: u64) -> Self {
+        Self { is_replica: true, ..Self::run(seed) }
+    }
+
+    /// Whether it is of a replica history.
+    pub const fn is_replica(&self) -> bool {
+        self.is_replica
     }
 
     /// The address of an image after a crash at a point of this run or of this image's recovery.
@@ -57,7 +73,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.seed)?;
+        write!(f, "{}{}", if self.is_replica { OF_REPLICA } else { "" }, self.seed)?;
         self.crashes().iter().try_for_each(|(point, image)| write!(f, ":{point}:{image}"))
     }
 }
@@ -67,7 +83,8 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut numbers = Vec::new();
-        for part in text.split(':') {
+        let of_replica = text.strip_prefix(OF_REPLICA);
+        for part in of_replica.unwrap_or(text).split(':') {
             let number = part.parse::<u64>().map_err(|_| {
                 format!("{part:?} in the address {text:?} is no number, expected SEED:POINT:IMAGE")
             })?;
@@ -82,7 +99,8 @@ impl FromStr for Address {
             return Err(format!("the address {text:?} has more than {DEPTH_MAX} crashes"));
         }
         let below = |address: Self, [point, image]: &[u64; 2]| address.below(*point, *image);
-        Ok(crashes.iter().fold(Self::run(*seed), below))
+        let run = if of_replica.is_some() { Self::replica(*seed) } else { Self::run(*seed) };
+        Ok(crashes.iter().fold(run, below))
     }
 }
 
@@ -92,10 +110,13 @@ mod tests {
 
     #[test]
     fn address_round_trips_and_bad_ones_are_explained() {
-        for text in ["7", "7:1:2", "18446744073709551615:1:2:3:4:5:6"] {
+        for text in ["7", "7:1:2", "replica-7", "replica-7:1:2", "18446744073709551615:1:2:3:4:5:6"]
+        {
             assert_eq!(text.parse::<Address>().expect("well formed").to_string(), text);
         }
-        for text in ["", "x", "1:2", "1:2:3:4", "1:-2:3", "1:1:1:1:1:1:1:1:1"] {
+        for text in
+            ["", "x", "replica-", "replica-x", "1:2", "1:2:3:4", "1:-2:3", "1:1:1:1:1:1:1:1:1"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text:?} is accepted");
         }
     }

@@ -21,6 +21,7 @@ use crate::address::Address;
 use crate::checker::Invariant;
 use crate::explore;
 use crate::panic_trap;
+use crate::replica;
 use crate::system::System;
 use crate::tally::{AN_ANSWER, NO_PANIC_OF_OURS, Tally, Violation};
 use crate::watch::Watch;
@@ -194,7 +195,7 @@ impl Campaign {
 
 fn work(system: &dyn System, seeds: &Seeds, watch: &Watch, sender: &Sender<(u64, Tally)>) {
     while let Some((place, seed)) = seeds.take() {
-        let explored = panic_trap::catch(|| explore::explore(system, seed, watch));
+        let explored = panic_trap::catch(|| explored(system, seed, watch));
         let Some(tally) = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic))) else {
             break;
         };
@@ -203,6 +204,15 @@ fn work(system: &dyn System, seeds: &Seeds, watch: &Watch, sender: &Sender<(u64,
         }
     }
     watch.stop();
+}
+
+/// What a seed comes to: its history of one store, and that of two where it has one.
+fn explored(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
+    let mut tally = explore::explore(system, seed, watch)?;
+    if system.replicates() && replica::has(seed) {
+        tally.add(&replica::explore(system, seed, watch)?);
+    }
+    Some(tally)
 }
 
 /// A panic that is neither the store's nor caught around it is the simulator's own.

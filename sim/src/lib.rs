@@ -16,6 +16,7 @@ pub mod panic_trap;
 pub mod planted;
 pub mod predicate;
 pub mod reads;
+pub mod replica;
 pub mod report;
 pub mod repro;
 pub mod row_range;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use quiver_store::{
     CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, Lsn, Options, Result,
-    SecPredicate,
+    SecPredicate, WalOp,
 };
 
 use crate::disk::Onlooker;
@@ -44,6 +44,11 @@ pub trait System: Send + Sync + fmt::Debug {
 
     /// Whether the store keeps index snapshots, and says what has changed since.
     fn keeps_indexes(&self) -> bool {
+        false
+    }
+
+    /// Whether the store is observed, copied and followed by other stores.
+    fn replicates(&self) -> bool {
         false
     }
 
@@ -426,6 +431,23 @@ pub trait Session: View {
         Ok(None)
     }
 
+    /// Tells a listener of every operation that commits from now on, in the place of the one before;
+    /// first of what was committed behind an LSN, if one is given.
+    fn observe(&self, _after: Option<u64>, _listener: Listener) -> Result<()> {
+        Err(no_replication())
+    }
+
+    /// What makes an empty store equal to this one as it is now.
+    fn copied(&self) -> Result<Copied> {
+        Err(no_replication())
+    }
+
+    /// Does what another store did as one batch; the last LSN of it here, or none where there was
+    /// nothing to do.
+    fn follow(&self, _ops: Vec<WalOp>) -> Result<Option<u64>> {
+        Err(no_replication())
+    }
+
     /// A reader that may look while another call is under way, if there can be one.
     fn onlooker(&self) -> Option<Onlooker> {
         None
@@ -433,6 +455,32 @@ pub trait Session: View {
 
     /// A clean end.
     fn close(&self) -> Result<()>;
+}
+
+fn no_replication() -> Error {
+    Error::new(ErrorKind::Unsupported, "replication")
+}
+
+/// An operation as an observer is told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Its LSN.
+    pub lsn: u64,
+    /// What was done.
+    pub op: WalOp,
+    /// Whether it is the last one of what committed together.
+    pub ends_batch: bool,
+}
+
+/// Is told of committed operations.
+pub type Listener = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// The operations that make an empty store equal to another.
+pub struct Copied {
+    /// The LSN of the last operation of the other that they show.
+    pub lsn: u64,
+    /// They, in order.
+    pub ops: Box<dyn Iterator<Item = Result<WalOp>>>,
 }
 
 /// An index snapshot, and what a store says has changed since.

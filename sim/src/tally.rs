@@ -15,6 +15,7 @@ use crate::checker::Invariant;
 use crate::digest;
 use crate::disk::{Fault, MEDIUM_COUNTS, Policy, Tear, Ticking};
 use crate::forward::{FULL_DISK, RESERVE_OWED};
+use crate::replica;
 use crate::repro;
 
 /// What is expected of a store that hangs.
@@ -45,9 +46,10 @@ impl Violation {
     }
 
     /// The command that makes it small; none where the store hangs or the simulator fails, for then
-    /// playing it does not come to an end.
+    /// playing it does not come to an end, and none for a replica history.
     pub fn shrink(&self) -> Option<String> {
-        let plays = ![AN_ANSWER, NO_PANIC_OF_OURS].contains(&self.expected.as_str());
+        let ends = ![AN_ANSWER, NO_PANIC_OF_OURS].contains(&self.expected.as_str());
+        let plays = ends && !self.address.is_replica();
         let word = repro::word_of(self.invariant);
         plays.then(|| format!("quiver-sim shrink {} --violates {word}", self.address))
     }
@@ -82,6 +84,8 @@ pub struct Tally {
     pub faults: BTreeMap<&'static str, u64>,
     /// Histories by what they came to, one spread for each of [`SPREADS`].
     pub spreads: BTreeMap<&'static str, Spread>,
+    /// What replica histories came to, by the names of [`replica::COUNTS`].
+    pub replica: BTreeMap<&'static str, u64>,
     /// The most I/O calls that one recovery made.
     pub recovery_calls_max: u64,
     /// A hash of all traces and all recovered states, in order.
@@ -168,6 +172,9 @@ impl Tally {
         for name in SPREADS {
             tally.spreads.insert(name, Spread::default());
         }
+        for name in replica::COUNTS {
+            tally.replica.insert(name, 0);
+        }
         tally.faults.insert(FULL_DISK, 0);
         tally.faults.insert(RESERVE_OWED, 0);
         for name in MEDIUM_COUNTS {
@@ -185,6 +192,12 @@ impl Tally {
     /// Counts an evaluation.
     pub fn evaluated(&mut self, invariant: Invariant) {
         *self.invariants.entry(invariant.name()).or_default() += 1;
+    }
+
+    /// Images of replica histories that were checked.
+    pub fn replica_images(&self) -> u64 {
+        let of = |name: &str| self.replica.get(name).copied().unwrap_or_default();
+        of("images of leaders") + of("images of followers")
     }
 
     /// Counts a number of one history.
@@ -207,6 +220,7 @@ impl Tally {
             (&mut self.policies, &other.policies),
             (&mut self.invariants, &other.invariants),
             (&mut self.faults, &other.faults),
+            (&mut self.replica, &other.replica),
         ];
         for (own, others) in pairs {
             for (name, times) in others {
@@ -237,6 +251,7 @@ impl Tally {
             ("policy", &self.policies),
             ("invariant", &self.invariants),
             ("fault", &self.faults),
+            ("replica", &self.replica),
         ];
         for (kind, table) in tables {
             let unused = table.iter().filter(|(_, times)| **times == 0);

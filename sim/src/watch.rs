@@ -14,6 +14,7 @@ pub struct Watch {
     seed: AtomicU64,
     crashes: [AtomicU64; 2 * DEPTH_MAX],
     depth: AtomicU64,
+    is_replica: AtomicBool,
     turns: AtomicU64,
     stopped: AtomicBool,
 }
@@ -22,6 +23,7 @@ impl Watch {
     /// Says which image is next.
     pub fn at(&self, address: &Address) {
         self.seed.store(address.seed, Ordering::Relaxed);
+        self.is_replica.store(address.is_replica(), Ordering::Relaxed);
         for (place, (point, image)) in address.crashes().iter().enumerate() {
             self.crashes[2 * place].store(*point, Ordering::Relaxed);
             self.crashes[2 * place + 1].store(*image, Ordering::Relaxed);
@@ -39,7 +41,11 @@ impl Watch {
     pub fn address(&self) -> Address {
         let number = |place: usize| self.crashes[place].load(Ordering::Relaxed);
         let depth = usize::try_from(self.depth.load(Ordering::Relaxed)).expect("a small depth");
-        let address = Address::run(self.seed.load(Ordering::Relaxed));
+        let seed = self.seed.load(Ordering::Relaxed);
+        let address = match self.is_replica.load(Ordering::Relaxed) {
+            true => Address::replica(seed),
+            false => Address::run(seed),
+        };
         (0..depth)
             .fold(address, |address, place| address.below(number(2 * place), number(2 * place + 1)))
     }

@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::disk::DiskState;
 use crate::engine::Engine;
 use crate::explore::{self, Replayed};
+use crate::replica;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems};
 use crate::watch::Watch;
@@ -47,7 +48,8 @@ impl FromStr for Target {
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// SEED:POINT:IMAGE, and :POINT:IMAGE for each nested crash; or a .repro file.
+    /// SEED:POINT:IMAGE, and :POINT:IMAGE for each nested crash; the same of a replica history with
+    /// `replica-` before it; or a .repro file.
     target: Target,
     /// Prints the way to the image and every I/O call of its recovery.
     #[arg(long)]
@@ -63,6 +65,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 2))?;
     }
     let (replayed, what, note) = match &arguments.target {
+        Target::Address(address) if address.is_replica() => {
+            let (tally, log) = replica::replay(&Engine, *address, &Watch::default())
+                .map_err(|message| Refusal(message, 2))?;
+            (Replayed { tally, log, disk: None }, address.to_string(), String::new())
+        }
         Target::Address(address) => {
             let replayed = explore::replay(&Engine, *address, &Watch::default())
                 .map_err(|message| Refusal(message, 2))?;

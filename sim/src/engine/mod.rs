@@ -10,13 +10,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store, WriteBatch,
+    CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store, WalEntry, WalOp,
+    WriteBatch,
 };
 
 use self::stored::stored;
 use crate::disk::Onlooker;
 use crate::system::{
-    Call, Outcome, Request, Restored, RowChange, Session, Standing, System, Ticket, View,
+    Call, Copied, Listener, Outcome, Request, Restored, RowChange, Session, Standing, System,
+    Ticket, Told, View,
 };
 
 /// The engine of this workspace.
@@ -48,6 +50,10 @@ impl System for Engine {
     }
 
     fn keeps_indexes(&self) -> bool {
+        true
+    }
+
+    fn replicates(&self) -> bool {
         true
     }
 
@@ -260,6 +266,30 @@ impl Session for EngineSession {
             _ => None,
         };
         Ok(Some(Restored { bytes, covered: covered.value(), tail }))
+    }
+
+    fn observe(&self, after: Option<u64>, listener: Listener) -> Result<()> {
+        let observer = Arc::new(move |entry: &WalEntry| {
+            let (lsn, op) = (entry.lsn.value(), entry.op.clone());
+            listener(Told { lsn, op, ends_batch: entry.ends_batch });
+        });
+        match after {
+            Some(lsn) => self.store.set_commit_observer_from(Lsn(lsn), observer),
+            None => self.store.set_commit_observer(observer),
+        }
+    }
+
+    fn copied(&self) -> Result<Copied> {
+        let copy = self.store.replication_snapshot()?;
+        Ok(Copied { lsn: copy.lsn().value(), ops: Box::new(copy) })
+    }
+
+    fn follow(&self, ops: Vec<WalOp>) -> Result<Option<u64>> {
+        let lsn = match <[WalOp; 1]>::try_from(ops) {
+            Ok([op]) => self.store.apply_replicated(op)?,
+            Err(ops) => self.store.apply_replicated_batch(ops)?,
+        };
+        Ok(lsn.map(Lsn::value))
     }
 
     fn maintain(&self) -> Result<bool> {

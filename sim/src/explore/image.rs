@@ -13,7 +13,7 @@ use crate::stream::Stream;
 use crate::tally::{ENUMERATED, KILL};
 
 /// Points with no more legal losses of power than this have all of them checked.
-pub(super) const LEGAL_IMAGES_MAX: usize = 64;
+pub(crate) const LEGAL_IMAGES_MAX: usize = 64;
 
 /// More pending mutations than this have more legal losses of power than [`LEGAL_IMAGES_MAX`].
 const PENDING_MAX: u64 = 6;
@@ -26,7 +26,7 @@ const KILL_KEY: u128 = 0x6b69_6c6c_6b69_6c6c_6b69_6c6c_6b69_6c6c;
 
 /// A disk that a stopped machine leaves.
 #[derive(Debug)]
-pub(super) enum Image {
+pub(crate) enum Image {
     /// The process was killed.
     Kill(DiskState),
     /// Power was lost.
@@ -35,7 +35,7 @@ pub(super) enum Image {
 
 /// The images of one point.
 #[derive(Debug)]
-pub(super) struct Images<'a> {
+pub(crate) struct Images<'a> {
     state: &'a DiskState,
     step: Option<&'a Step>,
     legal: Vec<CrashPlan>,
@@ -45,7 +45,7 @@ pub(super) struct Images<'a> {
 impl<'a> Images<'a> {
     /// The images just before a call or after an operation; all legal ones if `enumerate` and they
     /// are few.
-    pub(super) fn of(state: &'a DiskState, enumerate: bool) -> Self {
+    pub(crate) fn of(state: &'a DiskState, enumerate: bool) -> Self {
         let few = enumerate && (1..=PENDING_MAX).contains(&state.pending_mutations());
         let legal = if few { state.legal_images(LEGAL_IMAGES_MAX) } else { None };
         let exhaustive = legal.is_some() || state.is_quiet();
@@ -53,17 +53,17 @@ impl<'a> Images<'a> {
     }
 
     /// The images inside a call.
-    pub(super) fn inside(step: &'a Step) -> Self {
+    pub(crate) fn inside(step: &'a Step) -> Self {
         Self { state: &step.before, step: Some(step), legal: Vec::new(), exhaustive: false }
     }
 
     /// Whether all legal losses of power are among the images.
-    pub(super) fn are_exhaustive(&self) -> bool {
+    pub(crate) fn are_exhaustive(&self) -> bool {
         self.exhaustive
     }
 
     /// How many images to look at, given how many are wanted where there is much to choose.
-    pub(super) fn count(&self, wanted: u64) -> u64 {
+    pub(crate) fn count(&self, wanted: u64) -> u64 {
         if self.step.is_some() {
             return wanted.div_ceil(2);
         }
@@ -75,12 +75,12 @@ impl<'a> Images<'a> {
     }
 
     /// The image of an address; `None` where the call has no inside.
-    pub(super) fn get(&self, number: u64, address: Address) -> Option<Image> {
+    pub(crate) fn get(&self, number: u64, address: Address) -> Option<Image> {
         Some(self.get_with_inside(number, address)?.0)
     }
 
     /// The same, and how far the call came that the image is inside of.
-    pub(super) fn get_with_inside(
+    pub(crate) fn get_with_inside(
         &self,
         number: u64,
         address: Address,
@@ -115,7 +115,7 @@ impl<'a> Images<'a> {
 
 impl Image {
     /// A loss of power by a policy.
-    pub(super) fn loss(state: &DiskState, policy: Policy, stream: &mut Stream) -> Self {
+    pub(crate) fn loss(state: &DiskState, policy: Policy, stream: &mut Stream) -> Self {
         Self::Loss(state.plan_power_loss(policy, false, stream), policy.name())
     }
 
@@ -123,12 +123,12 @@ impl Image {
     ///
     /// # Errors
     /// What of it there is not.
-    pub(super) fn said(state: &DiskState, survivors: &Survivors) -> Result<Self, String> {
+    pub(crate) fn said(state: &DiskState, survivors: &Survivors) -> Result<Self, String> {
         Ok(Self::Loss(state.plan_survivors(survivors)?, SAID))
     }
 
     /// What the image is known by.
-    pub(super) fn key(&self) -> u128 {
+    pub(crate) fn key(&self) -> u128 {
         match self {
             Self::Kill(state) if state.is_quiet() => state.key(),
             Self::Kill(state) => state.full_key() ^ KILL_KEY,
@@ -137,7 +137,7 @@ impl Image {
     }
 
     /// The disk.
-    pub(super) fn build(&self) -> DiskState {
+    pub(crate) fn build(&self) -> DiskState {
         match self {
             Self::Kill(state) => state.clone(),
             Self::Loss(plan, _) => plan.build(),
@@ -145,7 +145,7 @@ impl Image {
     }
 
     /// The word under which reports count it.
-    pub(super) fn policy(&self) -> &'static str {
+    pub(crate) fn policy(&self) -> &'static str {
         match self {
             Self::Kill(_) => KILL,
             Self::Loss(_, policy) => policy,
@@ -153,7 +153,7 @@ impl Image {
     }
 
     /// How finely it divides what was pending.
-    pub(super) fn finest_tear(&self) -> Tear {
+    pub(crate) fn finest_tear(&self) -> Tear {
         match self {
             Self::Kill(_) => Tear::None,
             Self::Loss(plan, _) => plan.finest_tear(),
@@ -161,7 +161,7 @@ impl Image {
     }
 
     /// What of everything pending survived, one line each.
-    pub(super) fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         match self {
             Self::Kill(_) => vec!["the process is killed: the page cache survives".to_string()],
             Self::Loss(plan, policy) => {

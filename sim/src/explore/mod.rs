@@ -15,7 +15,7 @@
 mod again;
 pub mod chain;
 mod examine;
-mod image;
+pub(crate) mod image;
 mod lookups;
 mod sample;
 

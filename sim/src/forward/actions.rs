@@ -9,13 +9,11 @@ use quiver_store::{CollectionId, Descriptor, Dtype, ErrorKind, limits};
 use super::bounds::Done;
 use super::{Invariant, Runner};
 use crate::checker::{self, Finding, Unreadable};
-use crate::history::{Action, Bad, Change, Member, Planned};
-use crate::model::{KnownId, Window};
+use crate::history::requests::{NO_COLLECTION, Requests};
+use crate::history::{Action, Bad, Member, Planned};
+use crate::model::Window;
 use crate::panic_trap;
 use crate::system::{Call, Request, RowChange, Session};
-
-/// An id that no history reaches.
-pub(super) const NO_COLLECTION: CollectionId = CollectionId(1 << 40);
 
 /// Steps of background work after which it counts as endless.
 const STEPS_MAX: u64 = 20_000;
@@ -322,46 +320,12 @@ impl Runner<'_> {
     }
 
     fn resolve(&self, member: &Member, guess: Option<usize>) -> Request {
-        match member {
-            Member::Write(changes) => {
-                let changes = changes.iter().map(|change| self.resolve_change(change, guess));
-                Request::Write(changes.collect())
-            }
-            Member::Create(slot, descriptor) => Request::Create {
-                name: self.history.slots[*slot].name.clone(),
-                descriptor: descriptor.clone(),
-            },
-            Member::Drop(slot) => Request::Drop { name: self.history.slots[*slot].name.clone() },
-            Member::Put(change) => Request::Put(self.resolve_change(change, guess)),
-            Member::Update(slot, id, payload) => Request::Update {
-                collection: self.id_of(*slot, guess),
-                id: id.clone(),
-                payload: payload.clone(),
-            },
-            Member::Rename(slot, other) => Request::Rename {
-                name: self.history.slots[*slot].name.clone(),
-                new_name: self.history.slots[*other].name.clone(),
-            },
-            Member::AddField(slot, field) => Request::AddField {
-                name: self.history.slots[*slot].name.clone(),
-                field: field.clone(),
-            },
-        }
-    }
-
-    fn resolve_change(&self, change: &Change, guess: Option<usize>) -> RowChange {
-        let collection = self.id_of(change.slot, guess);
-        RowChange { collection, id: change.id.clone(), row: change.row.clone() }
+        Requests { slots: &self.history.slots, model: &self.model, guess }.of(member)
     }
 
     /// The id of the collection that has a slot's name now.
     pub(super) fn id_of(&self, slot: usize, guess: Option<usize>) -> CollectionId {
-        let name = &self.history.slots[slot].name;
-        match self.model.committed().collections.get(name).map(|collection| collection.id) {
-            Some(KnownId::Is(id)) => CollectionId(id),
-            _ if guess == Some(slot) => CollectionId(self.model.id_floor() + 1),
-            _ => NO_COLLECTION,
-        }
+        Requests { slots: &self.history.slots, model: &self.model, guess }.id_of(slot)
     }
 
     /// The store writes again once faults are over, after a reopen where it says so (I11).

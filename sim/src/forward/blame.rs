@@ -25,7 +25,7 @@ use crate::disk::{IoCall, IoKind};
 
 /// What the I/O calls of one process excuse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Blame {
+pub(crate) struct Blame {
     /// An I/O call of the last call failed.
     failed: bool,
     /// One of them found the disk full.
@@ -50,13 +50,13 @@ enum Early {
 
 impl Blame {
     /// Of a process that begins.
-    pub(super) fn new(latches_early: bool) -> Self {
+    pub(crate) fn new(latches_early: bool) -> Self {
         let early = if latches_early { Early::AtFailures } else { Early::Never };
         Self { early, ..Self::default() }
     }
 
     /// Takes in the I/O calls of one call of the store (L1).
-    pub(super) fn take_in(&mut self, calls: &[IoCall]) {
+    pub(crate) fn take_in(&mut self, calls: &[IoCall]) {
         let (mut renamed, mut tail_failed) = (false, false);
         let mut created: BTreeSet<&Arc<str>> = BTreeSet::new();
         let Self { latched, early, .. } = *self;
@@ -88,7 +88,7 @@ impl Blame {
     }
 
     /// Whether a call that changes something may answer this.
-    pub(super) fn excuses(self, kind: ErrorKind) -> bool {
+    pub(crate) fn excuses(self, kind: ErrorKind) -> bool {
         match kind {
             ErrorKind::Io => self.failed,
             ErrorKind::Full => self.full,
@@ -99,17 +99,17 @@ impl Blame {
     }
 
     /// Whether an open, which nobody was told of if it failed, may answer this.
-    pub(super) fn excuses_open(self, kind: ErrorKind) -> bool {
+    pub(crate) fn excuses_open(self, kind: ErrorKind) -> bool {
         matches!(kind, ErrorKind::Io | ErrorKind::Full) && self.excuses(kind)
     }
 
     /// Whether a call that only reads may answer this.
-    pub(super) fn excuses_read(self, kind: ErrorKind) -> bool {
+    pub(crate) fn excuses_read(self, kind: ErrorKind) -> bool {
         kind == ErrorKind::Io && self.failed
     }
 
     /// Whether nothing may be written any more, and this was so before the last call.
-    pub(super) fn forbids_writes(self) -> bool {
+    pub(crate) fn forbids_writes(self) -> bool {
         self.was_latched
     }
 }

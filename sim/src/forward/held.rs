@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, ErrorKind};
 
-use super::actions::NO_COLLECTION;
 use super::{Invariant, Runner};
 use crate::checker::{self, Finding, Unreadable};
 use crate::history::Source;
+use crate::history::requests::NO_COLLECTION;
 use crate::model::{Collection, KnownId, State, Window};
 use crate::reads::{self, Read, Seen, Wrong};
 use crate::system::{Scan, View};

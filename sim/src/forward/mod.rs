@@ -15,7 +15,7 @@
 //! - F4. Nothing here depends on time or on threads: equal seeds, equal traces.
 
 mod actions;
-mod blame;
+pub(crate) mod blame;
 mod bounds;
 mod held;
 mod indexes;

@@ -12,6 +12,7 @@ mod forms;
 mod motif;
 mod profile;
 mod queries;
+pub mod requests;
 pub mod workload;
 
 use std::sync::Arc;

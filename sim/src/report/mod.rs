@@ -37,6 +37,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
         ("  of them nested", number(tally.images_nested)),
         ("duplicate images", number(tally.images_duplicate)),
         ("runs repeated and equal", number(tally.runs_repeated)),
+        ("replica images checked", number(tally.replica_images())),
         ("trace hash", format!("{:016x}", tally.trace_hash)),
     ];
     for (name, value) in rows {
@@ -46,6 +47,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     table(out, "images by policy", &tally.policies)?;
     table(out, "invariants evaluated", &tally.invariants)?;
     table(out, "faults fired", &tally.faults)?;
+    table(out, "two stores, one following", &tally.replica)?;
     writeln!(out, "  per history (median, most)")?;
     for name in SPREADS {
         spread(out, name, &tally.spreads[name])?;
@@ -117,6 +119,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         policies,
         invariants,
         faults,
+        replica,
         recovery_calls_max,
         ..
     } = &report.tally;
@@ -142,6 +145,8 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "policies": policies,
         "invariants": invariants,
         "faults": faults,
+        "replica_images_checked": tally.replica_images(),
+        "replica": replica,
         "medians": medians,
         "maxima": maxima,
         "recovery_calls_max": recovery_calls_max,
