@@ -159,7 +159,7 @@ impl Verdict {
         cancel: &AtomicBool,
     ) -> u64 {
         let tally = campaign(arguments, seed, system, images, cancel).tally;
-        self.images += tally.images_checked;
+        self.images += tally.images_checked + tally.replica_images();
         let first = tally.violations.first();
         self.first =
             first.map(|violation| (violation.invariant.name(), violation.address.to_string()));

@@ -7,6 +7,8 @@
 //!   change what holds, and what is easily taken for one another meets.
 //! - N3. Most payloads are JSON objects; a field may be missing, null, of another type, nested too
 //!   deep, in an array, or there twice.
+//! - N4. Some fields are late: payloads hold them and predicates ask for them from the first, but a
+//!   collection is made without them and gets them afterwards, if at all.
 
 use std::sync::Arc;
 
@@ -22,12 +24,15 @@ use crate::stream::Stream;
 /// The fields of all slots, and what is drawn for them.
 pub(super) struct Filters {
     stream: Stream,
+    /// Draws which fields are late, and when one comes: all else is what it would be without (N4).
+    late: Stream,
     slots: Vec<Vec<Field>>,
 }
 
 /// A field and the values that it may have.
 struct Field {
     declared: FilterableField,
+    is_late: bool,
     keys: Vec<String>,
     /// Numbers and booleans as in JSON, keywords as they are.
     values: Vec<String>,
@@ -62,18 +67,33 @@ impl Filters {
         let mut stream = Stream::at(seed, &[0x6669_6c74]);
         // Seeds take turns, and so do those of each shape.
         let has_fields = (seed ^ (seed >> 5)) & 1 == 1;
-        let slots = (0..slots)
+        let mut slots: Vec<Vec<Field>> = (0..slots)
             .map(|_| match has_fields && stream.chance(3, 4) {
                 true => draw_fields(&mut stream),
                 false => Vec::new(),
             })
             .collect();
-        Self { stream, slots }
+        let mut late = Stream::at(seed, &[0x6c61_7465]);
+        if late.chance(3, 4) {
+            for field in slots.iter_mut().flatten() {
+                field.is_late = late.chance(1, 2);
+            }
+        }
+        Self { stream, late, slots }
     }
 
     /// What a slot's collection declares.
     pub(super) fn of(&self, slot: usize) -> impl Iterator<Item = FilterableField> {
-        self.slots[slot].iter().map(|field| field.declared.clone())
+        let early = self.slots[slot].iter().filter(|field| !field.is_late);
+        early.map(|field| field.declared.clone())
+    }
+
+    /// A late field of a slot, most often, if it has any.
+    pub(super) fn late_of(&mut self, slot: usize) -> Option<FilterableField> {
+        let mut late = self.slots[slot].iter().filter(|field| field.is_late);
+        let place = self.late.index(late.clone().count());
+        let field = late.nth(place).filter(|_| self.late.chance(7, 8))?;
+        Some(field.declared.clone())
     }
 
     /// A payload of a slot that has fields, of this length if it can be; `None` for any bytes.
@@ -119,6 +139,30 @@ impl Filters {
         Some(text.into_bytes().into())
     }
 
+    /// Asks of a slot, if it has fields.
+    fn ask_of(&mut self, slot: usize, count: usize, asked: &mut Vec<Operation>) {
+        for _ in 0..count {
+            let source = match self.stream.chance(3, 5) {
+                true => Source::Store,
+                false => Source::Snapshot(self.stream.below(8)),
+            };
+            let Some(read) = self.read(slot) else { break };
+            let action = Action::Read(source, slot, read);
+            asked.push(Operation { action, faults: Vec::new() });
+        }
+    }
+
+    /// Adds a late field of some slot, and asks for it (N4).
+    fn add_late(&mut self, asked: &mut Vec<Operation>) {
+        let has_late = |slot: &usize| self.slots[*slot].iter().any(|field| field.is_late);
+        let slots: Vec<usize> = (0..self.slots.len()).filter(has_late).collect();
+        let Some(&slot) = slots.get(self.late.index(slots.len())) else { return };
+        let Some(field) = self.late_of(slot) else { return };
+        let action = Action::Single(Member::AddField(slot, field));
+        asked.push(Operation { action, faults: Vec::new() });
+        self.ask_of(slot, 3, asked);
+    }
+
     /// A read by a predicate on the fields of a slot, if it has any.
     fn read(&mut self, slot: usize) -> Option<Read> {
         let (fields, stream) = (&self.slots[slot], &mut self.stream);
@@ -155,7 +199,7 @@ fn draw_fields(stream: &mut Stream) -> Vec<Field> {
         if fields.iter().all(|field| field.declared.path != declared.path) {
             let keys = predicate::keys(&declared.path);
             let values = draw_values(declared.field_type, stream);
-            fields.push(Field { declared, keys, values });
+            fields.push(Field { declared, is_late: false, keys, values });
         }
     }
     // As they are declared, whatever order they were drawn in.
@@ -310,14 +354,10 @@ impl Generator {
                 (_, None) => 5,
             };
             let count = if stream.chance(1, one_in) { stream.size(1, 4) } else { 0 };
-            for _ in 0..count {
-                let source = match filters.stream.chance(3, 5) {
-                    true => Source::Store,
-                    false => Source::Snapshot(filters.stream.below(8)),
-                };
-                let Some(read) = filters.read(slot) else { break };
-                let action = Action::Read(source, slot, read);
-                asked.push(Operation { action, faults: Vec::new() });
+            filters.ask_of(slot, count, &mut asked);
+            let one_in = if shape == Shape::Churn { 64 } else { 8 };
+            if filters.late.chance(1, one_in) {
+                filters.add_late(&mut asked);
             }
         }
         *operations = asked;

@@ -258,7 +258,8 @@ impl Generator {
             1 => FilterableField::numeric(path),
             _ => FilterableField::boolean(path),
         };
-        Member::AddField(self.slot(), field)
+        let slot = self.slot();
+        Member::AddField(slot, self.filters.late_of(slot).unwrap_or(field))
     }
 
     pub(super) fn creation(&mut self, slot: usize) -> Member {

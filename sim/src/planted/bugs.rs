@@ -282,6 +282,56 @@ bugs! {
         "an array has values on both sides of a range",
         "none of them is in it",
     ];
+    /// Rows that were there before a filterable field are not found by it until they are written again.
+    LateFieldNotBuilt, "late-field-not-built", [
+        "a field is added to a collection with rows",
+        "one of them holds what is asked of that field",
+    ];
+
+    /// What has changed since an index snapshot is told without what was deleted.
+    TailWithoutDeletions, "tail-without-deletions", [
+        "an index snapshot is kept",
+        "a row that it covers is deleted",
+        "the index is restored",
+    ];
+    /// An observer is told of every fourth operation twice.
+    ObserverCalledTwice, "observer-called-twice", ["somebody observes the store"];
+    /// An observer is told of a write before it is in the log.
+    ObserverCalledBeforeCommit, "observer-called-before-commit", [
+        "somebody observes the store",
+        "a crash takes the write, or it fails",
+    ];
+    /// An observer is told of a write that failed.
+    ObserverCalledAfterFailure, "observer-called-after-failure", [
+        "somebody observes the store",
+        "a write or a sync of the log fails",
+    ];
+    /// Catching up begins one operation too late.
+    CatchUpOneTooLate, "catch-up-one-too-late", [
+        "either store stops",
+        "its position is not the newest",
+    ];
+    /// A copy for a follower has no rows that are in no segment yet.
+    CopyWithoutUnsealedRows, "copy-without-unsealed-rows", [
+        "a checkpoint takes what a follower lacks out of the log",
+        "it is connected anew",
+        "rows were written behind the last checkpoint",
+    ];
+    /// A follower applies a batch operation by operation.
+    BatchAppliedInParts, "batch-applied-in-parts", [
+        "a batch of several operations is followed",
+        "the follower crashes between two of them, or refuses a later one",
+    ];
+    /// A follower gives collections ids of its own.
+    FollowerNumbersCollections, "follower-numbers-collections", [
+        "a collection of the leader is dropped",
+        "a copy leaves it out",
+        "a later collection is followed",
+    ];
+    /// A follower keeps the payload of a row that it has already.
+    FollowerKeepsOldPayloads, "follower-keeps-old-payloads", [
+        "a row that is there is written again on the leader",
+    ];
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Wrong answers to predicates: the one bug that is not between the engine and its disk.
+//! Wrong answers to predicates: the first bugs that are not between the engine and its disk.
 //!
 //! What an index says follows from pages that no wrapper of the seam could bend and leave whole, so
 //! that these bugs stand between the engine and who asks it. They know what their process wrote.
@@ -7,16 +7,19 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use quiver_store::{CollectionId, Descriptor, FilterableField, Result, SecPredicate, SecValue};
+use quiver_store::{
+    CollectionId, Descriptor, FilterableField, Result, SecPredicate, SecValue, WalOp,
+};
 
 use super::Bug;
 use crate::disk::Onlooker;
 use crate::predicate;
 use crate::row_range::RowRange;
 use crate::system::{
-    Call, Outcome, Request, Restored, Row, Scan, SeeRow, SeeSome, Session, Standing, Ticket,
-    Vectors, View,
+    Call, Copied, Listener, Outcome, Request, Restored, Row, Scan, SeeRow, SeeSome, Session,
+    Standing, Ticket, Vectors, View,
 };
 
 impl Bug {
@@ -34,6 +37,7 @@ impl Bug {
                 | Self::BoundsAlwaysInside
                 | Self::NotNeedsTheField
                 | Self::EachBoundByAnyValue
+                | Self::LateFieldNotBuilt
         )
     }
 
@@ -99,21 +103,27 @@ type Place = (CollectionId, Arc<str>);
 
 /// What a process of the wrong engine remembers.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     /// What it wrote to each row.
     written: BTreeMap<Place, Vec<Arc<[u8]>>>,
     /// Rows that it wrote since its last checkpoint.
-    unsealed: BTreeSet<Place>,
+    pub(super) unsealed: BTreeSet<Place>,
+    /// Rows that were there when a field was added, and were not written since.
+    before_field: BTreeMap<(CollectionId, String), BTreeSet<Arc<str>>>,
     has_sealed: bool,
 }
 
 /// A session that answers predicates wrong.
 pub(super) struct Misled {
-    bug: Bug,
-    view: Rc<dyn Session>,
-    memory: Rc<RefCell<Memory>>,
+    pub(super) bug: Bug,
+    pub(super) view: Rc<dyn Session>,
+    pub(super) memory: Rc<RefCell<Memory>>,
     /// Whether the store had rows when it was opened.
     was_there: bool,
+    /// Who is told of commits.
+    pub(super) listener: RefCell<Option<Listener>>,
+    /// Up to where that was told too early.
+    pub(super) foretold: Arc<AtomicU64>,
 }
 
 /// A snapshot that does.
@@ -128,13 +138,32 @@ struct MisledSnapshot {
 impl Misled {
     pub(super) fn of(bug: Bug, session: Box<dyn Session>) -> Result<Self> {
         let was_there = session.last_lsn()? > 0;
-        Ok(Self { bug, view: session.into(), memory: Rc::default(), was_there })
+        let (memory, listener, foretold) = (Rc::default(), RefCell::default(), Arc::default());
+        Ok(Self { bug, view: session.into(), memory, was_there, listener, foretold })
     }
 
     fn note(&self, request: &Request) {
-        let Request::Write(changes) = request else { return };
+        let changes = match request {
+            Request::Write(changes) => changes,
+            Request::AddField { name, field } if self.bug == Bug::LateFieldNotBuilt => {
+                let mut rows = BTreeSet::new();
+                if let Ok(Some(id)) = self.view.id_of(name)
+                    && self.view.scan(id, &mut |row, _, _| rows.extend([Arc::from(row)])).is_ok()
+                {
+                    let place = (id, field.path.clone());
+                    self.memory.borrow_mut().before_field.insert(place, rows);
+                }
+                return;
+            }
+            _ => return,
+        };
         let memory = &mut *self.memory.borrow_mut();
         for change in changes {
+            for ((collection, _), rows) in &mut memory.before_field {
+                if *collection == change.collection {
+                    rows.remove(&change.id);
+                }
+            }
             let place = (change.collection, change.id.clone());
             memory.unsealed.insert(place.clone());
             if let Some((_, payload)) = &change.row {
@@ -170,6 +199,14 @@ impl Asked<'_> {
                 ids.dedup();
             }
             Bug::UnsealedRowsLeftOut => ids.retain(|row| !unsealed(row)),
+            Bug::LateFieldNotBuilt => {
+                let shown = format!("{predicate:?}");
+                for ((collection, path), rows) in &self.memory.before_field {
+                    if *collection == id && shown.contains(&format!("{path:?}")) {
+                        ids.retain(|row| !rows.contains(row.as_str()));
+                    }
+                }
+            }
             Bug::NothingFoundAfterOpen if self.was_there && !self.memory.has_sealed => ids.clear(),
             _ => {}
         }
@@ -315,7 +352,7 @@ passed_on!(MisledSnapshot, |snapshot| match snapshot.bug {
 
 impl Session for Misled {
     fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
-        let outcome = self.view.perform(request, call)?;
+        let outcome = self.performed(request, call)?;
         self.note(request);
         Ok(outcome)
     }
@@ -370,7 +407,19 @@ impl Session for Misled {
     }
 
     fn restored_index(&self, id: CollectionId) -> Result<Option<Restored>> {
-        self.view.restored_index(id)
+        Ok(self.restored(self.view.restored_index(id)?))
+    }
+
+    fn observe(&self, after: Option<u64>, listener: Listener) -> Result<()> {
+        self.observed(after, listener)
+    }
+
+    fn copied(&self) -> Result<Copied> {
+        self.copy()
+    }
+
+    fn follow(&self, ops: Vec<WalOp>) -> Result<Option<u64>> {
+        self.followed(ops)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

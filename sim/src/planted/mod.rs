@@ -15,6 +15,7 @@ mod edits;
 mod entropy;
 mod file;
 mod filters;
+mod following;
 mod log_frames;
 mod log_view;
 mod overlay;
@@ -86,9 +87,13 @@ impl System for Planted {
         self.engine.keeps_indexes()
     }
 
+    fn replicates(&self) -> bool {
+        self.engine.replicates()
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         let session = self.engine.open(self.beneath(env), options)?;
-        match self.bug.misleads() {
+        match self.bug.misleads() || self.bug.misreplicates() {
             true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
             false => Ok(session),
         }

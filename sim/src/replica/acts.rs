@@ -10,7 +10,7 @@ use crate::checker::{self, Finding, Invariant};
 use crate::disk::{CallClass, Fault, Step};
 use crate::history::requests::Requests;
 use crate::history::{Action, Member, Operation, Planned};
-use crate::model::{Answered, is_refusal};
+use crate::model::{Answered, KnownId, is_refusal};
 use crate::system::{Call, Session};
 
 /// Steps of background work at a time.
@@ -378,19 +378,25 @@ impl Pair<'_> {
         let nowhere = CollectionId(self.stand.floor + 7);
         let row = WalOp::Delete { collection_id: nowhere, external_id: "k0".to_owned() };
         let some = self.stand.state.collections.iter().next();
-        let some = some.map(|(name, one)| (name.to_string(), one.descriptor.clone()));
-        let ops = match (self.stream.below(4), some) {
-            (0, Some((name, descriptor))) => {
+        let some = some.map(|(name, one)| (name.to_string(), one.id));
+        let ops = match (self.stream.below(5), some) {
+            (0, Some((name, _))) => {
+                let descriptor = Descriptor::new(3, Dtype::F32, DistanceMetric::L2);
                 vec![WalOp::CreateCollection { collection_id: nowhere, name, descriptor }]
             }
-            (1, Some((_, _))) => {
-                let one = self.stand.state.collections.values().next().expect("there is one");
-                let crate::model::KnownId::Is(id) = one.id else { return Ok(()) };
+            (1, Some((_, one))) => {
+                let KnownId::Is(id) = one else { return Ok(()) };
                 let descriptor = Descriptor::new(4099, Dtype::F32, DistanceMetric::L2);
                 let collection_id = CollectionId(id);
                 vec![WalOp::AlterCollection { collection_id, descriptor }]
             }
             (2, _) => vec![WalOp::DropCollection { collection_id: nowhere }],
+            // The first of it could be done.
+            (3, Some((_, one))) => {
+                let KnownId::Is(id) = one else { return Ok(()) };
+                let (collection_id, external_id) = (CollectionId(id), "k0".to_owned());
+                vec![WalOp::Delete { collection_id, external_id }, row]
+            }
             _ => vec![row],
         };
         self.follower.arm(&[]);
