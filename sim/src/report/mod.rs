@@ -68,7 +68,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
 
 fn table(out: &mut String, title: &str, rows: &BTreeMap<&'static str, u64>) -> fmt::Result {
     writeln!(out, "  {title}")?;
-    rows.iter().try_for_each(|(name, times)| writeln!(out, "    {name:<24}{:>18}", number(*times)))
+    rows.iter().try_for_each(|(name, times)| writeln!(out, "    {name:<32}{:>10}", number(*times)))
 }
 
 fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
