@@ -135,6 +135,9 @@ impl Campaign {
         }
         drop(sender);
         let mut tally = Tally::zero();
+        if !self.system.replicates() {
+            tally.replica.clear();
+        }
         let end = self.add_up(&mut tally, &mut workers, &results, start, progress, cancel);
         for worker in &workers {
             worker.watch.stop();
