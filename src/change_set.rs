@@ -62,6 +62,12 @@ impl ChangeSet {
         behind.flat_map(|generation| generation.ids).collect()
     }
 
+    /// The generations: the LSN of the seal, and the ids.
+    #[cfg(feature = "cli")]
+    pub(crate) fn generations(&self) -> impl Iterator<Item = (Lsn, &[String])> {
+        self.generations.iter().map(|found| (found.through, found.ids.as_slice()))
+    }
+
     /// The stored form.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = len_u32(self.generations.len()).to_le_bytes().to_vec();

@@ -44,6 +44,8 @@ mod write_batch;
 
 pub mod codec;
 pub mod descriptor;
+#[cfg(feature = "cli")]
+pub mod dump;
 pub mod error;
 pub mod file_names;
 pub mod ids;

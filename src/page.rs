@@ -95,6 +95,21 @@ pub enum PageType {
 }
 
 impl PageType {
+    /// The type of a number, if there is one.
+    pub fn of(number: u8) -> Option<Self> {
+        let all = [
+            Self::Manifest,
+            Self::SegmentColumn,
+            Self::SegmentFooter,
+            Self::SegmentTail,
+            Self::Tombstones,
+            Self::IndexSnapshot,
+            Self::Changes,
+            Self::Parked,
+        ];
+        all.into_iter().find(|known| *known as u8 == number)
+    }
+
     fn file_kind(self) -> FileKind {
         match self {
             Self::Manifest => FileKind::Manifest,

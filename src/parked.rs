@@ -51,6 +51,23 @@ pub(crate) fn decode(
     through: Lsn,
     bytes: &[u8],
 ) -> Result<Vec<(Lsn, Section)>> {
+    let sections = decode_any(collection, bytes)?;
+    let last = sections.last().map_or(Lsn(0), |(first, section)| last_of(*first, section));
+    if last != through {
+        return Err(Error::corrupt(format!("parked to LSN {last}, expected {through}")));
+    }
+    Ok(sections)
+}
+
+fn last_of(first: Lsn, section: &Section) -> Lsn {
+    Lsn(first.0 + u64::from(section.records)).previous()
+}
+
+/// As [`decode`], where it is not known at which LSN they end.
+///
+/// # Errors
+/// Those of [`decode`].
+pub(crate) fn decode_any(collection: CollectionId, bytes: &[u8]) -> Result<Vec<(Lsn, Section)>> {
     let mut cursor = Cursor::new(bytes, "parked records");
     let count = cursor.count(SECTION_BYTES_MIN)?;
     let mut sections = Vec::with_capacity(count);
@@ -70,9 +87,8 @@ pub(crate) fn decode(
         sections.push((first, Section { collection, records, bytes }));
     }
     cursor.finish()?;
-    if next.previous() != through || sections.is_empty() {
-        let last = next.previous();
-        return Err(Error::corrupt(format!("parked to LSN {last}, expected {through}")));
+    if sections.is_empty() {
+        return Err(Error::corrupt("no parked records"));
     }
     Ok(sections)
 }

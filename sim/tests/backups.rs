@@ -5,7 +5,8 @@ use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 
-use quiver_sim::disk::{Base, SimClock, SimDisk, SimEntropy, Survivors};
+use quiver_sim::disk::{Base, DiskState, Policy, SimClock, SimDisk, SimEntropy, Survivors};
+use quiver_sim::stream::Stream;
 use quiver_store::vfs::Vfs;
 use quiver_store::{
     BackupReport, CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Result,
@@ -234,4 +235,85 @@ fn a_salvage_copies_all_rows_but_those_on_damaged_pages() {
 fn copied_id(disk: &SimDisk, dir: &str) -> CollectionId {
     let store = open(disk, dir).expect("a store");
     store.collection_id("a").expect("open").expect("it was copied")
+}
+
+/// The syncs of a backup, as the simulated disk names them.
+fn sync_sites(disk: &SimDisk) -> Vec<String> {
+    let sites = disk.sync_sites().into_keys();
+    sites.filter(|site| site.starts_with("src/store/backup.rs:")).collect()
+}
+
+/// What a loss of power leaves, in many ways.
+fn images(state: &DiskState, draws: usize) -> Vec<DiskState> {
+    let mut images = Vec::new();
+    for (draw, policy) in
+        Policy::ALL.into_iter().cycle().take(draws * Policy::ALL.len()).enumerate()
+    {
+        let mut dice = Stream::at(draw as u64, &[]);
+        images.push(state.plan_power_loss(policy, false, &mut dice).build());
+    }
+    images
+}
+
+/// Plays backups that are cut short, killed, gone on with and ended, with power lost behind each, while
+/// these syncs do nothing; the syncs that there were, or what was lost.
+fn play_backups(elided: &[String]) -> std::result::Result<Vec<String>, String> {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").map_err(|error| error.to_string())?;
+    filled(&store);
+    let expected = all(&store);
+    store.close().map_err(|error| error.to_string())?;
+    // Ends behind the last byte of the first file, before its sync.
+    let disk = SimDisk::mount(&disk.state());
+    disk.set_elided(elided.to_vec());
+    let (mut first, mut cut_short, mut sites) = (None, None, Vec::new());
+    let source = |disk: &SimDisk| Store::open_read_only_with(env(disk, "/store"), options());
+    source(&disk)
+        .and_then(|store| {
+            store.backup_to("/backup", |at| {
+                let file = first.get_or_insert_with(|| at.file.clone());
+                let next = at.bytes_done + 16 * 1024;
+                let len =
+                    disk.state().read(Path::new("/store").join(&*file)).map_or(0, |all| all.len());
+                if *file != at.file || next > len as u64 {
+                    cut_short.get_or_insert_with(|| disk.state());
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            })
+        })
+        .map_err(|error| error.to_string())?;
+    sites.extend(sync_sites(&disk));
+    let cut_short = cut_short.expect("it has several files");
+    let mut begun = images(&cut_short, 30);
+    begun.push(cut_short.kill());
+    for (image, state) in begun.into_iter().enumerate() {
+        let disk = SimDisk::mount(&state);
+        disk.set_elided(elided.to_vec());
+        let report = source(&disk).and_then(|store| backup(&store, "/backup"));
+        let report = report.map_err(|error| format!("image {image}: {error}"))?;
+        assert!(report.is_complete);
+        sites.extend(sync_sites(&disk));
+        for (other, state) in images(&disk.state(), 1).into_iter().enumerate() {
+            let copy = open(&SimDisk::mount(&state), "/backup");
+            let copy = copy.map_err(|error| format!("image {image}:{other}: {error}"))?;
+            let damaged = copy.stats().map_err(|error| error.to_string())?.damaged;
+            if !damaged.is_empty() || all(&copy) != expected {
+                return Err(format!("image {image}:{other}: {damaged:?}"));
+            }
+        }
+    }
+    sites.sort();
+    sites.dedup();
+    Ok(sites)
+}
+
+#[test]
+fn a_backup_outlives_every_loss_of_power_and_needs_each_of_its_syncs() {
+    let sites = play_backups(&[]).expect("nothing is lost");
+    assert_eq!(sites.len(), 4, "{sites:?}");
+    for site in sites {
+        let lost = play_backups(&[site.clone()]).expect_err(&site);
+        println!("{site}: {lost}");
+    }
 }

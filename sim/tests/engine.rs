@@ -43,7 +43,10 @@ fn every_sync_of_the_source_is_reached_and_so_switched_off_by_mutants() {
     let control = Arc::new(Planted::new(Bug::None));
     run(control.clone(), 1, 16, 2);
     let reached: BTreeSet<String> = control.sync_sites().into_keys().collect();
-    assert_eq!(reached, syncs_of_the_source());
+    let mut source = syncs_of_the_source();
+    // Histories make no backups: `sim/tests/backups.rs` switches these off.
+    source.retain(|site| !site.starts_with("src/store/backup.rs:"));
+    assert_eq!(reached, source);
 }
 
 /// `file:line` of every call of a sync above the seam. What only passes its caller's

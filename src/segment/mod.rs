@@ -29,6 +29,8 @@ mod builder;
 mod by_field;
 mod by_row;
 mod cursor;
+#[cfg(feature = "cli")]
+mod dump;
 mod filter;
 mod ids;
 mod indexes;

@@ -121,6 +121,24 @@ impl Tombstones {
         })
     }
 
+    /// Reads the stored form where nothing is known of its segment: its file id, its rows, and which are
+    /// dead.
+    ///
+    /// # Errors
+    /// `Corrupt` for anything that no version writes.
+    #[cfg(feature = "cli")]
+    pub(crate) fn parse_any(bytes: &[u8]) -> Result<(FileId, u64, Vec<u32>)> {
+        let mut cursor = Cursor::new(bytes, "tombstones");
+        let segment = FileId(cursor.u64()?);
+        let _salt: [u8; 16] = cursor.array()?;
+        let (rows, _dead) = (cursor.u64()?, cursor.u64()?);
+        let set = cursor.bytes(cursor.left())?;
+        check_containers(set, rows)?;
+        let dead = RoaringBitmap::deserialize_from(set)
+            .map_err(|error| Error::corrupt(format!("tombstones: {error}")))?;
+        Ok((segment, rows, dead.iter().collect()))
+    }
+
     fn encode(&self, segment: &SegmentEntry) -> Vec<u8> {
         // Which containers are runs depends on how the set came about, until they are chosen anew.
         let mut rows = self.rows.clone();

@@ -9,19 +9,20 @@
 use crate::source::{Source, identifiers};
 
 /// The files and folders of `src`, one line for each floor, in order.
-const FLOORS: [&str; 8] = [
+const FLOORS: [&str; 9] = [
     "limits error ids options sync",
     "vfs",
     "checksum cursor codec page page_cache row_bytes",
     "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set parked segment",
     "write_batch replication request memtable damage live_set row_cursor matching commit_queue",
     "store",
-    "import",
+    "import dump",
     "lib",
+    "bin",
 ];
 
 /// The files of each folder, in order.
-const FOLDERS: [(&str, &str); 8] = [
+const FOLDERS: [(&str, &str); 11] = [
     ("vfs", "mod disk memory os"),
     ("vfs/os", "clock entropy file dir lock mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
@@ -29,13 +30,16 @@ const FOLDERS: [(&str, &str); 8] = [
     ("manifest", "current index_snapshots parked mod"),
     (
         "segment",
-        "layout ids filter indexes builder reader ahead cursor probe by_row by_field verify rescue \
+        "layout ids filter indexes builder reader ahead cursor probe by_row by_field verify rescue dump \
          tombstones mod",
     ),
     (
         "store",
         "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup rescue",
     ),
+    ("dump", "item tables log segment pages directory mod"),
+    ("bin", "quiver"),
+    ("bin/quiver", "output stop import export compact copies stats verify dump main"),
     ("import", "mod input vecs npy_header npy json_lines write"),
 ];
 

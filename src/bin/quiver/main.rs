@@ -9,6 +9,7 @@
 
 mod compact;
 mod copies;
+mod dump;
 mod export;
 mod import;
 mod output;
@@ -56,6 +57,8 @@ enum Command {
     Stats(stats::Arguments),
     /// Read every page of every file and hold the files against each other. Writes nothing.
     Verify(verify::Arguments),
+    /// Show what stands in a store's files: pages, frames, the manifest, rows. Writes nothing.
+    Dump(dump::Arguments),
     /// Copy a store into an empty directory; the copy is a store. An unfinished one is gone on with.
     Backup(copies::Arguments),
     /// Make a store of a backup in an empty directory. An unfinished one is gone on with.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Stats(arguments) => stats::run(arguments, &mut out),
         Command::Verify(arguments) => verify::run(arguments, &mut out),
+        Command::Dump(arguments) => dump::run(arguments, &mut out),
         Command::Backup(arguments) => copies::backup(arguments, &mut out),
         Command::Restore(arguments) => copies::restore(arguments, &mut out),
         Command::Salvage(arguments) => copies::salvage(arguments, &mut out),
