@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use roaring::RoaringBitmap;
 use serde_json::{Value, json};
 
 use crate::change_set::ChangeSet;
@@ -17,6 +18,9 @@ use crate::page::{self, PAGE_HEADER_SIZE_BYTES, PAGE_MAGIC, PageType, offsets};
 use crate::parked;
 use crate::segment::Tombstones;
 use crate::vfs::DiskFile;
+
+/// The most runs of dead rows that are shown.
+const RANGES_MAX: usize = 4096;
 
 /// What a file of pages holds, by the type of its first page.
 pub(super) enum Stream {
@@ -130,6 +134,13 @@ pub(super) fn stream(file: &DiskFile) -> Result<Stream> {
     })
 }
 
+/// The first runs of a set, each as its first and last row.
+fn ranges(rows: &RoaringBitmap) -> Vec<[u32; 2]> {
+    let mut rows = rows.iter();
+    let next = std::iter::from_fn(|| rows.next_range());
+    next.take(RANGES_MAX).map(|range| [*range.start(), *range.end()]).collect()
+}
+
 fn contents(file: &DiskFile, stream: Stream, see: &mut See<'_>) -> Result<ControlFlow<()>> {
     Ok(match stream {
         Stream::Manifest(bytes) => tables::manifest(&Manifest::decode(&bytes)?, see),
@@ -140,7 +151,8 @@ fn contents(file: &DiskFile, stream: Stream, see: &mut See<'_>) -> Result<Contro
                 "item": "tombstones",
                 "segment_file_id": segment.0,
                 "rows": rows,
-                "dead_rows": dead,
+                "dead_rows": dead.len(),
+                "dead": ranges(&dead),
             }))
         }
         Stream::IndexSnapshot(bytes) => {

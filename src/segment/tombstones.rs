@@ -122,12 +122,12 @@ impl Tombstones {
     }
 
     /// Reads the stored form where nothing is known of its segment: its file id, its rows, and which are
-    /// dead.
+    /// dead. A few bytes of it may stand for very many rows.
     ///
     /// # Errors
     /// `Corrupt` for anything that no version writes.
     #[cfg(feature = "cli")]
-    pub(crate) fn parse_any(bytes: &[u8]) -> Result<(FileId, u64, Vec<u32>)> {
+    pub(crate) fn parse_any(bytes: &[u8]) -> Result<(FileId, u64, RoaringBitmap)> {
         let mut cursor = Cursor::new(bytes, "tombstones");
         let segment = FileId(cursor.u64()?);
         let _salt: [u8; 16] = cursor.array()?;
@@ -136,7 +136,7 @@ impl Tombstones {
         check_containers(set, rows)?;
         let dead = RoaringBitmap::deserialize_from(set)
             .map_err(|error| Error::corrupt(format!("tombstones: {error}")))?;
-        Ok((segment, rows, dead.iter().collect()))
+        Ok((segment, rows, dead))
     }
 
     fn encode(&self, segment: &SegmentEntry) -> Vec<u8> {

@@ -75,7 +75,7 @@ fn page_of_an_older_segment_is_refused() {
 }
 
 /// Changes a byte of a page's body and makes all checksums good again, up to the manifest's.
-fn craft(built: &mut Built, page: usize, at: usize, xor: u8) {
+pub(super) fn craft(built: &mut Built, page: usize, at: usize, xor: u8) {
     let last = built.bytes.len() / PAGE_SIZE_BYTES - 1;
     built.bytes[page * PAGE_SIZE_BYTES + PAGE_HEADER_SIZE_BYTES + at] ^= xor;
     let types: Vec<PageType> = (0..=last)

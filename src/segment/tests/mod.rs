@@ -2,6 +2,7 @@
 
 mod damage;
 mod values;
+mod verify;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -60,9 +61,14 @@ pub(super) fn build_for(rows: &Model, stride: usize, rows_max: u64) -> Built {
 }
 
 pub(super) fn build_with(rows: &Model, stride: Stride, rows_max: u64) -> Built {
+    build_as(rows, plan(stride, rows_max))
+}
+
+pub(super) fn build_as(rows: &Model, plan: SegmentPlan) -> Built {
+    let stride = plan.stride;
     let file = new_file();
     let codec = Arc::new(PlainCodec);
-    let mut builder = SegmentBuilder::start(file.clone(), IDENTITY, plan(stride, rows_max), codec);
+    let mut builder = SegmentBuilder::start(file.clone(), IDENTITY, plan, codec);
     for (id, (vector, payload)) in rows {
         builder.push(id, vector, payload).expect("a disk without faults");
     }
