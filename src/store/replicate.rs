@@ -66,7 +66,10 @@ impl Store {
     /// Does what another store did; the LSN of it here, or none where there was nothing to do.
     ///
     /// An operation may be applied again: what is so already comes to nothing. One on a collection that
-    /// was dropped here comes to nothing too. [`WalOp::Checkpoint`] comes to nothing.
+    /// was dropped here comes to nothing too. One exception: a rename that comes again when another
+    /// collection has the name since is `AlreadyExists`, for it cannot be told from one that was never
+    /// possible. So note the position behind an operation on a collection before the next is applied, as
+    /// `examples/replicate.rs` does. [`WalOp::Checkpoint`] comes to nothing.
     ///
     /// *Durability*: as [`Store::write`].
     ///
