@@ -37,6 +37,8 @@ pub enum Invariant {
     I7,
     /// No file is there that the manifest does not name.
     I8,
+    /// Damage is answered with the right data or a typed error that names the file.
+    I9,
     /// A failed call says truly what became of it.
     I10,
     /// The store writes again once faults stop.
@@ -56,7 +58,7 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// All that the explorer and the forward run evaluate.
+    /// All that the explorer and the forward run evaluate: all but I9, which has a campaign of its own.
     pub const ALL: [Self; 16] = [
         Self::I1,
         Self::I2,
@@ -87,6 +89,7 @@ impl Invariant {
             Self::I6 => "I6 idempotent",
             Self::I7 => "I7 stable after seen",
             Self::I8 => "I8 tidy",
+            Self::I9 => "I9 detected",
             Self::I10 => "I10 fails closed",
             Self::I11 => "I11 comes back",
             Self::I12 => "I12 index agrees",

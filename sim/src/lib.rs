@@ -4,6 +4,7 @@ pub mod address;
 pub mod campaign;
 pub mod checker;
 pub mod command;
+pub mod damage;
 pub mod digest;
 pub mod disk;
 pub mod engine;

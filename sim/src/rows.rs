@@ -40,6 +40,13 @@ impl Rows {
         Some(&leaf[place].1)
     }
 
+    /// The row of an id, with the id.
+    pub fn get_key(&self, id: &str) -> Option<(&Arc<str>, &Arc<Row>)> {
+        let leaf = self.leaves.get(self.leaf_of(id))?;
+        let place = place_in(leaf, id).ok()?;
+        Some((&leaf[place].0, &leaf[place].1))
+    }
+
     /// Whether there is a row of an id.
     pub fn contains_key(&self, id: &str) -> bool {
         self.get(id).is_some()

@@ -57,7 +57,27 @@ pub trait System: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the store answers: a violation, unless a fault was injected or a lock is held.
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>>;
+
+    /// Opens for reading only; what could not be used is returned as well, where that is a salvage.
+    ///
+    /// # Errors
+    /// What the store answers; `Unsupported` for a store that has no such call.
+    fn look(&self, _env: Env, _options: &Options, _look: Look) -> Result<Looked> {
+        Err(Error::new(ErrorKind::Unsupported, "no such call"))
+    }
 }
+
+/// What a store is opened for that nobody writes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// To be read, if it is whole.
+    ReadOnly,
+    /// To be read as far as it can be.
+    Salvage,
+}
+
+/// A store that nobody writes to, and what could not be used of it.
+pub type Looked = (Box<dyn Session>, Vec<Error>);
 
 /// A vector and a payload.
 pub type Row = (Arc<[f32]>, Arc<[u8]>);
@@ -451,6 +471,11 @@ pub trait Session: View {
     /// A reader that may look while another call is under way, if there can be one.
     fn onlooker(&self) -> Option<Onlooker> {
         None
+    }
+
+    /// The collections of which something is known to be damaged.
+    fn damaged(&self) -> Result<Vec<CollectionId>> {
+        Ok(Vec::new())
     }
 
     /// A clean end.

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::Refusal;
 use crate::address::Address;
+use crate::damage::{self, Case};
 use crate::disk::DiskState;
 use crate::engine::Engine;
 use crate::explore::{self, Replayed};
@@ -27,6 +28,8 @@ pub(super) const RESTORE: &str =
 pub(super) enum Target {
     /// An image.
     Address(Address),
+    /// A case of damage.
+    Damage(Case),
     /// A reproducer.
     File(PathBuf),
 }
@@ -35,6 +38,9 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if Case::is_meant(text) {
+            return text.parse().map(Self::Damage);
+        }
         // What starts with a digit and is no file was meant as an address.
         match text.parse() {
             Ok(address) => Ok(Self::Address(address)),
@@ -49,7 +55,7 @@ impl FromStr for Target {
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// SEED:POINT:IMAGE, and :POINT:IMAGE for each nested crash; the same of a replica history with
-    /// `replica-` before it; or a .repro file.
+    /// `replica-` before it; `damage:STORE:N` and the like; or a .repro file.
     target: Target,
     /// Prints the way to the image and every I/O call of its recovery.
     #[arg(long)]
@@ -75,6 +81,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
                 .map_err(|message| Refusal(message, 2))?;
             (replayed, address.to_string(), String::new())
         }
+        Target::Damage(case) => return hurt(case),
         Target::File(path) => play(path)?,
     };
     let mut out = io::stdout().lock();
@@ -98,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     for violation in &replayed.tally.violations {
         let shown = match arguments.target {
             Target::Address(_) => report::violation(violation),
-            Target::File(_) => report::found(violation, &what),
+            Target::Damage(_) | Target::File(_) => report::found(violation, &what),
         };
         write!(out, "\n{shown}")?;
     }
@@ -108,6 +115,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))
+}
+
+/// One case of damage.
+fn hurt(case: &Case) -> Result<ExitCode, Refusal> {
+    let done = damage::run_case(&Engine, case).map_err(|message| Refusal(message, 2))?;
+    let mut out = io::stdout().lock();
+    write!(out, "{}", report::damage_violations(&done))?;
+    if done.violations.is_empty() {
+        writeln!(out, "{case}: no violation in {} stores examined", done.counts.images)?;
+    }
+    Ok(ExitCode::from(u8::from(!done.violations.is_empty())))
 }
 
 /// Reads a text.

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::sweep::{default_bounds, verdict};
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::campaign::{Campaign, End, PATIENCE, Progress};
+use crate::damage;
 use crate::engine::Engine;
 use crate::report;
 use crate::sweep;
@@ -19,6 +20,13 @@ use crate::system::System;
 
 /// How many images a run checks if nothing else bounds it.
 const IMAGES: u64 = 1_000_000;
+
+/// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
+const IMAGES_PER_DAMAGED_SEED: u64 = 2500;
+const DAMAGED_SEEDS_MAX: u64 = 400;
+
+/// Cases of damage with which each counter has to have moved.
+const CASES_THAT_MEET_ALL: u64 = 8000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -46,6 +54,9 @@ pub(super) struct Arguments {
     /// Leaves out the sweep of faults over small histories.
     #[arg(long)]
     no_sweep: bool,
+    /// Leaves out the damage to stores.
+    #[arg(long)]
+    no_damage: bool,
     /// Prints neither progress nor table, only violations and counters at zero.
     #[arg(long)]
     quiet: bool,
@@ -92,20 +103,33 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let cancel = cancelled_by_ctrl_c();
     let swept = (!arguments.no_sweep)
         .then(|| sweep::sweep(&Engine, &default_bounds(campaign.jobs, campaign.shard), &cancel));
+    let hurt = (!arguments.no_damage).then(|| {
+        let seeds = campaign.images.map_or(DAMAGED_SEEDS_MAX, damaged_seeds);
+        let bounds = damage::Bounds {
+            seed: campaign.seed,
+            seeds,
+            jobs: campaign.jobs,
+            shard: campaign.shard,
+        };
+        damage::run(&Engine, &bounds, &cancel)
+    });
     let bar = progress_bar(&campaign, arguments.quiet);
     let done = campaign.run(&mut |progress| show(&bar, &campaign, progress), &cancel);
     bar.finish_and_clear();
     if let Some(file) = file {
         let mut json = report::json(&done, system.version());
         json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
+        json["damage"] = hurt.as_ref().map_or(serde_json::Value::Null, report::damage_json);
         file.write(&json)?;
     }
     let mut out = io::stdout().lock();
     if !arguments.quiet {
         write!(out, "{}", swept.as_ref().map(report::sweep_text).unwrap_or_default())?;
+        write!(out, "{}", hurt.as_ref().map(report::damage_text).unwrap_or_default())?;
         write!(out, "{}", report::text(&done, system.version()))?;
     }
     write!(out, "{}", swept.as_ref().map(report::sweep_violations).unwrap_or_default())?;
+    write!(out, "{}", hurt.as_ref().map(report::damage_violations).unwrap_or_default())?;
     for violation in &done.tally.violations {
         write!(out, "\n{}", report::violation(violation))?;
     }
@@ -113,6 +137,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return Ok(ExitCode::from(1));
     }
     if let Some(ended) = swept.as_ref().and_then(verdict) {
+        return ended;
+    }
+    if let Some(ended) = hurt.as_ref().and_then(damage_verdict) {
         return ended;
     }
     if done.end == End::Cancelled {
@@ -128,6 +155,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let rate = report::number(report::rate(done.tally.images_checked, done.elapsed));
     writeln!(out, "no violation in {images} images, {rate} per second")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many seeds' stores are damaged for so many images.
+fn damaged_seeds(images: u64) -> u64 {
+    (images / IMAGES_PER_DAMAGED_SEED).clamp(1, DAMAGED_SEEDS_MAX)
+}
+
+/// How a damage campaign ends the command, if it does.
+fn damage_verdict(done: &damage::Report) -> Option<Result<ExitCode, Refusal>> {
+    if !done.violations.is_empty() {
+        return Some(Ok(ExitCode::from(1)));
+    }
+    if done.cancelled {
+        return Some(Ok(ExitCode::from(130)));
+    }
+    let idle = done.counts.idle();
+    if idle.is_empty() || done.counts.cases < CASES_THAT_MEET_ALL {
+        return None;
+    }
+    let message = format!("counters stayed at zero: {}; a check is dead there", idle.join(", "));
+    Some(Err(Refusal(message, 3)))
 }
 
 fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {

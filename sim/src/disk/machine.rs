@@ -149,6 +149,12 @@ impl SimDisk {
         self.lock_machine().state.clone()
     }
 
+    /// Changes bytes beneath whoever has the store open.
+    pub fn damage(&self, change: impl FnOnce(&DiskState) -> DiskState) {
+        let machine = &mut *self.lock_machine();
+        machine.state = change(&machine.state);
+    }
+
     /// Sets how much of the run is kept from now on.
     pub fn set_recording(&self, recording: Recording) {
         self.lock_machine().recording = recording;

@@ -165,6 +165,44 @@ impl DiskState {
         inner.noisy.retain(|noisy| *noisy != id);
         Some(state)
     }
+
+    /// The same disk after something gave a file other bytes of any length, or took it away, durably.
+    /// Who has it open has the other bytes.
+    ///
+    /// # Panics
+    /// If there is no such directory.
+    #[must_use]
+    pub fn with_file(&self, path: impl AsRef<Path>, bytes: Option<&[u8]>) -> Self {
+        let path = path.as_ref();
+        let found = self.inner.lookup(path).expect("a path below a directory");
+        let (parent, node) = (found.parent.expect("it is a file"), found.node);
+        let name = Name::new(found.name);
+        let content = bytes.map(|bytes| {
+            let mut content = Content::default();
+            content.grow(bytes.len() as u64);
+            content.write(bytes, 0);
+            Node::File(Arc::new(Inode::quiet(content)))
+        });
+        let mut state = self.clone();
+        let inner = state.inner_mut();
+        match (node, content) {
+            (Some(id), Some(file)) => {
+                inner.nodes[id.0 as usize] = Some(file);
+                inner.noisy.retain(|noisy| *noisy != id);
+            }
+            (None, Some(file)) => {
+                let id = inner.add(file);
+                inner.change_entries(parent, EntryChange::Create, vec![(name, Some(id))]);
+            }
+            (Some(_), None) => {
+                inner.change_entries(parent, EntryChange::Unlink, vec![(name, None)]);
+            }
+            (None, None) => {}
+        }
+        inner.directory_mut(parent).sync();
+        inner.settle(parent);
+        state
+    }
 }
 
 /// Where a path leads.

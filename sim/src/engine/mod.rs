@@ -17,8 +17,8 @@ use quiver_store::{
 use self::stored::stored;
 use crate::disk::Onlooker;
 use crate::system::{
-    Call, Copied, Listener, Outcome, Request, Restored, RowChange, Session, Standing, System,
-    Ticket, Told, View,
+    Call, Copied, Listener, Look, Looked, Outcome, Request, Restored, RowChange, Session, Standing,
+    System, Ticket, Told, View,
 };
 
 /// The engine of this workspace.
@@ -60,6 +60,14 @@ impl System for Engine {
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         let store = Store::open_with(env, options.clone())?;
         Ok(Box::new(EngineSession { store, tickets: RefCell::default() }))
+    }
+
+    fn look(&self, env: Env, options: &Options, look: Look) -> Result<Looked> {
+        let (store, lost) = match look {
+            Look::ReadOnly => (Store::open_read_only_with(env, options.clone())?, Vec::new()),
+            Look::Salvage => Store::open_salvage_with(env, options.clone())?,
+        };
+        Ok((Box::new(EngineSession { store, tickets: RefCell::default() }), lost))
     }
 }
 
@@ -309,6 +317,10 @@ impl Session for EngineSession {
         let store = self.store.clone();
         let visible = move || store.snapshot().map_or(0, |snapshot| snapshot.lsn().value());
         Some(Onlooker(Arc::new(visible)))
+    }
+
+    fn damaged(&self) -> Result<Vec<CollectionId>> {
+        Ok(self.store.stats()?.damaged.into_iter().map(|(id, _)| id).collect())
     }
 
     fn close(&self) -> Result<()> {

@@ -16,6 +16,7 @@
 //! | `write M & M`, `batch M & M` | rows in one `write`, one `upsert_batch` |
 //! | `group(N) M M` | requests submitted, then driven N times |
 //! | `get a.x`, `read-all`, `checkpoint`, `maintain`, `maintain-all`, `compact`, `second-open` | the call, or calls |
+//! | `capture a`, `keep-indexes` | an index is built, those that are held are kept |
 //! | `snapshot`, `read-snapshot`, `pause a N`, `resume N`, `release-all` | views that are held: a snapshot, an iterator that showed N rows |
 //! | `close`, `kill`, `power-loss` | an end, and a reopen |
 //! | `kill(N)`, `power-loss(N)` | the same before or inside an I/O call of the step before |
@@ -108,6 +109,11 @@ pub fn all(seeded: u64) -> Vec<Named> {
     smallest.chain(others).chain((0..seeded).map(seeded_history)).collect()
 }
 
+/// A history told in steps.
+pub(crate) fn told(seed: u64, steps: &str) -> History {
+    history(seed, steps.split("; ").map(action).collect())
+}
+
 fn seeded_history(seed: u64) -> Named {
     let mut history = History::of(seed);
     history.opening.clear();
@@ -181,6 +187,8 @@ fn action(step: &str) -> Action {
         }
         "resume" => Action::Resume(0, rest.parse().expect("a number of rows")),
         "release-all" => Action::ReleaseAll,
+        "capture" => Action::CaptureIndex(slot(rest)),
+        "keep-indexes" => Action::KeepIndexes,
         "second-open" => Action::SecondOpen,
         "close" => Action::Close,
         "kill" if step.ends_with(')') => Action::KillInside(number),

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 pub use case::{Case, Full};
 pub use histories::{Named, all};
+pub(crate) use histories::told;
 
 use crate::disk::{CallClass, Fault};
 use crate::explore;

@@ -1,0 +1,416 @@
+//! Damage: what becomes of bytes that were safe once (I9).
+//!
+//! **Place.** A counted part of the default run. The campaign crashes stores, the sweep makes calls
+//! fail; here bytes change that were durable, between runs and while a store is open.
+//!
+//! - D1. Small stores are damaged alone at every sector and as whole files, in every form.
+//! - D2. What seeded histories leave at their end or at a crash is damaged as drawn, by one damage or
+//!   several, and again behind and inside the recovery from the first.
+//! - D3. What is expected follows from the undamaged bytes, read here ([`log`], [`layout`]) and not by
+//!   the engine, and from the model.
+//! - D4. The result is a function of the bounds alone, not of the number of threads.
+
+mod base;
+mod bytes;
+mod case;
+mod confine;
+mod content;
+mod counts;
+mod exam;
+mod hit;
+mod layout;
+mod log;
+mod running;
+mod stores;
+mod twin;
+mod wound;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use case::Case;
+pub use counts::Counts;
+
+use crate::checker::Finding;
+use crate::disk::{DiskState, Recording, SimDisk};
+use crate::history::{History, Shape};
+use crate::panic_trap;
+use crate::stream::Stream;
+use crate::system::System;
+use base::Base;
+use exam::{Exam, Way};
+use hit::wrong;
+use stores::Small;
+use wound::Wound;
+
+/// Cases of one seed: drawn ones, and those of an open store.
+const DRAWN: u64 = 8;
+const RUNNING: u64 = 2;
+
+/// Places of a small store that make one piece of work.
+const PLACES: usize = 64;
+
+/// Violations after which it ends.
+const VIOLATIONS_MAX: usize = 10;
+
+/// What to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The first seed.
+    pub seed: u64,
+    /// How many seeds.
+    pub seeds: u64,
+    /// How many threads.
+    pub jobs: usize,
+    /// Which of how many parts of the work.
+    pub shard: (u64, u64),
+}
+
+/// What does not hold, and of which case.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The case.
+    pub case: Case,
+    /// What does not hold.
+    pub finding: Finding,
+    /// What was done to the store.
+    pub wounds: Vec<String>,
+}
+
+/// What it came to.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The counters.
+    pub counts: Counts,
+    /// What does not hold.
+    pub violations: Vec<Found>,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+}
+
+/// A case under way.
+struct Tried<'a> {
+    system: &'a dyn System,
+    counts: &'a mut Counts,
+    stream: Stream,
+}
+
+impl Tried<'_> {
+    fn exam<'b>(&'b mut self, base: &'b Base, damaged: DiskState, wounds: &'b [Wound]) -> Exam<'b> {
+        let stream = Stream::from_rng(&mut self.stream);
+        Exam::of(self.system, base, damaged, wounds, self.counts, stream)
+    }
+}
+
+enum Item {
+    Small(usize, std::ops::Range<usize>),
+    Seed(u64),
+}
+
+/// Does all of it.
+pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
+    let start = Instant::now();
+    let mut report = Report::default();
+    let small = stores(system, &mut report);
+    let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
+    for (store, one) in small.iter().enumerate() {
+        let starts = (0..one.places.len()).step_by(PLACES);
+        items.extend(starts.map(|from| {
+            Item::Small(store, from..(from + PLACES).min(one.places.len()))
+        }));
+    }
+    let (part, parts) = bounds.shard;
+    let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
+    let items: Vec<Item> = own.map(|(item, _)| item).collect();
+    carry_out(system, &small, &items, (bounds.jobs, cancel), &mut report);
+    report.cancelled = cancel.load(Ordering::Relaxed);
+    report.elapsed = start.elapsed();
+    report
+}
+
+/// Runs one case alone.
+///
+/// # Errors
+/// There is no such case.
+pub fn run_case(system: &dyn System, case: &Case) -> Result<Report, String> {
+    let mut report = Report::default();
+    match case {
+        Case::Small(name, place) => {
+            let small = stores::one(system, name);
+            let mut small = small.ok_or_else(|| format!("there is no small store {name:?}"))?;
+            let count = small.places.len();
+            if index(*place) >= count {
+                return Err(format!("{name} has {count} places for damage, there is no {place}"));
+            }
+            look_for_homes(system, &mut small, &mut report);
+            at_a_place(system, &small, index(*place), &mut report);
+        }
+        Case::Drawn(seed, place) => {
+            let ended = ended(system, *seed);
+            drawn(system, *seed, *place, ended.as_ref(), &mut report);
+        }
+        Case::Running(seed, place) => {
+            let ended = ended(system, *seed);
+            open(system, *seed, *place, ended.as_ref(), &mut report);
+        }
+    }
+    Ok(report)
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn stores(system: &dyn System, report: &mut Report) -> Vec<Small> {
+    let (mut small, missing) = stores::all(system);
+    for name in missing {
+        let finding = wrong("a small store without damage", "none, or it cannot be read");
+        let case = Case::Small(name.to_owned(), 0);
+        report.violations.push(Found { case, finding, wounds: Vec::new() });
+    }
+    for one in &mut small {
+        look_for_homes(system, one, report);
+    }
+    small
+}
+
+/// Which segment shows which row, and that the store is whole before anything happens to it.
+fn look_for_homes(system: &dyn System, small: &mut Small, report: &mut Report) {
+    let case = Case::Small(small.name.to_owned(), 0);
+    let Small { base, .. } = small;
+    attempt(system, &case, report, &[], |tried| {
+        tried.exam(base, base.state.clone(), &[]).examine()?;
+        stores::find_homes(tried, base)
+    });
+}
+
+fn carry_out(
+    system: &dyn System,
+    small: &[Small],
+    items: &[Item],
+    (jobs, cancel): (usize, &AtomicBool),
+    report: &mut Report,
+) {
+    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (sender, results) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            let (sender, next, enough) = (sender.clone(), &next, &enough);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(place) else { break };
+                    if sender.send((place, carry_out_one(system, small, item))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // Results are added up in the order of the items (D4).
+        let (mut waiting, mut turn) = (BTreeMap::new(), 0);
+        for (place, result) in results {
+            waiting.insert(place, result);
+            while let Some(result) = waiting.remove(&turn) {
+                turn += 1;
+                if report.violations.len() < VIOLATIONS_MAX {
+                    report.counts.add(&result.counts);
+                    report.violations.extend(result.violations);
+                }
+            }
+            enough.fetch_or(report.violations.len() >= VIOLATIONS_MAX, Ordering::Relaxed);
+        }
+    });
+}
+
+fn carry_out_one(system: &dyn System, small: &[Small], item: &Item) -> Report {
+    let mut report = Report::default();
+    match item {
+        Item::Small(store, places) => {
+            for place in places.clone() {
+                at_a_place(system, &small[*store], place, &mut report);
+            }
+        }
+        Item::Seed(seed) => {
+            let ended = ended(system, *seed);
+            for place in 0..DRAWN {
+                drawn(system, *seed, place, ended.as_ref(), &mut report);
+            }
+            for place in 0..RUNNING {
+                open(system, *seed, place, ended.as_ref(), &mut report);
+            }
+        }
+    }
+    report
+}
+
+/// Runs something of a case; what does not hold, a panic too, goes into the report.
+fn attempt(
+    system: &dyn System,
+    case: &Case,
+    report: &mut Report,
+    path: &[u64],
+    run: impl FnOnce(&mut Tried<'_>) -> Result<(), Finding>,
+) {
+    let seed = crate::digest::name_key(&case.to_string());
+    let counts = &mut report.counts;
+    let mut tried = Tried { system, counts, stream: Stream::at(seed, path) };
+    let done = panic_trap::catch(|| run(&mut tried));
+    let finding = match done {
+        Ok(Ok(())) => return,
+        Ok(Err(finding)) => finding,
+        Err(panic) => wrong("no panic", panic),
+    };
+    report.violations.push(Found { case: case.clone(), finding, wounds: Vec::new() });
+}
+
+/// D1.
+fn at_a_place(system: &dyn System, small: &Small, place: usize, report: &mut Report) {
+    let case = Case::Small(small.name.to_owned(), place as u64);
+    let mut words = Vec::new();
+    let before = report.violations.len();
+    attempt(system, &case, report, &[1], |tried| {
+        let (form, path, sector) = &small.places[place];
+        let base = &small.base;
+        let at = (*form, path.as_path(), *sector);
+        let wound = Wound::at(base, &base.state, at, &mut tried.stream);
+        let Some(wound) = wound else { return Ok(()) };
+        words.push(wound.words.clone());
+        one(tried, base, vec![wound])
+    });
+    told(report, before, words);
+}
+
+/// D2.
+fn drawn(system: &dyn System, seed: u64, place: u64, ended: Option<&Base>, report: &mut Report) {
+    let case = Case::Drawn(seed, place);
+    let mut words = Vec::new();
+    let before = report.violations.len();
+    attempt(system, &case, report, &[1], |tried| {
+        let crashed;
+        let base = match place % 4 {
+            3 => {
+                let mut stream = Stream::from_rng(&mut tried.stream);
+                crashed = Base::at_a_crash(system, &quiet(seed), &mut stream);
+                tried.counts.more("crash images");
+                crashed.as_ref()
+            }
+            _ => ended,
+        };
+        let Some(base) = base else { return Ok(()) };
+        let count = if tried.stream.chance(1, 3) { tried.stream.size(2, 4) } else { 1 };
+        let (mut state, mut wounds) = (base.state.clone(), Vec::new());
+        for _ in 0..count {
+            let Some(wound) = running::drawn(base, &state, &mut tried.stream, false) else { break };
+            state = wound.apply(&state);
+            words.push(wound.words.clone());
+            wounds.push(wound);
+        }
+        if wounds.len() > 1 {
+            tried.counts.more("several at once");
+        }
+        one_or_again(tried, base, wounds, &mut words)
+    });
+    told(report, before, words);
+}
+
+/// Damage while it is open.
+fn open(system: &dyn System, seed: u64, place: u64, ended: Option<&Base>, report: &mut Report) {
+    let Some(base) = ended else { return };
+    let case = Case::Running(seed, place);
+    let (mut words, before) = (Vec::new(), report.violations.len());
+    attempt(system, &case, report, &[1], |tried| {
+        tried.counts.cases += 1;
+        running::run(tried, base, &mut words)
+    });
+    told(report, before, words);
+}
+
+/// The words of what was done, for the violations since.
+fn told(report: &mut Report, before: usize, words: Vec<String>) {
+    for found in report.violations.iter_mut().skip(before) {
+        found.wounds.clone_from(&words);
+    }
+}
+
+fn one(tried: &mut Tried<'_>, base: &Base, wounds: Vec<Wound>) -> Result<(), Finding> {
+    one_or_again(tried, base, wounds, &mut Vec::new())
+}
+
+/// One damaged store; now and then it is damaged once more behind its recovery, or inside.
+fn one_or_again(
+    tried: &mut Tried<'_>,
+    base: &Base,
+    mut wounds: Vec<Wound>,
+    words: &mut Vec<String>,
+) -> Result<(), Finding> {
+    tried.counts.cases += 1;
+    wounds.iter().for_each(|wound| tried.counts.wounded(wound));
+    let damaged = wounds.iter().fold(base.state.clone(), |state, wound| wound.apply(&state));
+    if base.is_taken_back(&damaged) {
+        tried.counts.left_out += 1;
+        return Ok(());
+    }
+    let left = tried.exam(base, damaged.clone(), &wounds).examine()?;
+    let Some(behind) = left.filter(|_| tried.stream.chance(1, 3)) else { return Ok(()) };
+    let (left, outcome) = match tried.stream.chance(1, 2) {
+        true => (behind, "hit again behind recovery"),
+        false => (inside_recovery(tried, base, &damaged)?, "hit again inside recovery"),
+    };
+    let whole = running::undone(&left, &wounds);
+    let Some(base) = base.later(whole, base.states.clone()) else { return Ok(()) };
+    let Some(second) = running::drawn(&base, &left, &mut tried.stream, false) else { return Ok(()) };
+    tried.counts.wounded(&second);
+    tried.counts.more(outcome);
+    words.push(format!("{outcome}: {}", second.words));
+    let damaged = second.apply(&left);
+    wounds.push(second);
+    if base.is_taken_back(&damaged) {
+        tried.counts.left_out += 1;
+        return Ok(());
+    }
+    tried.exam(&base, damaged, &wounds).examine().map(|_| ())
+}
+
+/// The disk at some call of the recovery, where the process was killed.
+fn inside_recovery(
+    tried: &mut Tried<'_>,
+    base: &Base,
+    damaged: &DiskState,
+) -> Result<DiskState, Finding> {
+    let disk = SimDisk::mount(damaged);
+    disk.set_recording(Recording::Forks);
+    let env = crate::forward::env_on(&disk, tried.stream.draw());
+    let opened = tried.system.open(env, &base.options);
+    opened.map_err(|error| wrong(format!("a store that opens for {:?}", Way::Write), format!("{error:?}")))?;
+    let steps = disk.take_steps();
+    if steps.is_empty() {
+        return Ok(disk.state().kill());
+    }
+    Ok(tried.stream.pick(&steps).before.kill())
+}
+
+/// A history without faults of the disk; what these leave is not at rest.
+fn quiet(seed: u64) -> History {
+    let mut history = History::of(seed);
+    history.opening.clear();
+    history.faulty = false;
+    history.strikes.clear();
+    for operation in &mut history.operations {
+        operation.faults.clear();
+    }
+    history
+}
+
+/// The end of a seed's history.
+fn ended(system: &dyn System, seed: u64) -> Option<Base> {
+    let history = quiet(seed);
+    let is_long = history.shape == Shape::Churn;
+    let made = panic_trap::catch(|| Base::at_the_end(system, &history, seed.is_multiple_of(2)));
+    made.ok().flatten().filter(|_| !is_long)
+}

@@ -1,0 +1,162 @@
+//! Wrong answers of a damaged store: bugs between the engine and who asks it.
+//!
+//! What a page says is held against checksums of checksums, so that no wrapper of the seam could make
+//! the engine take a wrong one; what an engine would answer that did is answered here.
+
+use std::cell::RefCell;
+
+use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, Result};
+
+use super::Bug;
+use crate::disk::Onlooker;
+use crate::row_range::RowRange;
+use crate::system::{
+    Call, Outcome, Request, Restored, Row, Scan, SeeRow, Session, Standing, Ticket, View,
+};
+
+/// A session that makes little of damage.
+pub(super) struct Careless {
+    bug: Bug,
+    inner: Box<dyn Session>,
+    /// The row that was shown last.
+    shown: RefCell<Option<Row>>,
+}
+
+impl Careless {
+    /// The session with the bug over it, where it is one of these.
+    pub(super) fn over(bug: &Bug, inner: Box<dyn Session>) -> Box<dyn Session> {
+        let is_one = matches!(
+            bug,
+            Bug::HiddenRowsAbsent | Bug::MisplacedPageShown | Bug::DamagedTakesWrites
+        );
+        match is_one {
+            true => Box::new(Self { bug: bug.clone(), inner, shown: RefCell::default() }),
+            false => inner,
+        }
+    }
+
+    fn hides(&self, error: &Error) -> bool {
+        self.bug == Bug::HiddenRowsAbsent && error.kind() == ErrorKind::Corrupt
+    }
+}
+
+impl View for Careless {
+    fn names(&self) -> Result<Vec<String>> {
+        self.inner.names()
+    }
+
+    fn id_of(&self, name: &str) -> Result<Option<CollectionId>> {
+        self.inner.id_of(name)
+    }
+
+    fn descriptor(&self, id: CollectionId) -> Result<Descriptor> {
+        self.inner.descriptor(id)
+    }
+
+    fn len(&self, id: CollectionId) -> Result<u64> {
+        self.inner.len(id)
+    }
+
+    fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
+        let mut seen = None;
+        let answer = self.inner.get(id, row, &mut |vector, payload| {
+            seen = Some((vector.into(), payload.into()));
+        });
+        let error = match answer {
+            Ok(is_there) => {
+                if let Some((vector, payload)) = &seen {
+                    see(vector, payload);
+                }
+                *self.shown.borrow_mut() = seen.or_else(|| self.shown.take());
+                return Ok(is_there);
+            }
+            Err(error) => error,
+        };
+        let is_misplaced = error.kind() == ErrorKind::Corrupt && error.to_string().contains("page");
+        match (&self.bug, &*self.shown.borrow()) {
+            (Bug::MisplacedPageShown, Some((vector, payload))) if is_misplaced => {
+                see(vector, payload);
+                Ok(true)
+            }
+            _ if self.hides(&error) => Ok(false),
+            _ => Err(error),
+        }
+    }
+
+    fn scan(&self, id: CollectionId, see: &mut SeeRow<'_>) -> Result<()> {
+        self.inner.scan(id, see)
+    }
+
+    fn scan_range(&self, id: CollectionId, range: &RowRange) -> Result<Scan> {
+        self.inner.scan_range(id, range)
+    }
+
+    fn last_lsn(&self) -> Result<u64> {
+        self.inner.last_lsn()
+    }
+}
+
+impl Session for Careless {
+    fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
+        match self.inner.perform(request, call) {
+            Err(error)
+                if self.bug == Bug::DamagedTakesWrites && error.kind() == ErrorKind::Corrupt =>
+            {
+                Ok(Outcome::Written { last_lsn: None, hits: None })
+            }
+            answer => answer,
+        }
+    }
+
+    fn submit(&self, request: &Request) -> Result<Ticket> {
+        self.inner.submit(request)
+    }
+
+    fn drive(&self) -> Result<usize> {
+        self.inner.drive()
+    }
+
+    fn poll(&self, ticket: Ticket) -> Option<Result<Outcome>> {
+        self.inner.poll(ticket)
+    }
+
+    fn standing(&self) -> Result<Standing> {
+        self.inner.standing()
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn View>> {
+        self.inner.snapshot()
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        self.inner.checkpoint()
+    }
+
+    fn maintain(&self) -> Result<bool> {
+        self.inner.maintain()
+    }
+
+    fn compact(&self, steps: Option<u64>) -> Result<()> {
+        self.inner.compact(steps)
+    }
+
+    fn keep_indexes(&self, indexes: &[(CollectionId, &[u8], u64)]) -> Result<()> {
+        self.inner.keep_indexes(indexes)
+    }
+
+    fn restored_index(&self, id: CollectionId) -> Result<Option<Restored>> {
+        self.inner.restored_index(id)
+    }
+
+    fn onlooker(&self) -> Option<Onlooker> {
+        self.inner.onlooker()
+    }
+
+    fn damaged(&self) -> Result<Vec<CollectionId>> {
+        self.inner.damaged()
+    }
+
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+}
