@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::sweep::default_bounds;
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::{Campaign, PATIENCE, Report};
+use crate::damage;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::number;
 use crate::sweep;
@@ -19,6 +20,9 @@ use crate::system::System;
 
 /// How many images a campaign checks before the sweep has its turn, which takes a known number.
 const IMAGES_BEFORE_SWEEP: u64 = 60_000;
+
+/// Seeds whose stores are damaged for each bug that only damage shows.
+const DAMAGED_SEEDS: u64 = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -135,7 +139,12 @@ fn hunt(arguments: &Arguments, bug: Bug, cancel: &AtomicBool) -> Option<Verdict>
         other => other.name().to_owned(),
     };
     let mut verdict = Verdict { name, conditions: bug.conditions(), images: 0, first: None };
+    let is_of_damage = bug.is_of_damage();
     let system = Arc::new(Planted::new(bug));
+    if is_of_damage {
+        verdict.damage(arguments, &*system, cancel);
+        return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
+    }
     let first = arguments.images.min(IMAGES_BEFORE_SWEEP);
     let seeds = verdict.campaign(arguments, arguments.seed, system.clone(), first, cancel);
     if verdict.first.is_none() && verdict.images < arguments.images {
@@ -172,6 +181,23 @@ impl Verdict {
         self.images += done.tally.images_checked;
         let first = done.violations.first();
         self.first = first.map(|(case, violation)| (violation.invariant.name(), case.to_string()));
+    }
+}
+
+impl Verdict {
+    /// Goes on with damage, which has a known number of cases.
+    fn damage(&mut self, arguments: &Arguments, system: &dyn System, cancel: &AtomicBool) {
+        let bounds = damage::Bounds {
+            seed: arguments.seed,
+            seeds: DAMAGED_SEEDS,
+            jobs: jobs_or_cores(arguments.jobs),
+            shard: (0, 1),
+            violations_max: 1,
+        };
+        let done = damage::run(system, &bounds, cancel);
+        self.images += done.counts.images;
+        let first = done.violations.first();
+        self.first = first.map(|found| (found.finding.invariant.name(), found.case.to_string()));
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             seeds,
             jobs: campaign.jobs,
             shard: campaign.shard,
+            violations_max: damage::VIOLATIONS_MAX,
         };
         damage::run(&Engine, &bounds, &cancel)
     });

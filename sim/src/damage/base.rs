@@ -39,7 +39,11 @@ pub(super) struct Base {
 
 impl Base {
     /// The end of a history; `None` where the run itself fails, which is the campaign's to tell.
-    pub(super) fn at_the_end(system: &dyn System, history: &History, with_twin: bool) -> Option<Self> {
+    pub(super) fn at_the_end(
+        system: &dyn System,
+        history: &History,
+        with_twin: bool,
+    ) -> Option<Self> {
         let forward = Forward::of(system, history);
         let (state, window) = forward.last.as_ref().filter(|_| forward.findings.is_empty())?;
         let mut states = states_up_to(&forward, forward.points.len());
@@ -121,9 +125,10 @@ impl Base {
     pub(super) fn is_taken_back(&self, damaged: &DiskState) -> bool {
         let current = super::layout::path("CURRENT");
         let (before, now) = (self.state.read(&current), damaged.read(&current));
-        let older = self.older.get(&current).is_some_and(|older| {
-            older.iter().any(|older| Some(older) == now.as_ref())
-        });
+        let older = self
+            .older
+            .get(&current)
+            .is_some_and(|older| older.iter().any(|older| Some(older) == now.as_ref()));
         before != now && older && Layout::of(damaged).is_some()
     }
 }

@@ -38,14 +38,18 @@ impl FromStr for Case {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("{text:?} is no case; expected {START}STORE:N, {START}drawn:SEED:N or {START}running:SEED:N")
+            format!(
+                "{text:?} is no case; expected {START}STORE:N, {START}drawn:SEED:N or {START}running:SEED:N"
+            )
         };
         let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
         let parts: Vec<&str> = text.strip_prefix(START).ok_or_else(wrong)?.split(':').collect();
         match parts.as_slice() {
             ["drawn", seed, place] => Ok(Self::Drawn(number(seed)?, number(place)?)),
             ["running", seed, place] => Ok(Self::Running(number(seed)?, number(place)?)),
-            [name, place] if !name.is_empty() => Ok(Self::Small((*name).to_owned(), number(place)?)),
+            [name, place] if !name.is_empty() => {
+                Ok(Self::Small((*name).to_owned(), number(place)?))
+            }
             _ => Err(wrong()),
         }
     }
@@ -57,7 +61,8 @@ mod tests {
 
     #[test]
     fn case_round_trips_and_bad_ones_are_explained() {
-        for text in ["damage:closed:7", "damage:drawn:1:2", "damage:running:18446744073709551615:0"] {
+        for text in ["damage:closed:7", "damage:drawn:1:2", "damage:running:18446744073709551615:0"]
+        {
             assert_eq!(text.parse::<Case>().expect("well formed").to_string(), text);
         }
         for text in ["", "closed:7", "damage:", "damage::1", "damage:closed", "damage:drawn:1:x"] {

@@ -79,9 +79,7 @@ impl Exam<'_> {
                 self.counts.more("writes refused");
                 self.hit.check(&error, false)
             }
-            (Err(error), None) => {
-                Err(wrong("a write to what is not hit", format!("{error:?}")))
-            }
+            (Err(error), None) => Err(wrong("a write to what is not hit", format!("{error:?}"))),
         }
     }
 
@@ -125,9 +123,11 @@ impl Exam<'_> {
             .checkpoint()
             .map_err(|error| wrong("a checkpoint of a whole store", format!("{error:?}")))?;
         self.looker().check(&*session, state)?;
-        let parked = disk.state().list().into_iter().find(|(path, _)| {
-            path.extension().is_some_and(|extension| extension == "prk")
-        });
+        let parked = disk
+            .state()
+            .list()
+            .into_iter()
+            .find(|(path, _)| path.extension().is_some_and(|extension| extension == "prk"));
         match parked {
             None => self.again(&disk.state().kill(), state),
             Some(file) => Err(wrong("nothing parked of a whole store", format!("{file:?}"))),

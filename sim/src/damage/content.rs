@@ -173,8 +173,7 @@ impl Looker<'_> {
     fn must_show(&self, name: &str, collection: &Collection, row: &Arc<str>, harm: &Harm) -> bool {
         let base = self.base;
         let home = base.homes.get(&(name.to_owned(), row.to_string()));
-        let is_elsewhere =
-            !harm.parked && home.is_some_and(|home| !harm.segments.contains(home));
+        let is_elsewhere = !harm.parked && home.is_some_and(|home| !harm.segments.contains(home));
         is_elsewhere || is_fresh(base, name, collection, row)
     }
 }

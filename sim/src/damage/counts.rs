@@ -84,7 +84,8 @@ impl Counts {
         names: [&'static str; N],
         name: fn((&'static str, &'static str)) -> &'static str,
     ) -> BTreeMap<&'static str, u64> {
-        let mut sums: BTreeMap<&'static str, u64> = names.into_iter().map(|name| (name, 0)).collect();
+        let mut sums: BTreeMap<&'static str, u64> =
+            names.into_iter().map(|name| (name, 0)).collect();
         for (both, times) in &self.wounds {
             *sums.entry(name(*both)).or_default() += times;
         }

@@ -84,7 +84,10 @@ impl<'a> Exam<'a> {
             let disk = SimDisk::mount(&self.damaged);
             match self.open(&disk, way)? {
                 Ok(_) => {
-                    let expected = format!("Corrupt to {way:?}, by the row: {:?}", self.hit.expected(self.base));
+                    let expected = format!(
+                        "Corrupt to {way:?}, by the row: {:?}",
+                        self.hit.expected(self.base)
+                    );
                     return Err(wrong(expected, "the store opens"));
                 }
                 Err(error) => self.hit.check(&error, false)?,
@@ -167,7 +170,8 @@ impl<'a> Exam<'a> {
         way: Way,
     ) -> Result<(Box<dyn Session>, Vec<Error>), Finding> {
         let opened = self.open(disk, way)?;
-        opened.map_err(|error| wrong(format!("a store that opens for {way:?}"), format!("{error:?}")))
+        opened
+            .map_err(|error| wrong(format!("a store that opens for {way:?}"), format!("{error:?}")))
     }
 
     /// Opens it, and sees to it that no read asks for more than its file has.
@@ -208,14 +212,12 @@ impl<'a> Exam<'a> {
 }
 
 /// The ids of the collections of a state, by what stands for their names.
-pub(super) fn ids_of(
-    session: &dyn Session,
-    state: &State,
-) -> Result<BTreeMap<u64, u64>, Finding> {
+pub(super) fn ids_of(session: &dyn Session, state: &State) -> Result<BTreeMap<u64, u64>, Finding> {
     let mut ids = BTreeMap::new();
     for (name, collection) in &state.collections {
         let id = session.id_of(name).map_err(|error| wrong("an id", format!("{error:?}")))?;
-        let id = id.ok_or_else(|| wrong(format!("the collection {name:?}"), "no such collection"))?;
+        let id =
+            id.ok_or_else(|| wrong(format!("the collection {name:?}"), "no such collection"))?;
         ids.insert(collection.key(), id.value());
     }
     Ok(ids)

@@ -52,10 +52,12 @@ pub(super) const ROOT: &str = "CURRENT or the manifest";
 
 impl Hit {
     pub(super) fn of(base: &Base, damaged: &DiskState) -> Self {
-        let mut paths: BTreeSet<PathBuf> = base.state.list().into_iter().map(|(path, _)| path).collect();
+        let mut paths: BTreeSet<PathBuf> =
+            base.state.list().into_iter().map(|(path, _)| path).collect();
         paths.extend(damaged.list().into_iter().map(|(path, _)| path));
         paths.retain(|path| base.state.read(path) != damaged.read(path));
-        let verdict = log::verdict(&base.layout.logs, base.layout.proved, |path| damaged.read(path));
+        let verdict =
+            log::verdict(&base.layout.logs, base.layout.proved, |path| damaged.read(path));
         let mut hit = Self { names: Vec::new(), root: false, verdict, owners: BTreeMap::new() };
         for path in &paths {
             hit.names.push(name_of(path));

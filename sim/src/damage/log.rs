@@ -65,7 +65,13 @@ pub(super) const ROWS: [&str; 6] = [
 
 impl Log {
     /// Reads an undamaged log to where its frames end.
-    pub(super) fn read(path: PathBuf, bytes: &[u8], salt: &[u8], base: u64, end: Option<u64>) -> Self {
+    pub(super) fn read(
+        path: PathBuf,
+        bytes: &[u8],
+        salt: &[u8],
+        base: u64,
+        end: Option<u64>,
+    ) -> Self {
         let mut log = Self {
             path,
             base,

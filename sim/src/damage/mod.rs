@@ -53,8 +53,8 @@ const RUNNING: u64 = 2;
 /// Places of a small store that make one piece of work.
 const PLACES: usize = 64;
 
-/// Violations after which it ends.
-const VIOLATIONS_MAX: usize = 10;
+/// Violations after which a run ends: the first ones are the ones to look at.
+pub const VIOLATIONS_MAX: usize = 10;
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,8 @@ pub struct Bounds {
     pub jobs: usize,
     /// Which of how many parts of the work.
     pub shard: (u64, u64),
+    /// Violations after which it ends.
+    pub violations_max: usize,
 }
 
 /// What does not hold, and of which case.
@@ -120,14 +122,14 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report 
     let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
     for (store, one) in small.iter().enumerate() {
         let starts = (0..one.places.len()).step_by(PLACES);
-        items.extend(starts.map(|from| {
-            Item::Small(store, from..(from + PLACES).min(one.places.len()))
-        }));
+        items.extend(
+            starts.map(|from| Item::Small(store, from..(from + PLACES).min(one.places.len()))),
+        );
     }
     let (part, parts) = bounds.shard;
     let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
     let items: Vec<Item> = own.map(|(item, _)| item).collect();
-    carry_out(system, &small, &items, (bounds.jobs, cancel), &mut report);
+    carry_out(system, (&small, &items), bounds, cancel, &mut report);
     report.cancelled = cancel.load(Ordering::Relaxed);
     report.elapsed = start.elapsed();
     report
@@ -191,15 +193,15 @@ fn look_for_homes(system: &dyn System, small: &mut Small, report: &mut Report) {
 
 fn carry_out(
     system: &dyn System,
-    small: &[Small],
-    items: &[Item],
-    (jobs, cancel): (usize, &AtomicBool),
+    (small, items): (&[Small], &[Item]),
+    bounds: &Bounds,
+    cancel: &AtomicBool,
     report: &mut Report,
 ) {
     let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (sender, results) = mpsc::channel();
     thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
+        for _ in 0..bounds.jobs.max(1) {
             let (sender, next, enough) = (sender.clone(), &next, &enough);
             scope.spawn(move || {
                 while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
@@ -218,12 +220,12 @@ fn carry_out(
             waiting.insert(place, result);
             while let Some(result) = waiting.remove(&turn) {
                 turn += 1;
-                if report.violations.len() < VIOLATIONS_MAX {
+                if report.violations.len() < bounds.violations_max {
                     report.counts.add(&result.counts);
                     report.violations.extend(result.violations);
                 }
             }
-            enough.fetch_or(report.violations.len() >= VIOLATIONS_MAX, Ordering::Relaxed);
+            enough.fetch_or(report.violations.len() >= bounds.violations_max, Ordering::Relaxed);
         }
     });
 }
@@ -364,7 +366,9 @@ fn one_or_again(
     };
     let whole = running::undone(&left, &wounds);
     let Some(base) = base.later(whole, base.states.clone()) else { return Ok(()) };
-    let Some(second) = running::drawn(&base, &left, &mut tried.stream, false) else { return Ok(()) };
+    let Some(second) = running::drawn(&base, &left, &mut tried.stream, false) else {
+        return Ok(());
+    };
     tried.counts.wounded(&second);
     tried.counts.more(outcome);
     words.push(format!("{outcome}: {}", second.words));
@@ -387,7 +391,9 @@ fn inside_recovery(
     disk.set_recording(Recording::Forks);
     let env = crate::forward::env_on(&disk, tried.stream.draw());
     let opened = tried.system.open(env, &base.options);
-    opened.map_err(|error| wrong(format!("a store that opens for {:?}", Way::Write), format!("{error:?}")))?;
+    opened.map_err(|error| {
+        wrong(format!("a store that opens for {:?}", Way::Write), format!("{error:?}"))
+    })?;
     let steps = disk.take_steps();
     if steps.is_empty() {
         return Ok(disk.state().kill());

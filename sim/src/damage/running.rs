@@ -97,9 +97,10 @@ impl Running<'_> {
                 Ok(())
             }
             0..6 => self.write(),
-            6 => self.session.checkpoint().map_err(|error| {
-                wrong("a checkpoint of what is not hit", format!("{error:?}"))
-            }),
+            6 => self
+                .session
+                .checkpoint()
+                .map_err(|error| wrong("a checkpoint of what is not hit", format!("{error:?}"))),
             7 => self.or_damaged(self.session.compact(None)),
             8 => self.or_damaged(self.session.maintain().map(|_| ())),
             _ => {

@@ -19,7 +19,10 @@ const TOLD: [(&str, &str); 8] = [
     ("closed", "+a; a.x=9; a.y=600; a.x-; close"),
     ("proved", "+a; a.x=9; a.y=600; a.z=9; maintain"),
     ("many-logs", "+a; kill; a.x=9; kill; a.y=9; kill; a.z=9; a.w=9"),
-    ("groups", "+a; +b; group(1) a.x=50 b.x=50 a.y=50; write a.z=9 & b.z=9; group(1) a.z=50 b.y=50"),
+    (
+        "groups",
+        "+a; +b; group(1) a.x=50 b.x=50 a.y=50; write a.z=9 & b.z=9; group(1) a.z=50 b.y=50",
+    ),
     (
         "segments",
         "+a; +b; a.x=500; b.x=500; a.u=9; checkpoint; a.y=9; a.x-; b.y=9; checkpoint; a.z=9; b.x-; \
@@ -116,7 +119,10 @@ fn places(base: &Base) -> Vec<(Form, std::path::PathBuf, usize)> {
 }
 
 /// Which segment shows each row: the one without which it is not shown. There is one at most.
-pub(super) fn find_homes(tried: &mut Tried<'_>, base: &mut Base) -> Result<(), crate::checker::Finding> {
+pub(super) fn find_homes(
+    tried: &mut Tried<'_>,
+    base: &mut Base,
+) -> Result<(), crate::checker::Finding> {
     let segments: Vec<(std::path::PathBuf, layout::Role)> = base
         .layout
         .roles
@@ -146,7 +152,8 @@ pub(super) fn find_homes(tried: &mut Tried<'_>, base: &mut Base) -> Result<(), c
                 }
                 let place = (name.to_string(), row.to_string());
                 if let Some(other) = base.homes.insert(place.clone(), role.segment) {
-                    let expected = format!("{place:?} without one of segments {other} and {}", role.segment);
+                    let expected =
+                        format!("{place:?} without one of segments {other} and {}", role.segment);
                     return Err(super::hit::wrong(expected, "it is shown without neither"));
                 }
                 tried.counts.more("told from its segments");

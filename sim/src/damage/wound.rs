@@ -35,8 +35,14 @@ impl Form {
         [Self::Flip, Self::Zeroed, Self::Garbage, Self::Stale, Self::Misdirected];
 
     /// Those that are of a whole file.
-    pub(super) const OF_FILES: [Self; 6] =
-        [Self::Missing, Self::Cut, Self::Lengthened, Self::Swapped, Self::Duplicated, Self::Foreign];
+    pub(super) const OF_FILES: [Self; 6] = [
+        Self::Missing,
+        Self::Cut,
+        Self::Lengthened,
+        Self::Swapped,
+        Self::Duplicated,
+        Self::Foreign,
+    ];
 
     pub(super) const ALL: [Self; 11] = [
         Self::Flip,
@@ -139,7 +145,9 @@ impl Wound {
                 after[from..from + len].copy_from_slice(&source[..len]);
                 what = format!("{len} bytes at {from}");
             }
-            Form::Missing => return Self::of(form, base, path, what, vec![(path, Some(before), None)]),
+            Form::Missing => {
+                return Self::of(form, base, path, what, vec![(path, Some(before), None)]);
+            }
             Form::Cut => {
                 let len = if sector > 0 { at } else { stream.index(before.len()) };
                 after.truncate(len);
@@ -160,7 +168,13 @@ impl Wound {
             Form::Duplicated => {
                 let other = renumbered(path, stream)?;
                 let words = format!("as {}", other.display());
-                return Self::of(form, base, path, words, vec![(&other, state.read(&other), Some(before))]);
+                return Self::of(
+                    form,
+                    base,
+                    path,
+                    words,
+                    vec![(&other, state.read(&other), Some(before))],
+                );
             }
             Form::Foreign => {
                 let twin = base.twin.as_ref()?.read(path)?;
@@ -257,6 +271,7 @@ fn renumbered(path: &Path, stream: &mut Stream) -> Option<PathBuf> {
     let parts: Vec<&str> = name.split('-').collect();
     let [kind, number, tag] = parts.as_slice() else { return None };
     let number: u64 = number.parse().ok()?;
-    let other = if stream.chance(1, 2) { number + 1 + stream.below(50) } else { stream.below(number) };
+    let other =
+        if stream.chance(1, 2) { number + 1 + stream.below(50) } else { stream.below(number) };
     Some(path.with_file_name(format!("{kind}-{other:010}-{tag}")))
 }

@@ -39,6 +39,19 @@ macro_rules! bugs {
                 }
             }
 
+            /// Whether only damage shows it: crashes and failing calls do not.
+            pub fn is_of_damage(&self) -> bool {
+                matches!(
+                    self,
+                    Self::InvalidFrameEndsLog
+                        | Self::DamageRefusesStore
+                        | Self::HiddenRowsAbsent
+                        | Self::MisplacedPageShown
+                        | Self::NothingParked
+                        | Self::DamagedTakesWrites
+                )
+            }
+
             /// What has to coincide before it does harm.
             pub fn conditions(&self) -> &'static [&'static str] {
                 match self {
@@ -331,6 +344,34 @@ bugs! {
     /// A follower keeps the payload of a row that it has already.
     FollowerKeepsOldPayloads, "follower-keeps-old-payloads", [
         "a row that is there is written again on the leader",
+    ];
+
+    /// The last log ends at its first frame that is not intact, whatever later ones prove.
+    InvalidFrameEndsLog, "invalid-frame-ends-log", [
+        "a record of the last log is damaged",
+        "a later frame proves it, and the manifest does not",
+    ];
+    /// A torn tail counts as damage.
+    TornTailRefused, "torn-tail-refused", ["the last group of a log is torn"];
+    /// One damaged collection refuses the whole store.
+    DamageRefusesStore, "damage-refuses-store", ["a segment, tombstones or parked records are damaged"];
+    /// Rows that damage hides are answered as if they were not there.
+    HiddenRowsAbsent, "hidden-rows-absent", ["a segment or its tombstones are damaged"];
+    /// A page of another place or file is taken for the right one.
+    MisplacedPageShown, "misplaced-page-shown", [
+        "a well-formed page of a segment lands in another place",
+        "a row on it is read",
+    ];
+    /// A checkpoint drops the log though a damaged collection could not be sealed.
+    NothingParked, "nothing-parked", [
+        "a collection is damaged of which the log holds rows",
+        "a checkpoint drops the log",
+        "the store is opened again",
+    ];
+    /// A damaged collection acknowledges writes that it does not take.
+    DamagedTakesWrites, "damaged-takes-writes", [
+        "a file of a collection is damaged, and found so",
+        "something is written to it",
     ];
 }
 

@@ -58,7 +58,7 @@ impl View for Careless {
     }
 
     fn get(&self, id: CollectionId, row: &str, see: &mut dyn FnMut(&[f32], &[u8])) -> Result<bool> {
-        let mut seen = None;
+        let mut seen: Option<Row> = None;
         let answer = self.inner.get(id, row, &mut |vector, payload| {
             seen = Some((vector.into(), payload.into()));
         });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use quiver_store::PlainCodec;
 use quiver_store::ids::Lsn;
+use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::vfs::{CallSite, File};
 use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan, LogFileIdentity};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
@@ -39,18 +40,37 @@ impl LogView {
     pub(super) fn synced_and_closed(file: &dyn File, site: CallSite) -> io::Result<Arc<dyn File>> {
         let mut bytes = read(file, site)?;
         file.sync_data(site)?;
-        if let Ok(header) = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES).unwrap_or(&[])) {
-            let (mut at, mut last) = (LOG_HEADER_SIZE_BYTES, header.base.previous());
-            for (range, found) in frames(&bytes) {
-                if !found.is_intact(&bytes[range.clone()], header.salt, range.start as u64) {
-                    break;
-                }
-                last = found.last();
-                at = behind(range.end, &found);
-            }
-            let closing = closing_frame(&header, at as u64, last);
+        if let Some((header, (at, last))) = end_of_intact(&bytes) {
+            let closing = frame_of(FrameKind::Closing, &header, at as u64, last);
             bytes.resize(bytes.len().max(at + closing.len()), 0);
             bytes[at..at + closing.len()].copy_from_slice(&closing);
+        }
+        Ok(Arc::new(Self(bytes)))
+    }
+
+    /// Shows nothing from the first frame on that is not intact.
+    pub(super) fn ending_at_first_invalid(
+        file: &dyn File,
+        site: CallSite,
+    ) -> io::Result<Arc<dyn File>> {
+        let mut bytes = read(file, site)?;
+        if let Some((_, (at, _))) = end_of_intact(&bytes) {
+            let len = bytes.len();
+            bytes[at.min(len)..].fill(0);
+        }
+        Ok(Arc::new(Self(bytes)))
+    }
+
+    /// Shows a frame behind a torn tail that proves what was torn.
+    pub(super) fn refusing_torn_tail(file: &dyn File, site: CallSite) -> io::Result<Arc<dyn File>> {
+        let mut bytes = read(file, site)?;
+        if let Some((header, (at, last))) = end_of_intact(&bytes)
+            && bytes.get(at..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+        {
+            let place = (at + 1).next_multiple_of(SECTOR_SIZE_BYTES);
+            let frame = frame_of(FrameKind::Proof, &header, place as u64, last.next());
+            bytes.resize(bytes.len().max(place + frame.len()), 0);
+            bytes[place..place + frame.len()].copy_from_slice(&frame);
         }
         Ok(Arc::new(Self(bytes)))
     }
@@ -92,10 +112,24 @@ fn frames(bytes: &[u8]) -> Vec<(Range<usize>, FrameHeader)> {
     Frames::from(bytes, LOG_HEADER_SIZE_BYTES).collect()
 }
 
-fn closing_frame(header: &LogHeader, offset: u64, durable: Lsn) -> Vec<u8> {
+/// The header of a log, where its intact frames end, and the LSN of the last record before.
+fn end_of_intact(bytes: &[u8]) -> Option<(LogHeader, (usize, Lsn))> {
+    let header = LogHeader::decode(bytes.get(..LOG_HEADER_SIZE_BYTES)?).ok()?;
+    let (mut at, mut last) = (LOG_HEADER_SIZE_BYTES, header.base.previous());
+    for (range, found) in frames(bytes) {
+        if !found.is_intact(&bytes[range.clone()], header.salt, range.start as u64) {
+            break;
+        }
+        last = found.last();
+        at = behind(range.end, &found);
+    }
+    Some((header, (at, last)))
+}
+
+/// A frame without records.
+fn frame_of(kind: FrameKind, header: &LogHeader, offset: u64, durable: Lsn) -> Vec<u8> {
     let identity = LogFileIdentity { store: header.store, salt: header.salt };
-    let plan =
-        FramePlan { first: durable.next(), durable, kind: FrameKind::Closing, ends_group: true };
+    let plan = FramePlan { first: durable.next(), durable, kind, ends_group: true };
     let mut bytes = Vec::new();
     frame::encode(&mut bytes, &identity, offset, &plan, &Batch::default(), &PlainCodec)
         .expect("the plain codec never fails");

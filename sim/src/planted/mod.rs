@@ -11,6 +11,7 @@
 
 mod books;
 mod bugs;
+mod careless;
 mod edits;
 mod entropy;
 mod file;
@@ -24,12 +25,13 @@ mod vfs;
 use std::sync::{Arc, Mutex};
 
 use quiver_store::vfs::Env;
-use quiver_store::{Options, Result};
+use quiver_store::{Error, ErrorKind, Options, Result};
 
 use crate::engine::Engine;
-use crate::system::{Session, System};
+use crate::system::{Look, Looked, Session, System};
 
 pub use bugs::Bug;
+use careless::Careless;
 use entropy::NoEntropy;
 use filters::Misled;
 use vfs::PlantedVfs;
@@ -93,9 +95,17 @@ impl System for Planted {
 
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         let session = self.engine.open(self.beneath(env), options)?;
+        if self.bug == Bug::DamageRefusesStore && !session.damaged()?.is_empty() {
+            return Err(Error::new(ErrorKind::Corrupt, "a collection is damaged"));
+        }
         match self.bug.misleads() || self.bug.misreplicates() {
             true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
-            false => Ok(session),
+            false => Ok(Careless::over(&self.bug, session)),
         }
+    }
+
+    fn look(&self, env: Env, options: &Options, look: Look) -> Result<Looked> {
+        let (session, lost) = self.engine.look(self.beneath(env), options, look)?;
+        Ok((Careless::over(&self.bug, session), lost))
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Overlay {
     pub(super) end_once: Option<LogEnd>,
     /// The sealed LSN that the engine states, and the one in its place.
     pub(super) sealed: Option<(Lsn, Lsn)>,
+    /// Whether no parked records are named.
+    pub(super) parks_nothing: bool,
     /// Whether collection ids are counted from the collections that there are.
     pub(super) counts_back: bool,
 }
@@ -54,6 +56,9 @@ impl Overlay {
         });
         collections.extend(self.undead.iter().cloned());
         collections.sort_by_key(|entry| entry.id);
+        if self.parks_nothing {
+            said.parked.clear();
+        }
         if self.counts_back {
             let last = collections.last().map(|entry| entry.id).unwrap_or_default();
             said.next_collection = quiver_store::CollectionId(last.0 + 1);

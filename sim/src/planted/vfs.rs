@@ -170,6 +170,7 @@ impl Process {
                 | Bug::ReclaimUnderReader
                 | Bug::DropRemovesSegmentsAtOnce
                 | Bug::BatchInTwoFrames
+                | Bug::NothingParked
         )
     }
 }
@@ -198,6 +199,10 @@ impl Vfs for PlantedVfs {
             match self.0.bug {
                 Bug::TornFrameAccepted => return LogView::accepting_torn_frames(&*file, site),
                 Bug::RecoveryThatOnlySyncs => return LogView::synced_and_closed(&*file, site),
+                Bug::InvalidFrameEndsLog => {
+                    return LogView::ending_at_first_invalid(&*file, site);
+                }
+                Bug::TornTailRefused => return LogView::refusing_torn_tail(&*file, site),
                 Bug::ReplaySkipsDeletions => return LogView::without_deletions(&*file, site),
                 _ => {}
             }

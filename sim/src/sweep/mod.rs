@@ -25,8 +25,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use case::{Case, Full};
-pub use histories::{Named, all};
 pub(crate) use histories::told;
+pub use histories::{Named, all};
 
 use crate::disk::{CallClass, Fault};
 use crate::explore;
