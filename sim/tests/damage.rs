@@ -104,6 +104,21 @@ fn proof_and_closing_frame_turn_damage_to_the_last_record_into_corruption() {
     }
 }
 
+#[test]
+fn the_error_of_a_log_that_was_cut_below_what_is_proved_names_it() {
+    let proved = store(|store| {
+        let id = store.collection_id("a").expect("open").expect("there");
+        store.checkpoint().expect("no fault is planted");
+        store.upsert(id, "4", &[1.0], b"moves the tail").expect("fits");
+    });
+    let (path, _) = file(&proved, "log-");
+    let bytes = proved.read(&path).expect("there");
+    let cut = proved.with_file(&path, Some(&bytes[..512]));
+    let error = open(&SimDisk::mount(&cut)).expect_err("the manifest states its record as durable");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}
+
 /// A cleanly closed store with a file of every kind that a checkpoint leaves, and rows in the log.
 fn closed_store() -> DiskState {
     let disk = SimDisk::new();

@@ -252,6 +252,8 @@ struct Replay {
     memtable_bytes: usize,
     /// Whether the last log ends in a closing frame.
     closed: bool,
+    /// The name of the last listed log; that of `CURRENT` where none is listed.
+    last_log: String,
 }
 
 impl Replay {
@@ -259,7 +261,9 @@ impl Replay {
         let durable = manifest.durable();
         let end = LogEnd { lsn: manifest.sealed, offset: 0 };
         let (sealed, tail) = (manifest.sealed, Vec::new());
-        Self { live, sealed, durable, end, tail, memtable_bytes: 0, closed: false }
+        let name = |log: &LogEntry| FileName::Log(log.file, log.salt.into()).text();
+        let last_log = manifest.logs.last().map_or(CURRENT.to_owned(), name);
+        Self { live, sealed, durable, end, tail, memtable_bytes: 0, closed: false, last_log }
     }
 
     fn read_logs(&mut self, tools: &Tools<'_>, manifest: &Manifest) -> Result<()> {
@@ -320,16 +324,18 @@ impl Replay {
     /// Whether all that was proved is there.
     fn check(&self, disk: &Disk) -> Result<()> {
         let Self { live, durable, end, .. } = self;
+        let path = disk.path(&self.last_log);
+        let path = path.display();
         if *durable > live.last {
-            let (dir, last) = (disk.root().display(), live.last);
+            let last = live.last;
             return Err(Error::corrupt(format!(
-                "{dir}: LSN {durable} is proved durable, but the log ends at LSN {last}"
+                "{path}: LSN {durable} is proved durable, but the log ends at LSN {last}"
             )));
         }
         if end.lsn != *durable {
-            let (dir, last) = (disk.root().display(), end.lsn);
+            let last = end.lsn;
             return Err(Error::corrupt(format!(
-                "{dir}: LSN {durable} is proved durable within the batch behind LSN {last}"
+                "{path}: LSN {durable} is proved durable within the batch behind LSN {last}"
             )));
         }
         Ok(())
