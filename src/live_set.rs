@@ -175,9 +175,7 @@ impl Collection {
             }
             Found::Sealed(live, row) => {
                 let mut bytes = Vec::new();
-                live.segment.vector_into(cache, row, &mut bytes)?;
-                let vector_len = bytes.len();
-                live.segment.payload_into(cache, row, &mut bytes)?;
+                let vector_len = live.segment.row_into(cache, row, &mut bytes)?;
                 let (vector, payload) = bytes.split_at(vector_len);
                 Ok(Some(see(RecordRef::new(vector, payload, form))))
             }

@@ -90,15 +90,11 @@ impl Entry {
 
     /// Reads the entry of a row from where it starts, and holds it against the columns.
     pub(super) fn decode(footer: &Footer, stride: Stride, row: u32, bytes: &[u8]) -> Result<Self> {
-        let mut cursor = Cursor::new(bytes, "directory entry");
-        let payload = (cursor.u64()?, cursor.u32()? as usize);
-        let vector = match stride.is_multi {
-            false => (u64::from(row) * stride.bytes as u64, stride.bytes),
-            true => {
-                let len = cursor.u32()? as usize;
-                (cursor.u64()?, len)
-            }
-        };
+        let parts = bytes.split_first_chunk::<SINGLE_ENTRY_SIZE_BYTES>();
+        let (first, rest) = parts.ok_or_else(|| Error::corrupt("directory entry: too short"))?;
+        let [a, b, c, d, e, f, g, h, len @ ..] = *first;
+        let payload_start = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let payload = (payload_start, u32::from_le_bytes(len) as usize);
         let inside = |(start, len): (u64, usize), column| {
             start.checked_add(len as u64).is_some_and(|end| end <= footer.len(column))
         };
@@ -106,6 +102,14 @@ impl Entry {
             let (start, len) = payload;
             return Err(Error::corrupt(format!("row {row}: payload at {start} of {len} bytes")));
         }
+        if !stride.is_multi {
+            // Inside of the column: the footer was held against the rows (S5).
+            let vector = (u64::from(row) * stride.bytes as u64, stride.bytes);
+            return Ok(Self { payload, vector });
+        }
+        let mut cursor = Cursor::new(rest, "directory entry");
+        let vector_len = cursor.u32()? as usize;
+        let vector = (cursor.u64()?, vector_len);
         if !inside(vector, Column::Vectors) || !stride.fits(vector.1) {
             let (start, len) = vector;
             return Err(Error::corrupt(format!("row {row}: vector at {start} of {len} bytes")));

@@ -198,6 +198,17 @@ impl Segment {
         self.copy(cache, Column::Payloads, start, len, out)
     }
 
+    /// Appends the vector and then the payload of a row, into memory that is taken once; the bytes
+    /// of the vector. Errors and panics as [`Segment::vector_into`].
+    pub(crate) fn row_into(&self, cache: &PageCache, row: u32, out: &mut Vec<u8>) -> Result<usize> {
+        assert!(row < self.rows(), "rows come from this segment");
+        let Entry { vector, payload } = self.entry(cache, row)?;
+        out.reserve_exact(vector.1 + payload.1);
+        self.copy(cache, Column::Vectors, vector.0, vector.1, out)?;
+        self.copy(cache, Column::Payloads, payload.0, payload.1, out)?;
+        Ok(vector.1)
+    }
+
     fn entry(&self, cache: &PageCache, row: u32) -> Result<Entry> {
         let (page, at) = self.directory_place(row);
         if page == self.whole_pages(Column::Directory) {
