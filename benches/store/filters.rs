@@ -1,18 +1,19 @@
-//! Filters over the payloads of a merged store, warm, beside SQLite with the same rows in the same
-//! process; and what the indexes cost those who write.
+//! Filters over the payloads of a merged store, warm, and what the indexes cost those who write.
+//! The package `benches/sqlite` has the same queries beside SQLite.
 //!
-//! Ranges begin at other places from query to query, the same for all contenders. The answers of the
-//! first round are compared, so nobody is quick by being wrong.
+//! Ranges begin at other places from query to query. One answer of each kind is compared with what
+//! was written, so nobody is quick by being wrong.
 
 use std::hint::black_box;
 
 use quiver_store::{Options, SecPredicate, Snapshot};
 
-use crate::payloads::{DIM, NUMBERS, TAGS, n_from, schema, score_from, tag_is, upserts};
+use crate::payloads::{
+    DIM, NUMBERS, TAGS, Values, build_merged, n_from, schema, score_from, tag_is, upserts,
+};
 use crate::report::{Goal, Line, Unit};
-use crate::rounds::{Figure, Samples, seconds, take_turns};
-use crate::rows::{Rows, picks};
-use crate::sqlite::{self, BY_NUMBER, BY_NUMBER_COVERING, BY_TAG};
+use crate::rounds::{Figure, Samples, seconds, take_turns, time_each};
+use crate::rows::{Rows, id, picks};
 use crate::subject::{BATCH_ROWS, Subject};
 use crate::{Bench, Failure};
 
@@ -36,91 +37,38 @@ pub(crate) fn measure(bench: &mut Bench<'_>) -> Result<(), Failure> {
 
 /// All queries on so many rows. Answers the time in which a range gave a thousand ids.
 fn queries(bench: &mut Bench<'_>, count: u64) -> Result<Figure, Failure> {
-    let path = bench.dir.join(format!("store-{count}"));
-    let subject = Subject::open_as(&path, schema(&["n", "tag", "score"]), &Options::default())?;
-    let vectors = Rows::new(DIM);
-    write(&subject, &vectors, count)?;
-    subject.store.checkpoint()?;
-    subject.store.compact()?;
-    let database = sqlite::build(&bench.dir.join(format!("sqlite-{count}")), count)?;
-    let thousand = ranges(bench, &subject, &database, count)?;
-    tags(bench, &subject, &database, count)?;
+    let subject = build_merged(&bench.dir.join(format!("store-{count}")), count)?;
+    let thousand = ranges(bench, &subject, count)?;
+    tags(bench, &subject, count)?;
     conjunctions(bench, &subject, count)?;
     row_sets(bench, &subject, count)?;
     subject.store.close()?;
     Ok(thousand)
 }
 
-fn write(subject: &Subject, vectors: &Rows, count: u64) -> Result<(), Failure> {
-    for first in (0..count).step_by(usize::try_from(BATCH_ROWS)?) {
-        let batch = upserts(subject.rows, vectors, first, BATCH_ROWS.min(count - first));
-        subject.store.write(batch)?;
-    }
-    Ok(())
-}
-
 /// Ranges of a hundredth, a thousandth, and so on, of all numbers.
-fn ranges(
-    bench: &mut Bench<'_>,
-    subject: &Subject,
-    database: &rusqlite::Connection,
-    count: u64,
-) -> Result<Figure, Failure> {
-    let mut by_number = database.prepare(BY_NUMBER)?;
-    let mut covering = database.prepare(BY_NUMBER_COVERING)?;
+fn ranges(bench: &mut Bench<'_>, subject: &Subject, count: u64) -> Result<Figure, Failure> {
     let mut thousand = Figure::from(f64::NAN);
     for (percent, width) in [("1", 10_000), ("0.1", 1000), ("0.01", 100)] {
-        let (mut own, mut plain, mut covered) = <(Samples, Samples, Samples)>::default();
-        let (mut found, mut expected) = (0, 0);
-        let starts = |round: usize| picks(round as u64 + 7, QUERIES, NUMBERS - width);
-        take_turns(
-            ROUNDS,
-            &mut [
-                &mut |round| {
-                    timed(&mut own, &starts(round), |lo| {
-                        let ids = subject.store.matching_ids(subject.rows, &n_from(lo, width))?;
-                        found += ids.len();
-                        Ok(ids)
-                    })
-                },
-                &mut |round| {
-                    timed(&mut plain, &starts(round), |lo| {
-                        let ids = sqlite::ids_from(&mut by_number, lo, width)?;
-                        expected += ids.len();
-                        Ok(ids)
-                    })
-                },
-                &mut |round| {
-                    timed(&mut covered, &starts(round), |lo| {
-                        sqlite::ids_from(&mut covering, lo, width)
-                    })
-                },
-            ],
-        )?;
-        let own_ids = subject.store.matching_ids(subject.rows, &n_from(123_456, width))?;
-        agree(&own_ids, &sqlite::ids_from(&mut by_number, 123_456, width)?)?;
-        if found != expected {
-            return Err(format!("{found} ids, of SQLite {expected}").into());
+        let ids = |lo| subject.store.matching_ids(subject.rows, &n_from(lo, width));
+        agree(&ids(123_456)?, count, |values| (123_456..123_456 + width).contains(&values.n))?;
+        let (mut own, mut found) = (Samples::default(), 0);
+        for round in 0..=ROUNDS as u64 {
+            time_each(&mut own, &picks(round + 7, QUERIES, NUMBERS - width), |lo| {
+                let ids = ids(lo)?;
+                found += ids.len();
+                Ok(ids)
+            })?;
         }
         let ids_each = found as f64 / ((ROUNDS + 1) * QUERIES) as f64;
-        let (own, plain, covered) = (own.median(), plain.median(), covered.median());
+        let own = own.median();
         let is_goal = percent == "1" && count == 100_000;
-        let each = format!("{ids_each:.0} ids, {:.3} us each", own.wall / ids_each);
         let what = format!("{percent} % range of {count} rows");
         bench.report.add(
-            Line::new(format!("{what}; raw: SQLite"), Unit::Microseconds, own)
-                .raw(plain)
-                .goal(if is_goal { Goal::Ratio(0.8) } else { Goal::None })
-                .note(each),
+            Line::new(what, Unit::Microseconds, own)
+                .goal(if is_goal { Goal::AtMost(300.0) } else { Goal::None })
+                .note(format!("{ids_each:.0} ids, {:.3} us each", own.wall / ids_each)),
         );
-        if percent == "1" {
-            bench.report.add(
-                Line::new(format!("{what}; raw: covering"), Unit::Microseconds, own)
-                    .raw(covered)
-                    .goal(if is_goal { Goal::AtMost(300.0) } else { Goal::None })
-                    .note("SQLite with an index on number and id"),
-            );
-        }
         if count * width == 1000 * NUMBERS {
             thousand = own;
         }
@@ -128,48 +76,27 @@ fn ranges(
     Ok(thousand)
 }
 
-/// Takes the time of a query for each of some starts.
-fn timed<T>(
-    samples: &mut Samples,
-    starts: &[u64],
-    mut query: impl FnMut(u64) -> Result<T, Failure>,
-) -> Result<(), Failure> {
-    let took = seconds(|| {
-        for start in starts {
-            black_box(query(*start)?);
-        }
+/// Holds an answer against the values that all rows were made of.
+fn agree(ids: &[String], count: u64, is_wanted: impl Fn(&Values) -> bool) -> Result<(), Failure> {
+    let wanted = (0..count).filter(|number| is_wanted(&Values::of(*number)));
+    let mut expected: Vec<String> = wanted.map(id).collect();
+    expected.sort();
+    if ids == expected {
         Ok(())
-    })?;
-    samples.time(1e6, starts.len() as f64, took);
-    Ok(())
+    } else {
+        Err("the store answers other ids than it was given".into())
+    }
 }
 
-fn agree(own: &[String], of_sqlite: &[String]) -> Result<(), Failure> {
-    if own == of_sqlite { Ok(()) } else { Err("the store answers other ids than SQLite".into()) }
-}
-
-fn tags(
-    bench: &mut Bench<'_>,
-    subject: &Subject,
-    database: &rusqlite::Connection,
-    count: u64,
-) -> Result<(), Failure> {
-    let mut by_tag = database.prepare(BY_TAG)?;
-    let own_ids = |tag| subject.store.matching_ids(subject.rows, &tag_is(tag));
-    agree(&own_ids(42)?, &sqlite::ids_of_tag(&mut by_tag, 42)?)?;
-    let (mut own, mut plain) = <(Samples, Samples)>::default();
-    let picked = |round: usize| picks(round as u64 + 5, QUERIES, TAGS);
-    take_turns(
-        ROUNDS,
-        &mut [
-            &mut |round| timed(&mut own, &picked(round), |tag| Ok(own_ids(tag)?)),
-            &mut |round| {
-                timed(&mut plain, &picked(round), |tag| sqlite::ids_of_tag(&mut by_tag, tag))
-            },
-        ],
-    )?;
-    let what = format!("one keyword of {TAGS}, {count} rows; raw: SQLite");
-    bench.report.add(Line::new(what, Unit::Microseconds, own.median()).raw(plain.median()));
+fn tags(bench: &mut Bench<'_>, subject: &Subject, count: u64) -> Result<(), Failure> {
+    let ids = |tag| subject.store.matching_ids(subject.rows, &tag_is(tag));
+    agree(&ids(42)?, count, |values| values.tag == 42)?;
+    let mut own = Samples::default();
+    for round in 0..=ROUNDS as u64 {
+        time_each(&mut own, &picks(round + 5, QUERIES, TAGS), |tag| Ok(ids(tag)?))?;
+    }
+    let what = format!("one keyword of {TAGS}, {count} rows");
+    bench.report.add(Line::new(what, Unit::Microseconds, own.median()));
     Ok(())
 }
 
@@ -197,12 +124,12 @@ fn conjunctions(bench: &mut Bench<'_>, subject: &Subject, count: u64) -> Result<
                 ROUNDS,
                 &mut [
                     &mut |round| {
-                        timed(&mut both, &starts(round), |start| {
+                        time_each(&mut both, &starts(round), |start| {
                             answer(&SecPredicate::And(parts(start).to_vec()))
                         })
                     },
                     &mut |round| {
-                        timed(&mut sum, &starts(round), |start| {
+                        time_each(&mut sum, &starts(round), |start| {
                             parts(start).iter().try_fold(0, |sum, part| Ok(sum + answer(part)?))
                         })
                     },
@@ -237,7 +164,7 @@ fn row_sets(bench: &mut Bench<'_>, subject: &Subject, count: u64) -> Result<(), 
             Ok(())
         })?;
         first.time(1e3, 1.0, took);
-        timed(&mut later, &picks(round, QUERIES, NUMBERS - 10_000), |lo| {
+        time_each(&mut later, &picks(round, QUERIES, NUMBERS - 10_000), |lo| {
             row_count(&snapshot, subject, &n_from(lo, 10_000))
         })?;
     }

@@ -16,7 +16,8 @@
 //!   the store acknowledges, read with one `pread` a row or in runs of 1 MiB. The bytes to write lie
 //!   ready.
 //! - *raw-pre*: the same writes into a file that was filled before.
-//! - In the section *filter* what stands under *raw* is said in the line: mostly SQLite.
+//! - In the section *filter* what stands under *raw* is said in the line. The same filters beside
+//!   SQLite are in the package `benches/sqlite`, which the workspace does not build.
 //! - *ratio*: how fast the store is, measured in raw: 2 is twice as fast, for rates and for times.
 //! - *cpu*: the same ratio by the time of processors instead of the clock on the wall, which still
 //!   means something while others keep disk and processors busy.
@@ -50,7 +51,6 @@ mod rounds;
 mod rows;
 mod scans;
 mod space;
-mod sqlite;
 mod subject;
 mod writes;
 

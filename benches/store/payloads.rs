@@ -1,10 +1,15 @@
 //! Rows with payloads that filters look into: a number, a keyword, a fraction, a boolean, and text.
 
+use std::path::Path;
+
 use quiver_store::{
-    CollectionId, Descriptor, DistanceMetric, Dtype, FilterableField, SecPredicate, WriteBatch,
+    CollectionId, Descriptor, DistanceMetric, Dtype, FilterableField, Options, SecPredicate,
+    WriteBatch,
 };
 
+use crate::Failure;
 use crate::rows::{PAYLOAD_BYTES, Rows, ids};
+use crate::subject::{BATCH_ROWS, Subject};
 
 /// Elements of a vector.
 pub(crate) const DIM: usize = 32;
@@ -74,6 +79,19 @@ pub(crate) fn upserts(into: CollectionId, vectors: &Rows, first: u64, count: u64
         batch.upsert(into, id, vectors.vector(number), &Values::of(number).payload());
     }
     batch
+}
+
+/// Makes a store of so many rows with three indexed fields, merged.
+pub(crate) fn build_merged(path: &Path, count: u64) -> Result<Subject, Failure> {
+    let subject = Subject::open_as(path, schema(&["n", "tag", "score"]), &Options::default())?;
+    let vectors = Rows::new(DIM);
+    for first in (0..count).step_by(usize::try_from(BATCH_ROWS)?) {
+        let batch = upserts(subject.rows, &vectors, first, BATCH_ROWS.min(count - first));
+        subject.store.write(batch)?;
+    }
+    subject.store.checkpoint()?;
+    subject.store.compact()?;
+    Ok(subject)
 }
 
 /// Whether `n` is one of `width` numbers from `lo` on.

@@ -1,5 +1,6 @@
 //! Contenders that take turns, and the medians of what they measured.
 
+use std::hint::black_box;
 use std::ops::Add;
 use std::time::Instant;
 
@@ -101,6 +102,22 @@ pub(crate) fn seconds(call: impl FnOnce() -> Result<(), Failure>) -> Result<Seco
     let (started, cpu) = (Instant::now(), cpu_seconds());
     call()?;
     Ok(Seconds { wall: started.elapsed().as_secs_f64(), cpu: cpu_seconds() - cpu })
+}
+
+/// A round of calls, one for each of some arguments.
+pub(crate) fn time_each<T>(
+    samples: &mut Samples,
+    arguments: &[u64],
+    mut call: impl FnMut(u64) -> Result<T, Failure>,
+) -> Result<(), Failure> {
+    let took = seconds(|| {
+        for argument in arguments {
+            black_box(call(*argument)?);
+        }
+        Ok(())
+    })?;
+    samples.time(1e6, arguments.len() as f64, took);
+    Ok(())
 }
 
 /// Seconds of processors that this process took so far, in the kernel too.
