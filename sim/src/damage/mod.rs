@@ -118,7 +118,7 @@ enum Item {
 pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
     let mut report = Report::default();
-    let small = stores(system, &mut report);
+    let (small, missing) = stores(system, &mut report);
     let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
     for (store, one) in small.iter().enumerate() {
         let starts = (0..one.places.len()).step_by(PLACES);
@@ -130,6 +130,9 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report 
     let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
     let items: Vec<Item> = own.map(|(item, _)| item).collect();
     carry_out(system, (&small, &items), bounds, cancel, &mut report);
+    if report.violations.len() < bounds.violations_max {
+        report.violations.extend(missing.into_iter().map(not_made));
+    }
     report.cancelled = cancel.load(Ordering::Relaxed);
     report.elapsed = start.elapsed();
     report
@@ -143,8 +146,12 @@ pub fn run_case(system: &dyn System, case: &Case) -> Result<Report, String> {
     let mut report = Report::default();
     match case {
         Case::Small(name, place) => {
-            let small = stores::one(system, name);
-            let mut small = small.ok_or_else(|| format!("there is no small store {name:?}"))?;
+            let known = stores::names().find(|known| known == name);
+            let known = known.ok_or_else(|| format!("there is no small store {name:?}"))?;
+            let Some(mut small) = stores::one(system, known) else {
+                report.violations.push(not_made(known));
+                return Ok(report);
+            };
             let count = small.places.len();
             if index(*place) >= count {
                 return Err(format!("{name} has {count} places for damage, there is no {place}"));
@@ -168,17 +175,18 @@ fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn stores(system: &dyn System, report: &mut Report) -> Vec<Small> {
+/// The small stores, and the names of those that are missing.
+fn stores(system: &dyn System, report: &mut Report) -> (Vec<Small>, Vec<&'static str>) {
     let (mut small, missing) = stores::all(system);
-    for name in missing {
-        let finding = wrong("a small store without damage", "none, or it cannot be read");
-        let case = Case::Small(name.to_owned(), 0);
-        report.violations.push(Found { case, finding, wounds: Vec::new() });
-    }
     for one in &mut small {
         look_for_homes(system, one, report);
     }
-    small
+    (small, missing)
+}
+
+fn not_made(name: &'static str) -> Found {
+    let finding = wrong("a small store without damage", "none, or it cannot be read");
+    Found { case: Case::Small(name.to_owned(), 0), finding, wounds: Vec::new() }
 }
 
 /// Which segment shows which row, and that the store is whole before anything happens to it.

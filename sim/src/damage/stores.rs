@@ -55,14 +55,18 @@ pub(super) struct Small {
 /// All of them; the names of those that cannot be made.
 pub(super) fn all(system: &dyn System) -> (Vec<Small>, Vec<&'static str>) {
     let (mut made, mut missing) = (Vec::new(), Vec::new());
-    let names = TOLD.map(|(name, _)| name).into_iter().chain([PARKED.0]);
-    for name in names {
+    for name in names() {
         match one(system, name) {
             Some(small) => made.push(small),
             None => missing.push(name),
         }
     }
     (made, missing)
+}
+
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TOLD.into_iter().map(|(name, _)| name).chain([PARKED.0])
 }
 
 /// The one of a name.

@@ -83,6 +83,9 @@ pub(super) struct Change {
     after: Option<Vec<u8>>,
 }
 
+/// A file with its bytes before and after.
+type BeforeAndAfter<'a> = (&'a Path, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What was done to a store.
 #[derive(Clone, Debug)]
 pub(super) struct Wound {
@@ -203,7 +206,7 @@ impl Wound {
         base: &Base,
         path: &Path,
         what: String,
-        changes: Vec<(&Path, Option<Vec<u8>>, Option<Vec<u8>>)>,
+        changes: Vec<BeforeAndAfter<'_>>,
     ) -> Option<Self> {
         let kind = base.layout.kind(path);
         let words = format!("{}: {} {what}", form.name(), path.display());

@@ -72,7 +72,9 @@ impl View for Careless {
             }
             Err(error) => error,
         };
-        let is_misplaced = error.kind() == ErrorKind::Corrupt && error.to_string().contains("page");
+        let words = error.to_string();
+        let is_misplaced = error.kind() == ErrorKind::Corrupt
+            && ["of another", "says it is page"].iter().any(|what| words.contains(what));
         match (&self.bug, &*self.shown.borrow()) {
             (Bug::MisplacedPageShown, Some((vector, payload))) if is_misplaced => {
                 see(vector, payload);
