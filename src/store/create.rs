@@ -4,11 +4,12 @@
 //! |---|---|
 //! | nothing, or `LOCK` and `lost+found` only | created |
 //! | what an unfinished creation leaves: temporaries, manifests that are torn, stale or empty | created, under new names |
-//! | a log file, a segment, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
+//! | a log file, a segment, a reserve, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
 //! | an unfinished backup | `InvalidArgument` |
 //! | anything else | `InvalidArgument`: no store |
 //!
-//! A creation writes the first manifest and publishes it; it makes no log file, since the first
+//! A creation writes the first manifest and publishes it. The reserve is set aside behind that, so where there
+//! is one `CURRENT` was durable; it makes no log file, since the first
 //! write does. **A crash leaves** an unfinished creation or an empty store.
 
 use std::collections::BTreeSet;
@@ -113,7 +114,7 @@ impl Listing {
                 Some(FileName::Manifest(version, tag)) => {
                     !manifest_is_of_creation(disk, name, version, tag)?
                 }
-                Some(FileName::CurrentTemporary(..) | FileName::Reserve(..)) => false,
+                Some(FileName::CurrentTemporary(..)) => false,
                 _ => true,
             };
             if of_a_store {
