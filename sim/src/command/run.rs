@@ -22,8 +22,8 @@ use crate::system::System;
 const IMAGES: u64 = 1_000_000;
 
 /// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
-const IMAGES_PER_DAMAGED_SEED: u64 = 1000;
-const DAMAGED_SEEDS_MAX: u64 = 1000;
+const IMAGES_PER_DAMAGED_SEED: u64 = 1600;
+const DAMAGED_SEEDS_MAX: u64 = 600;
 
 /// Cases of damage with which each counter has to have moved.
 const CASES_THAT_MEET_ALL: u64 = 8000;

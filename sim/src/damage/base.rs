@@ -120,6 +120,20 @@ impl Base {
         files
     }
 
+    /// Whether nothing is left that tells the store from an unfinished creation: no `CURRENT`, and no
+    /// other file but manifests that were hit, or that name nothing. One copy cannot tell this.
+    pub(super) fn looks_unfinished(&self, damaged: &DiskState) -> bool {
+        let is_empty = self.layout.last == 0 && self.layout.logs.is_empty();
+        damaged.read(super::layout::path("CURRENT")).is_none()
+            && damaged.list().iter().all(|(path, _)| {
+                let name = super::hit::name_of(path);
+                let is_whole = self.layout.kind(path) == Kind::Manifest
+                    && self.state.read(path) == damaged.read(path);
+                let starts = ["LOCK", "CURRENT.", "reserve-", "manifest-"];
+                starts.iter().any(|start| name.starts_with(start)) && (is_empty || !is_whole)
+            })
+    }
+
     /// Whether this `CURRENT` is an older one that would be obeyed: a store that was taken back as a
     /// whole, which one copy cannot tell.
     pub(super) fn is_taken_back(&self, damaged: &DiskState) -> bool {

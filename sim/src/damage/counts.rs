@@ -32,7 +32,7 @@ pub struct Counts {
     pub cases: u64,
     /// Stores that were opened with damage, or met it while open.
     pub images: u64,
-    /// Cases that were left out: a store that was taken back as a whole.
+    /// Stores that were left out: one that was taken back as a whole, or looks like an unfinished one.
     pub left_out: u64,
     /// Damages, by what they are and the file that they hit.
     pub wounds: BTreeMap<(&'static str, &'static str), u64>,

@@ -101,8 +101,8 @@ impl Hit {
         let kind = error.kind();
         let is_kind = kind == ErrorKind::Corrupt || is_running && kind == ErrorKind::Io;
         let words = error.to_string();
-        // An older `CURRENT` is found by what it names, which is gone.
-        let is_gone = self.root && words.contains("manifest-");
+        // An older `CURRENT` is found by what it names, or what that names, which is gone.
+        let is_gone = self.root && ["manifest-", "log-"].iter().any(|name| words.contains(name));
         if is_kind && (is_gone || self.names.iter().any(|name| words.contains(name.as_str()))) {
             return Ok(());
         }

@@ -362,10 +362,6 @@ fn one_or_again(
     tried.counts.cases += 1;
     wounds.iter().for_each(|wound| tried.counts.wounded(wound));
     let damaged = wounds.iter().fold(base.state.clone(), |state, wound| wound.apply(&state));
-    if base.is_taken_back(&damaged) {
-        tried.counts.left_out += 1;
-        return Ok(());
-    }
     let left = tried.exam(base, damaged.clone(), &wounds).examine()?;
     let Some(behind) = left.filter(|_| tried.stream.chance(1, 3)) else { return Ok(()) };
     let (left, outcome) = match tried.stream.chance(1, 2) {
@@ -382,10 +378,6 @@ fn one_or_again(
     words.push(format!("{outcome}: {}", second.words));
     let damaged = second.apply(&left);
     wounds.push(second);
-    if base.is_taken_back(&damaged) {
-        tried.counts.left_out += 1;
-        return Ok(());
-    }
     tried.exam(&base, damaged, &wounds).examine().map(|_| ())
 }
 

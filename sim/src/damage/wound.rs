@@ -223,9 +223,9 @@ impl Change {
     fn undo(&self, state: DiskState) -> DiskState {
         let Some(before) = &self.before else { return state.with_file(&self.path, None) };
         let now = state.read(&self.path);
-        let (Some(now), Some(after)) = (now, &self.after) else {
-            return state.with_file(&self.path, Some(before));
-        };
+        let Some(now) = now else { return state.with_file(&self.path, Some(before)) };
+        // What was made anew under a name that was gone has nothing of the wound.
+        let Some(after) = &self.after else { return state };
         if now == *after {
             return state.with_file(&self.path, Some(before));
         }

@@ -19,11 +19,9 @@ pub fn damage_text(report: &Report) -> String {
 fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     let counts = &report.counts;
     writeln!(out, "damage to stores, at rest and open")?;
-    for (name, value) in [
-        ("cases", counts.cases),
-        ("stores examined", counts.images),
-        ("left out as taken back", counts.left_out),
-    ] {
+    for (name, value) in
+        [("cases", counts.cases), ("stores examined", counts.images), ("left out", counts.left_out)]
+    {
         writeln!(out, "  {name:<26}{:>18}", number(value))?;
     }
     let tables: [(&str, BTreeMap<&str, u64>); 3] = [
