@@ -129,7 +129,7 @@ impl Base {
                 let name = super::hit::name_of(path);
                 let is_whole = self.layout.kind(path) == Kind::Manifest
                     && self.state.read(path) == damaged.read(path);
-                let starts = ["LOCK", "CURRENT.", "reserve-", "manifest-"];
+                let starts = ["LOCK", "CURRENT.", "manifest-"];
                 starts.iter().any(|start| name.starts_with(start)) && (is_empty || !is_whole)
             })
     }

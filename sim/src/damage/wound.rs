@@ -118,87 +118,43 @@ impl Wound {
     ) -> Option<Self> {
         let before = state.read(path)?;
         let at = sector * SECTOR;
-        let end = (at + SECTOR).min(before.len());
         let mut after = before.clone();
-        let mut others = Vec::new();
-        let mut what = String::new();
-        match form {
-            Form::Flip => {
-                let place = stream.size(at, end.checked_sub(1).filter(|last| *last >= at)?);
-                let bit = stream.below(8);
-                after[place] ^= 1 << bit;
-                what = format!("bit {bit} of byte {place}");
-            }
-            Form::Zeroed => after.get_mut(at..end)?.fill(0),
-            Form::Garbage => {
-                after.get_mut(at..end)?.iter_mut().for_each(|byte| {
-                    *byte = stream.draw().to_le_bytes()[0];
-                });
-            }
-            Form::Stale => {
-                let older = base.older.get(path)?;
-                let version = stream.pick(older);
-                let stale = version.get(at..)?.iter().take(end - at);
-                after[at..end].fill(0);
-                after[at..end].iter_mut().zip(stale).for_each(|(byte, old)| *byte = *old);
-            }
-            Form::Misdirected => {
-                let (from, source) = misdirected(base, state, path, &before, at, stream)?;
-                let len = source.len().min(after.len().checked_sub(from)?);
-                after[from..from + len].copy_from_slice(&source[..len]);
-                what = format!("{len} bytes at {from}");
-            }
+        let what = match form {
             Form::Missing => {
-                return Self::of(form, base, path, what, vec![(path, Some(before), None)]);
+                let changes = vec![(path, Some(before), None)];
+                return Self::of(form, base, path, String::new(), changes);
+            }
+            Form::Swapped => {
+                let other = base.another(state, path, stream)?;
+                let its = state.read(&other)?;
+                let what = format!("with {}", other.display());
+                let changes = vec![
+                    (path, Some(before.clone()), Some(its.clone())),
+                    (&other, Some(its), Some(before)),
+                ];
+                return Self::of(form, base, path, what, changes);
+            }
+            Form::Duplicated => {
+                let other = renumbered(path, stream)?;
+                let what = format!("as {}", other.display());
+                let changes = vec![(&*other, state.read(&other), Some(before))];
+                return Self::of(form, base, path, what, changes);
             }
             Form::Cut => {
                 let len = if sector > 0 { at } else { stream.index(before.len()) };
                 after.truncate(len);
-                what = format!("to {len} bytes");
+                format!("to {len} bytes")
             }
             Form::Lengthened => {
                 let len = *stream.pick(&[1, SECTOR, PAGE]);
                 let byte = if stream.chance(1, 2) { 0 } else { 0xa5 };
                 after.extend(std::iter::repeat_n(byte, len));
-                what = format!("by {len} bytes of {byte:#x}");
+                format!("by {len} bytes of {byte:#x}")
             }
-            Form::Swapped => {
-                let other = base.another(state, path, stream)?;
-                after = state.read(&other)?;
-                what = format!("with {}", other.display());
-                others.push((other, after.clone(), before.clone()));
-            }
-            Form::Duplicated => {
-                let other = renumbered(path, stream)?;
-                let words = format!("as {}", other.display());
-                return Self::of(
-                    form,
-                    base,
-                    path,
-                    words,
-                    vec![(&other, state.read(&other), Some(before))],
-                );
-            }
-            Form::Foreign => {
-                let twin = base.twin.as_ref()?.read(path)?;
-                if stream.chance(1, 2) {
-                    after = twin;
-                } else {
-                    let page = at / PAGE * PAGE;
-                    let len = PAGE.min(after.len() - page).min(twin.len().checked_sub(page)?);
-                    after[page..page + len].copy_from_slice(&twin[page..page + len]);
-                    what = format!("{len} bytes at {page}");
-                }
-            }
-        }
-        if what.is_empty() {
-            what = format!("sector {sector}");
-        }
-        let mut changes = vec![(path, Some(before), Some(after))];
-        for (other, before, after) in &others {
-            changes.push((other, Some(before.clone()), Some(after.clone())));
-        }
-        Self::of(form, base, path, what, changes)
+            _ => bytes_at(base, state, (form, path, at), &mut after, stream)?,
+        };
+        let what = if what.is_empty() { format!("sector {sector}") } else { what };
+        Self::of(form, base, path, what, vec![(path, Some(before), Some(after))])
     }
 
     fn of(
@@ -277,4 +233,55 @@ fn renumbered(path: &Path, stream: &mut Stream) -> Option<PathBuf> {
     let other =
         if stream.chance(1, 2) { number + 1 + stream.below(50) } else { stream.below(number) };
     Some(path.with_file_name(format!("{kind}-{other:010}-{tag}")))
+}
+
+/// Changes bytes of a file, from an offset on; what is worth saying of it beside the sector.
+fn bytes_at(
+    base: &Base,
+    state: &DiskState,
+    (form, path, at): (Form, &Path, usize),
+    after: &mut Vec<u8>,
+    stream: &mut Stream,
+) -> Option<String> {
+    let end = (at + SECTOR).min(after.len());
+    match form {
+        Form::Flip => {
+            let place = stream.size(at, end.checked_sub(1).filter(|last| *last >= at)?);
+            let bit = stream.below(8);
+            after[place] ^= 1 << bit;
+            return Some(format!("bit {bit} of byte {place}"));
+        }
+        Form::Zeroed => after.get_mut(at..end)?.fill(0),
+        Form::Garbage => {
+            let bytes = after.get_mut(at..end)?.iter_mut();
+            bytes.for_each(|byte| *byte = stream.draw().to_le_bytes()[0]);
+        }
+        Form::Stale => {
+            let version = stream.pick(base.older.get(path)?);
+            let stale = version.get(at..)?.iter().take(end - at);
+            after[at..end].fill(0);
+            after[at..end].iter_mut().zip(stale).for_each(|(byte, old)| *byte = *old);
+        }
+        Form::Misdirected => {
+            let (from, source) = misdirected(base, state, path, after, at, stream)?;
+            let len = source.len().min(after.len().checked_sub(from)?);
+            after[from..from + len].copy_from_slice(&source[..len]);
+            return Some(format!("{len} bytes at {from}"));
+        }
+        Form::Foreign => {
+            let twin = base.twin.as_ref()?.read(path)?;
+            if stream.chance(1, 2) {
+                *after = twin;
+            } else {
+                let page = at / PAGE * PAGE;
+                let len = PAGE.min(after.len() - page).min(twin.len().checked_sub(page)?);
+                after[page..page + len].copy_from_slice(&twin[page..page + len]);
+                return Some(format!("{len} bytes at {page}"));
+            }
+        }
+        Form::Missing | Form::Cut | Form::Lengthened | Form::Swapped | Form::Duplicated => {
+            unreachable!("these are of the whole file")
+        }
+    }
+    Some(String::new())
 }
