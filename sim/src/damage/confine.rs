@@ -30,6 +30,7 @@ impl Exam<'_> {
         session: &dyn Session,
         mut state: Arc<State>,
     ) -> Result<(), Finding> {
+        self.phase = "going on";
         let hit = self.hit.clone();
         for (id, harm) in ids(&state, &hit) {
             self.probe(session, &mut state, id, harm)?;
@@ -48,6 +49,7 @@ impl Exam<'_> {
         }
         self.looker().check(session, &state)?;
         let left = disk.state().kill();
+        self.phase = "opened again";
         self.again(&left, &state)?;
         if harmed.is_empty() {
             return Ok(());
@@ -99,6 +101,7 @@ impl Exam<'_> {
 
     /// C3.
     fn put_back(&mut self, left: &DiskState, state: &Arc<State>) -> Result<(), Finding> {
+        self.phase = "the bytes put back";
         let undone = |state: DiskState, wound: &super::wound::Wound| wound.undo(&state);
         let mended = self.wounds.iter().rev().fold(left.clone(), undone);
         let hit = std::mem::replace(&mut self.hit, Hit::none());
@@ -142,6 +145,7 @@ impl Exam<'_> {
         id: CollectionId,
         is_last: bool,
     ) -> Result<(), Finding> {
+        self.phase = "a drop";
         let Some((name, _)) = state.collection(id) else { return Ok(()) };
         let request = Request::Drop { name: name.clone() };
         let disk = SimDisk::mount(left);

@@ -1,6 +1,7 @@
 //! What an open store shows, held against the model: all of what was not hit, and of the rest the
 //! right data or an error.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::base::Base;
@@ -73,7 +74,7 @@ impl Looker<'_> {
             Ok(rows) => rows,
             Err(error) => return self.excuse(&error, harm),
         };
-        let (mut shown, mut errors, mut last) = (0, 0, None);
+        let (mut shown, mut errors, mut last) = (BTreeSet::new(), 0, None);
         for row in rows {
             let row = match row {
                 Ok(row) => row,
@@ -92,12 +93,13 @@ impl Looker<'_> {
                 let expected = format!("the rows of the model behind {last:?}");
                 return Err(wrong(expected, format!("a scan shows {row:?}")));
             }
-            shown += 1;
+            shown.insert(row.id.clone());
             last = Some(row.id);
         }
-        if errors == 0 && shown != collection.rows.len() {
-            let expected = format!("{} rows, or an error", collection.rows.len());
-            return Err(wrong(expected, format!("a scan of {shown} rows")));
+        if errors == 0 && shown.len() != collection.rows.len() {
+            let missing = collection.rows.iter().find(|(id, _)| !shown.contains(&***id));
+            let expected = format!("the row {:?} of collection {id}, or an error", missing);
+            return Err(wrong(expected, format!("a scan of {} rows", shown.len())));
         }
         Ok(())
     }

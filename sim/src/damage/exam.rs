@@ -47,6 +47,8 @@ pub(super) struct Exam<'a> {
     pub(super) hit: Hit,
     pub(super) counts: &'a mut Counts,
     pub(super) stream: Stream,
+    /// What is being looked at, for a finding.
+    pub(super) phase: &'static str,
 }
 
 impl<'a> Exam<'a> {
@@ -59,7 +61,7 @@ impl<'a> Exam<'a> {
         stream: Stream,
     ) -> Self {
         let hit = Hit::of(base, &damaged);
-        Self { system, base, wounds, damaged, hit, counts, stream }
+        Self { system, base, wounds, damaged, hit, counts, stream, phase: "an open" }
     }
 
     /// Opens it in every way; the disk as it is then, where it opens for writing.
@@ -70,11 +72,10 @@ impl<'a> Exam<'a> {
             return Ok(None);
         }
         self.counts.images += 1;
-        match self.hit.expected(self.base) {
+        let done = match self.hit.expected(self.base) {
             Expected::Refused(row) => {
                 self.counts.more(row);
-                self.refused()?;
-                Ok(None)
+                self.refused().map(|()| None)
             }
             Expected::Shown(lsn) => {
                 if lsn < self.base.layout.last {
@@ -82,7 +83,15 @@ impl<'a> Exam<'a> {
                 }
                 self.shown(lsn).map(Some)
             }
-        }
+        };
+        done.map_err(|mut finding| {
+            let (phase, layout) = (self.phase, &self.base.layout);
+            finding.expected = format!(
+                "{} ({phase}; sealed to LSN {}, last {}, {:?})",
+                finding.expected, layout.sealed, layout.last, self.hit.verdict
+            );
+            finding
+        })
     }
 
     fn refused(&mut self) -> Result<(), Finding> {
@@ -106,6 +115,7 @@ impl<'a> Exam<'a> {
 
     /// X3.
     fn salvage(&mut self, before: u128) -> Result<(), Finding> {
+        self.phase = "a salvage";
         let disk = SimDisk::mount(&self.damaged);
         let way = Way::Look(Look::Salvage);
         let opened = self.open(&disk, way)?;
@@ -148,6 +158,7 @@ impl<'a> Exam<'a> {
         self.looker().check(&*session, &state)?;
         self.unchanged(&disk, before, way)?;
         let disk = SimDisk::mount(&self.damaged);
+        self.phase = "an open for writing";
         let (session, _) = self.opened(&disk, Way::Write)?;
         let state = Arc::new(state.with_ids(&ids_of(&*session, &state)?));
         self.looker().check(&*session, &state)?;
