@@ -30,6 +30,8 @@ pub(super) struct Looker<'a> {
     pub(super) hit: &'a Hit,
     pub(super) stream: Stream,
     pub(super) is_running: bool,
+    /// Collections of which only the names are held against the state.
+    pub(super) skipped: Vec<Arc<str>>,
 }
 
 impl Looker<'_> {
@@ -44,6 +46,9 @@ impl Looker<'_> {
             return Err(wrong(expected, format!("LSN {lsn} and {names:?}")));
         }
         for (name, collection) in &state.collections {
+            if self.skipped.contains(name) {
+                continue;
+            }
             let id = session.id_of(name).map_err(failed)?;
             let id = id.ok_or_else(|| wrong("the id of a collection", "none"))?;
             let harm = self.hit.owners.get(&id.value()).cloned();

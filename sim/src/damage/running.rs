@@ -106,7 +106,8 @@ impl Running<'_> {
             _ => {
                 let stream = Stream::from_rng(&mut self.stream);
                 let Self { base, hit, .. } = &*self;
-                Looker { base, hit, stream, is_running: true }.check(self.session, &self.state)
+                Looker { base, hit, stream, is_running: true, skipped: Vec::new() }
+                    .check(self.session, &self.state)
             }
         }
     }
