@@ -6,7 +6,7 @@
 //! - D1. Small stores are damaged alone at every sector and as whole files, in every form.
 //! - D2. What seeded histories leave at their end or at a crash is damaged as drawn, by one damage or
 //!   several, and again behind and inside the recovery from the first.
-//! - D3. What is expected follows from the undamaged bytes, read here ([`log`], [`layout`]) and not by
+//! - D3. What is expected follows from the undamaged bytes, read here (`log`, `layout`) and not by
 //!   the engine, and from the model.
 //! - D4. The result is a function of the bounds alone, not of the number of threads.
 
