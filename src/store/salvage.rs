@@ -6,7 +6,9 @@
 //! | a log | the state after the last record before the damage |
 //! | a file of a collection | what that leaves of it, as every open does |
 //!
-//! Nothing is written, and nothing is taken for whole: what was met is told with the store.
+//! Nothing is written, and nothing is taken for whole: what was met is told with the store. Where a log is
+//! damaged in front of the drop of a collection, that collection is shown again, and may lack rows: a
+//! checkpoint that meets a drop seals nothing more of it.
 
 use crate::cursor::index;
 use crate::error::{Error, Result};
