@@ -12,6 +12,9 @@
 //! Each id is live in at most one segment, so a row that is live in one that can be read is the row,
 //! whatever another one held. Rows of memtables are always shown.
 //!
+//! A page that only a read finds is answered with `Corrupt`; writes are refused once an open, a checkpoint,
+//! a merge or a verification has met it.
+//!
 //! - D1. What is hidden is never answered as if it were not there: counts, scans, filters and searches
 //!   that come to nothing are `Corrupt`, with the file that is the cause.
 //! - D2. Damage is never written over: a damaged collection is neither sealed nor merged. It can be

@@ -335,3 +335,27 @@ fn salvage_shows_what_stands_before_the_damage_and_says_what_does_not() {
     let error = error.expect_err("there is no other manifest");
     assert!(error.to_string().contains("no manifest is intact"), "{error}");
 }
+
+#[test]
+fn parked_records_that_cannot_be_read_are_not_replaced() {
+    let state = two_collections();
+    let segment = &files(&state, "segment-")[0];
+    let disk = SimDisk::mount(&flipped(&state, segment, 20_000));
+    let store = open(&disk).expect("one collection is damaged");
+    store.checkpoint().expect("the other collection is sealed");
+    drop(store);
+    let disk = SimDisk::mount(&flipped(&disk.state(), segment, 20_000));
+    let store = open(&disk).expect("whole");
+    store.upsert(id(&store, "a"), "6", &[6.0], b"").expect("it takes writes again");
+    drop(store);
+    let parked = &files(&disk.state(), ".prk")[0];
+    let disk = SimDisk::mount(&flipped(&disk.state(), parked, 100));
+    let store = open(&disk).expect("one collection is damaged");
+    // The log stays for what cannot be parked behind them.
+    assert_eq!(kind(store.checkpoint()), Some(ErrorKind::Corrupt));
+    store.upsert(id(&store, "b"), "7", &[7.0], b"").expect("the other takes writes");
+    drop(store);
+    let store = open(&SimDisk::mount(&flipped(&disk.state(), parked, 100))).expect("whole");
+    let rows = ["1=10", "3=3", "4=4", "6=6"].map(str::to_owned).to_vec();
+    assert_eq!(readable(&store, "a"), (rows, vec![]));
+}

@@ -7,6 +7,9 @@
 //! - N1. A log is dropped only when each of its records is in a segment or parked (C4).
 //! - N2. The memtables of a damaged collection are joined by the next switch, since no seal ends them.
 //! - N3. What is parked goes with the publish that seals it, or behind the drop of its collection.
+//! - N4. Parked records that cannot be read are not replaced: they may be put back (D2). Where more would
+//!   have to be parked behind them, the checkpoint fails and the log stays, for all collections, until
+//!   the file is put back or the collection is dropped.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +59,9 @@ impl Inner {
 
     /// Writes what a damaged collection holds in memory, unless all of it is parked already; how many
     /// bytes.
+    ///
+    /// # Errors
+    /// Those of the disk; `Corrupt` where what was parked before cannot be read (N4).
     pub(super) fn park(&self, seal: &mut Seal, collection: &Collection) -> Result<u64> {
         let memtable = collection.sealing.as_ref().expect("only those with one are queued");
         let through = memtable.through()?;
@@ -65,6 +71,9 @@ impl Inner {
             let known = on_disk.manifest.parked(collection.id);
             if known.is_some_and(|known| known.through == through) {
                 return Ok(0);
+            }
+            if known.is_some() && collection.hidden() == Hidden::Newer {
+                collection.check_whole()?;
             }
             on_disk.take_file()
         };
