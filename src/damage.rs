@@ -10,7 +10,8 @@
 //! | parked records | newer rows | `Corrupt` | `Corrupt` | refused |
 //!
 //! Each id is live in at most one segment, so a row that is live in one that can be read is the row,
-//! whatever another one held. Rows of memtables are always shown.
+//! whatever another one held. Rows of memtables are always shown, but for those that parked records which
+//! cannot be read may have replaced.
 //!
 //! A page that only a read finds is answered with `Corrupt`; writes are refused once an open, a checkpoint,
 //! a merge or a verification has met it.
@@ -23,7 +24,7 @@
 //! **A crash leaves** nothing of this: every open finds out again.
 
 use crate::error::Error;
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, Lsn};
 
 /// What cannot be told any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,8 +34,8 @@ pub(crate) enum Hidden {
     Nothing,
     /// Rows of segments.
     Rows,
-    /// Rows that overwrite others, or delete them.
-    Newer,
+    /// Rows that overwrite others, or delete them: parked ones, up to an LSN.
+    Newer(Lsn),
 }
 
 /// What is wrong with a collection.

@@ -97,6 +97,9 @@ impl Collection {
     pub(crate) fn find(&self, cache: &PageCache, id: &str, at: Lsn) -> Result<Option<Found<'_>>> {
         for memtable in self.memtables() {
             if let Some(entry) = memtable.get(id, at)? {
+                if entry.lsn <= self.unread() {
+                    self.check_whole()?;
+                }
                 return Ok(entry.is_live.then_some(Found::Memory(entry)));
             }
         }
@@ -107,7 +110,7 @@ impl Collection {
     /// The row in the one segment that has it live. A segment that cannot tell does not matter where
     /// another one has it (A3).
     fn find_sealed(&self, cache: &PageCache, id: &str) -> Result<Option<(&LiveSegment, u32)>> {
-        if self.hidden() == Hidden::Newer {
+        if self.hides_newer() {
             self.check_whole()?;
         }
         let mut cannot_tell = None;
@@ -123,9 +126,17 @@ impl Collection {
         cannot_tell.map_or(Ok(None), Err)
     }
 
-    /// What of its rows cannot be told.
-    pub(crate) fn hidden(&self) -> Hidden {
-        self.damage.as_ref().map_or(Hidden::Nothing, |damage| damage.hidden)
+    /// Whether rows cannot be told that overwrite others.
+    pub(crate) fn hides_newer(&self) -> bool {
+        self.unread() > Lsn(0)
+    }
+
+    /// The last LSN of its parked records that could not be read; 0 where all could be.
+    pub(crate) fn unread(&self) -> Lsn {
+        match self.damage.as_ref().map(|damage| damage.hidden) {
+            Some(Hidden::Newer(through)) => through,
+            _ => Lsn(0),
+        }
     }
 
     /// Refuses to speak of all rows where some are hidden.

@@ -3,10 +3,11 @@
 //! **Place.** A checkpoint that finds a collection damaged writes what its memtables hold into a file
 //! that the manifest names, so that the log can be dropped for the others. Every open replays it below
 //! the log. Once the collection is well again the next checkpoint seals its rows as any others, and
-//! the publish stops naming the file; with a drop it goes as well.
+//! the publish stops naming its files; with a drop they go as well.
 //!
-//! - K1. At most one file a collection. It holds, in LSN order, every record of the collection that is
-//!   in no segment and at or below the sealed LSN.
+//! - K1. The files of a collection hold, in LSN order and each record once, every record of it that is
+//!   in no segment and at or below the sealed LSN. There is more than one only where an earlier one
+//!   could not be read when a later one was written: each such damage adds one file at most.
 //! - K2. Records are kept as they are in the log, and checked in the same way on replay (A2).
 //!
 //! **A crash leaves** a file that no manifest names: the log is still there then.
@@ -42,25 +43,32 @@ pub(crate) fn encode(sections: &[(Lsn, Section)]) -> impl Iterator<Item = Vec<u8
     }))
 }
 
-/// Reads the stored form. `through` is the last LSN that the manifest says is in it.
+/// Reads the stored form. `listed` are the first and the last LSN that the manifest says are in it.
 ///
 /// # Errors
 /// `Corrupt` for anything that no version writes.
 pub(crate) fn decode(
     collection: CollectionId,
-    through: Lsn,
+    listed: (Lsn, Lsn),
     bytes: &[u8],
 ) -> Result<Vec<(Lsn, Section)>> {
     let sections = decode_any(collection, bytes)?;
-    let last = sections.last().map_or(Lsn(0), |(first, section)| last_of(*first, section));
-    if last != through {
-        return Err(Error::corrupt(format!("parked to LSN {last}, expected {through}")));
+    let found = range(&sections);
+    if found != listed {
+        let ((first, last), (from, through)) = (found, listed);
+        let what = format!("parked from LSN {first} to {last}, expected {from} to {through}");
+        return Err(Error::corrupt(what));
     }
     Ok(sections)
 }
 
-fn last_of(first: Lsn, section: &Section) -> Lsn {
-    Lsn(first.0 + u64::from(section.records)).previous()
+/// The first and the last LSN of sections that follow one another.
+pub(crate) fn range(sections: &[(Lsn, Section)]) -> (Lsn, Lsn) {
+    let first = sections.first().map_or(Lsn(0), |(first, _)| *first);
+    let last = sections
+        .last()
+        .map_or(Lsn(0), |(first, section)| Lsn(first.0 + u64::from(section.records)).previous());
+    (first, last)
 }
 
 /// As [`decode`], where it is not known at which LSN they end.
@@ -110,7 +118,9 @@ mod tests {
     #[test]
     fn sections_round_trip_and_every_shorter_string_is_refused() {
         let bytes: Vec<u8> = encode(&sections()).flatten().collect();
-        let read = |bytes: &[u8], through| decode(CollectionId(4), Lsn(through), bytes);
+        let of =
+            |bytes: &[u8], from, through| decode(CollectionId(4), (Lsn(from), Lsn(through)), bytes);
+        let read = |bytes: &[u8], through| of(bytes, 7, through);
         assert_eq!(read(&bytes, 12).expect("own bytes"), sections());
         for len in 0..bytes.len() {
             assert!(read(&bytes[..len], 12).is_err(), "{len}");
@@ -118,10 +128,13 @@ mod tests {
         for through in [0, 7, 11, 13] {
             assert!(read(&bytes, through).is_err(), "through {through}");
         }
+        for from in [0, 6, 8, 12] {
+            assert!(of(&bytes, from, 12).is_err(), "from {from}");
+        }
         let mut sections = sections();
         sections.swap(0, 1);
         let swapped: Vec<u8> = encode(&sections).flatten().collect();
-        assert!(read(&swapped, 8).is_err(), "LSNs descend");
-        assert!(read(&0u32.to_le_bytes(), 0).is_err(), "nothing is parked");
+        assert!(of(&swapped, 12, 8).is_err(), "LSNs descend");
+        assert!(of(&0u32.to_le_bytes(), 0, 0).is_err(), "nothing is parked");
     }
 }

@@ -336,26 +336,93 @@ fn salvage_shows_what_stands_before_the_damage_and_says_what_does_not() {
     assert!(error.to_string().contains("no manifest is intact"), "{error}");
 }
 
-#[test]
-fn parked_records_that_cannot_be_read_are_not_replaced() {
+/// Two collections, of which records of `a` are parked, and more of both stand in the log. Row 4 of `a` is
+/// parked as 4 and 40 in the log.
+fn parked_and_written() -> DiskState {
     let state = two_collections();
     let segment = &files(&state, "segment-")[0];
     let disk = SimDisk::mount(&flipped(&state, segment, 20_000));
-    let store = open(&disk).expect("one collection is damaged");
-    store.checkpoint().expect("the other collection is sealed");
-    drop(store);
+    open(&disk).expect("one collection is damaged").checkpoint().expect("the other is sealed");
     let disk = SimDisk::mount(&flipped(&disk.state(), segment, 20_000));
     let store = open(&disk).expect("whole");
-    store.upsert(id(&store, "a"), "6", &[6.0], b"").expect("it takes writes again");
+    let (a, b) = (id(&store, "a"), id(&store, "b"));
+    store.upsert(a, "4", &[40.0], b"").expect("it takes writes again");
+    store.upsert(a, "6", &[6.0], b"").expect("it takes writes again");
+    store.upsert(b, "7", &[7.0], b"").expect("fits");
     drop(store);
-    let parked = &files(&disk.state(), ".prk")[0];
-    let disk = SimDisk::mount(&flipped(&disk.state(), parked, 100));
-    let store = open(&disk).expect("one collection is damaged");
-    // The log stays for what cannot be parked behind them.
-    assert_eq!(kind(store.checkpoint()), Some(ErrorKind::Corrupt));
-    store.upsert(id(&store, "b"), "7", &[7.0], b"").expect("the other takes writes");
-    drop(store);
-    let store = open(&SimDisk::mount(&flipped(&disk.state(), parked, 100))).expect("whole");
-    let rows = ["1=10", "3=3", "4=4", "6=6"].map(str::to_owned).to_vec();
+    disk.state()
+}
+
+/// All of `parked_and_written`.
+fn check_parked_and_written(state: &DiskState) {
+    let disk = SimDisk::mount(state);
+    let store = open(&disk).expect("whole");
+    let rows = ["1=10", "3=3", "4=40", "6=6"].map(str::to_owned).to_vec();
+    assert_eq!(readable(&store, "a"), (rows.clone(), vec![]));
+    store.checkpoint().expect("whole");
+    assert!(files(&disk.state(), ".prk").is_empty(), "what was parked is sealed");
     assert_eq!(readable(&store, "a"), (rows, vec![]));
+    assert_eq!(verified(&store), Vec::<String>::new());
+}
+
+#[test]
+fn records_are_parked_behind_those_that_cannot_be_read() {
+    let state = parked_and_written();
+    let first = &files(&state, ".prk")[0];
+    let disk = SimDisk::mount(&flipped(&state, first, 100));
+    for _ in 0..2 {
+        let store = open(&disk).expect("one collection is damaged");
+        store.checkpoint().expect("the other collection is sealed");
+        let (a, b) = (id(&store, "a"), id(&store, "b"));
+        assert_eq!(store.get(a, "4").expect("in memory").expect("there").vector, [40.0]);
+        assert_eq!(kind(store.get(a, "1")), Some(ErrorKind::Corrupt));
+        assert_eq!(kind(store.upsert(a, "8", &[8.0], b"")), Some(ErrorKind::Corrupt));
+        store.upsert(b, "8", &[8.0], b"").expect("the other takes writes");
+        store.checkpoint().expect("the other collection is sealed");
+        store.close().expect("no fault is planted");
+        assert_eq!(files(&disk.state(), ".prk").len(), 2, "the first stays, and is joined once");
+        assert_eq!(disk.state().list().iter().filter(|(path, _)| is_log(path)).count(), 1);
+    }
+    check_parked_and_written(&flipped(&disk.state(), first, 100));
+    let store = open(&disk).expect("one collection is damaged");
+    assert!(store.drop_collection("a").expect("a drop is taken"));
+    store.checkpoint().expect("no fault is planted");
+    assert!(files(&disk.state(), ".prk").is_empty(), "both go with their collection");
+}
+
+/// As `parked_and_written`, with all records of `a` in two parked files.
+fn parked_twice() -> DiskState {
+    let state = parked_and_written();
+    let first = &files(&state, ".prk")[0];
+    let disk = SimDisk::mount(&flipped(&state, first, 100));
+    open(&disk).expect("one collection is damaged").checkpoint().expect("the other is sealed");
+    flipped(&disk.state(), first, 100)
+}
+
+#[test]
+fn parked_row_is_not_shown_where_a_later_parked_file_cannot_be_read() {
+    let state = parked_twice();
+    let last = &files(&state, ".prk")[1];
+    let disk = SimDisk::mount(&flipped(&state, last, 100));
+    let store = open(&disk).expect("one collection is damaged");
+    // The first file has it as 4.
+    let error = store.get(id(&store, "a"), "4").expect_err("the last file may have replaced it");
+    assert!(error.to_string().contains("parked-"), "{error}");
+    store.checkpoint().expect("nothing more is parked");
+    drop(store);
+    assert_eq!(files(&disk.state(), ".prk"), files(&state, ".prk"));
+    check_parked_and_written(&flipped(&disk.state(), last, 100));
+}
+
+#[test]
+fn parked_files_that_can_be_read_become_one_with_the_next() {
+    let disk = SimDisk::mount(&parked_twice());
+    let store = open(&disk).expect("whole");
+    store.upsert(id(&store, "a"), "6", &[6.0], b"").expect("it takes writes");
+    drop(store);
+    let segment = &files(&disk.state(), "segment-")[0];
+    let disk = SimDisk::mount(&flipped(&disk.state(), segment, 20_000));
+    open(&disk).expect("one collection is damaged").checkpoint().expect("the other is sealed");
+    assert_eq!(files(&disk.state(), ".prk").len(), 1);
+    check_parked_and_written(&flipped(&disk.state(), segment, 20_000));
 }

@@ -87,6 +87,7 @@ fn items(manifest: &Manifest) -> Vec<Value> {
             "file": FileName::Parked(entry.file, entry.salt.into()).text(),
             "collection_id": entry.collection.0,
             "bytes": entry.len,
+            "first_lsn": entry.first.0,
             "last_lsn": entry.through.0,
         })
     }));

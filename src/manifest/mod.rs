@@ -34,7 +34,7 @@
 //! | 3 | keys | none yet |
 //! | 4 | tombstones | file id u64, segment's file id u64, salt 16, length u64, dead rows u64, digest u32 |
 //! | 5 | index snapshots | collection id u64, file id u64, salt 16, length u64, digest u32, covered LSN u64, listed since LSN u64; of the changes: file id u64, salt 16, length u64, digest u32, zeros where there are none |
-//! | 6 | parked records | collection id u64, file id u64, salt 16, length u64, digest u32, last LSN u64 |
+//! | 6 | parked records | collection id u64, file id u64, salt 16, length u64, digest u32, first LSN u64, last LSN u64 |
 //! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
 
 pub mod current;
@@ -61,7 +61,7 @@ pub mod tags {
     pub const TOMBSTONES: u16 = 4;
     /// Index snapshots, in ascending order of their collections' ids.
     pub const INDEX_SNAPSHOTS: u16 = 5;
-    /// Parked records, in ascending order of their collections' ids.
+    /// Parked records, in ascending order of their collections' ids, then of LSNs.
     pub const PARKED: u16 = 6;
     /// Collections, in ascending order of id.
     pub const COLLECTIONS: u16 = 16;
@@ -170,7 +170,7 @@ pub struct Manifest {
     pub tombstones: Vec<TombstonesEntry>,
     /// Index snapshots, in ascending order of their collections' ids; at most one each.
     pub index_snapshots: Vec<IndexSnapshotEntry>,
-    /// Parked records, in ascending order of their collections' ids; at most one file each.
+    /// Parked records, in ascending order of their collections' ids, then of LSNs.
     pub parked: Vec<ParkedEntry>,
     /// Collections, in ascending order of id.
     pub collections: Vec<CollectionEntry>,
@@ -367,24 +367,25 @@ impl Manifest {
 
     /// Parked records are of collections, and below what is sealed.
     fn check_parked(&self) -> Result<()> {
-        let ids = self.parked.iter().map(|entry| entry.collection);
         let known = |id| self.collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
         let fits = |entry: &ParkedEntry| {
-            entry.file < self.next_file && (Lsn(1)..=self.sealed).contains(&entry.through)
+            let is_below = Lsn(1) <= entry.first && entry.through <= self.sealed;
+            known(entry.collection)
+                && entry.file < self.next_file
+                && is_below
+                && entry.first <= entry.through
         };
-        if ids.clone().is_sorted_by(|a, b| a < b)
-            && ids.clone().all(known)
-            && self.parked.iter().all(fits)
-        {
+        if self.parked.is_sorted_by(|a, b| b.follows(a)) && self.parked.iter().all(fits) {
             return Ok(());
         }
         Err(Error::corrupt("manifest: parked records are out of order"))
     }
 
-    /// The parked records of a collection.
-    pub fn parked(&self, collection: CollectionId) -> Option<&ParkedEntry> {
-        let place = self.parked.binary_search_by_key(&collection, |entry| entry.collection).ok()?;
-        Some(&self.parked[place])
+    /// The files of parked records of a collection, in the order of their LSNs.
+    pub fn parked(&self, collection: CollectionId) -> &[ParkedEntry] {
+        let start = self.parked.partition_point(|entry| entry.collection < collection);
+        let end = self.parked.partition_point(|entry| entry.collection <= collection);
+        &self.parked[start..end]
     }
 
     /// The index snapshot of a collection.

@@ -1,13 +1,15 @@
 //! The table of parked records: those of collections that could not be sealed.
+//!
+//! - M5. The files of a collection follow one another, by LSN as by file id; none holds what another does.
 
 use crate::cursor::Cursor;
 use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Lsn, Salt};
 
 /// Bytes of one entry.
-pub const PARKED_ENTRY_SIZE_BYTES: usize = 52;
+pub const PARKED_ENTRY_SIZE_BYTES: usize = 60;
 
-/// The parked records of a collection.
+/// A file of parked records of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkedEntry {
     /// The collection.
@@ -20,8 +22,18 @@ pub struct ParkedEntry {
     pub len: u64,
     /// Digest of its pages.
     pub digest: u32,
+    /// LSN of its first record.
+    pub first: Lsn,
     /// LSN of its last record.
     pub through: Lsn,
+}
+
+impl ParkedEntry {
+    /// Whether it may stand right behind another (M5).
+    pub(super) fn follows(&self, before: &Self) -> bool {
+        let is_later = self.file > before.file && self.first > before.through;
+        self.collection > before.collection || self.collection == before.collection && is_later
+    }
 }
 
 pub(super) fn put(out: &mut Vec<u8>, entry: &ParkedEntry) {
@@ -30,6 +42,7 @@ pub(super) fn put(out: &mut Vec<u8>, entry: &ParkedEntry) {
     out.extend_from_slice(&entry.salt.0);
     out.extend_from_slice(&entry.len.to_le_bytes());
     out.extend_from_slice(&entry.digest.to_le_bytes());
+    out.extend_from_slice(&entry.first.0.to_le_bytes());
     out.extend_from_slice(&entry.through.0.to_le_bytes());
 }
 
@@ -40,6 +53,7 @@ pub(super) fn take(cursor: &mut Cursor<'_>) -> Result<ParkedEntry> {
         salt: Salt(cursor.array()?),
         len: cursor.u64()?,
         digest: cursor.u32()?,
+        first: Lsn(cursor.u64()?),
         through: Lsn(cursor.u64()?),
     })
 }

@@ -57,6 +57,7 @@ fn manifest() -> Manifest {
             salt: Salt([9; 16]),
             len: 16_384,
             digest: 7,
+            first: Lsn(31),
             through: Lsn(40),
         }],
         collections: vec![CollectionEntry {
@@ -145,10 +146,29 @@ fn tables_that_contradict_one_another_are_corrupt() {
     refused(|m| m.index_snapshots[0].collection = CollectionId(2), "an index of no collection");
     refused(|m| m.index_snapshots.push(m.index_snapshots[0]), "two of one collection");
     refused(|m| m.parked[0].through = Lsn(41), "parked records above what is sealed");
-    refused(|m| m.parked[0].through = Lsn(0), "nothing is parked");
+    refused(|m| m.parked[0].through = Lsn(30), "nothing is parked");
+    refused(|m| m.parked[0].first = Lsn(0), "parked records of no LSN");
     refused(|m| m.parked[0].file = FileId(9), "a parked file that was never made");
     refused(|m| m.parked[0].collection = CollectionId(2), "parked records of no collection");
-    refused(|m| m.parked.push(m.parked[0]), "two files of one collection");
+    refused(|m| m.parked.push(m.parked[0]), "a parked file twice");
+    refused(|m| park_before(m, Lsn(31), FileId(0)), "two parked files of one LSN");
+    refused(|m| park_before(m, Lsn(30), FileId(1)), "parked files not in the order of their ids");
+}
+
+/// Names one more file of parked records, in front of the one that there is.
+fn park_before(manifest: &mut Manifest, through: Lsn, file: FileId) {
+    let later = manifest.parked[0];
+    manifest.parked.insert(0, ParkedEntry { file, first: Lsn(20), through, ..later });
+}
+
+#[test]
+fn parked_files_of_a_collection_stand_in_the_order_of_their_records() {
+    let mut manifest = manifest();
+    park_before(&mut manifest, Lsn(30), FileId(0));
+    let read = Manifest::decode(&manifest.encode()).expect("own bytes");
+    assert_eq!(read.parked(CollectionId(3)), manifest.parked);
+    assert_eq!(read.parked(CollectionId(2)), []);
+    assert_eq!(read.parked(CollectionId(4)), []);
 }
 
 #[test]

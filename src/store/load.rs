@@ -119,12 +119,9 @@ pub(super) fn load_collections(
     let mut memory = 0;
     for entry in &manifest.parked {
         let collection = collections.get_mut(&entry.collection).expect("checked by the manifest");
-        match load_parked(tools, manifest, entry, collection.descriptor.row_stride()) {
-            Ok((memtable, bytes)) => {
-                collection.active = Arc::new(memtable);
-                memory += bytes;
-            }
-            Err(error) => leave_out(collection, error, Hidden::Newer, mode)?,
+        match load_parked(tools, manifest, entry, collection) {
+            Ok(bytes) => memory += bytes,
+            Err(error) => leave_out(collection, error, Hidden::Newer(entry.through), mode)?,
         }
     }
     let mut version = Version::default();
@@ -145,13 +142,14 @@ fn leave_out(collection: &mut Collection, error: Error, hidden: Hidden, mode: Mo
     Ok(())
 }
 
-/// What is parked of a collection, as a memtable below the log.
+/// Replays a file of parked records, below the log and behind the files before it; about how much
+/// memory they take.
 fn load_parked(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: &ParkedEntry,
-    stride: Stride,
-) -> Result<(Memtable, usize)> {
+    collection: &Collection,
+) -> Result<usize> {
     let file = open_named(tools.disk, &FileName::Parked(entry.file, entry.salt.into()).text())?;
     let first = PagePlace {
         store: manifest.store,
@@ -162,16 +160,22 @@ fn load_parked(
     };
     let listed = Written { len: entry.len, digest: entry.digest };
     let bytes = paged_file::read(&file, &first, &**tools.codec, listed)?;
-    let (memtable, mut memory) = (Memtable::default(), 0);
-    let inserted = parked::decode(entry.collection, entry.through, &bytes).and_then(|sections| {
-        sections.into_iter().try_for_each(|(first, section)| {
-            memtable.insert(first, &section, stride, |_, _| Ok(()))?;
-            memory += memory_bytes(&Batch { sections: vec![section] });
-            Ok(())
-        })
+    let stride = collection.descriptor.row_stride();
+    let sections = parked::decode(entry.collection, (entry.first, entry.through), &bytes);
+    let replayed = sections.and_then(|sections| {
+        // Of a file with a record that cannot be, none is shown.
+        let checked = Memtable::default();
+        for (first, section) in &sections {
+            checked.insert(*first, section, stride, |_, _| Ok(()))?;
+        }
+        Ok(sections)
     });
-    inserted.map_err(|error| named(error, &file))?;
-    Ok((memtable, memory))
+    let mut memory = 0;
+    for (first, section) in replayed.map_err(|error| named(error, &file))? {
+        collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
+        memory += memory_bytes(&Batch { sections: vec![section] });
+    }
+    Ok(memory)
 }
 
 pub(super) fn load_segment(

@@ -7,9 +7,9 @@
 //! - N1. A log is dropped only when each of its records is in a segment or parked (C4).
 //! - N2. The memtables of a damaged collection are joined by the next switch, since no seal ends them.
 //! - N3. What is parked goes with the publish that seals it, or behind the drop of its collection.
-//! - N4. Parked records that cannot be read are not replaced: they may be put back (D2). Where more would
-//!   have to be parked behind them, the checkpoint fails and the log stays, for all collections, until
-//!   the file is put back or the collection is dropped.
+//! - N4. Parked records that cannot be read are not replaced: they may be put back (D2). What is to be
+//!   parked behind them goes into a further file. What could be read behind them goes with it into one
+//!   file, so that there is at most one more for each time that some could not be read.
 
 use std::collections::BTreeMap;
 
@@ -61,23 +61,22 @@ impl Inner {
     /// bytes.
     ///
     /// # Errors
-    /// Those of the disk; `Corrupt` where what was parked before cannot be read (N4).
+    /// Those of the disk.
     pub(super) fn park(&self, seal: &mut Seal, collection: &Collection) -> Result<u64> {
         let memtable = collection.sealing.as_ref().expect("only those with one are queued");
         let through = memtable.through()?;
         let salt = self.tools().salt()?;
         let file_id = {
             let mut on_disk = self.lock_on_disk()?;
-            let known = on_disk.manifest.parked(collection.id);
-            if known.is_some_and(|known| known.through == through) {
+            // Where that could not be read, nothing above it is in memory either.
+            let known = on_disk.manifest.parked(collection.id).last();
+            if known.is_some_and(|known| known.through >= through) {
                 return Ok(0);
-            }
-            if known.is_some() && collection.hidden() == Hidden::Newer {
-                collection.check_whole()?;
             }
             on_disk.take_file()
         };
-        let sections = memtable.sections(Lsn(0), through)?;
+        let sections = memtable.sections(collection.unread().next(), through)?;
+        let (first_lsn, _) = parked::range(&sections);
         let name = FileName::Parked(file_id, salt.into()).text();
         seal.made.push(name.clone());
         let file = self.disk.create_new(&name)?;
@@ -98,6 +97,7 @@ impl Inner {
             salt,
             len: written.len,
             digest: written.digest,
+            first: first_lsn,
             through,
         });
         Ok(written.len)
@@ -128,7 +128,8 @@ pub(super) fn can_unpark(on_disk: &OnDisk, live: &LiveSet) -> bool {
     })
 }
 
-/// Names what was parked, and leaves out what is sealed now or of no collection (N3).
+/// Names what was parked, in the place of files with records that it holds as well (N4); leaves out what
+/// is sealed now or of no collection (N3).
 pub(super) fn name_parked(
     manifest: &mut Manifest,
     parked: &[ParkedEntry],
@@ -136,11 +137,13 @@ pub(super) fn name_parked(
 ) {
     let Manifest { parked: named, collections, .. } = manifest;
     let is_known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
-    let is_new = |id| parked.iter().any(|entry| entry.collection == id);
-    named.retain(|entry| {
-        let id = entry.collection;
-        is_known(id) && !sealed.contains_key(&id) && !is_new(id)
+    let is_in = |old: &ParkedEntry, new: &ParkedEntry| {
+        new.collection == old.collection && new.first <= old.through
+    };
+    named.retain(|old| {
+        let id = old.collection;
+        is_known(id) && !sealed.contains_key(&id) && !parked.iter().any(|new| is_in(old, new))
     });
     named.extend(parked.iter().filter(|entry| is_known(entry.collection)));
-    named.sort_by_key(|entry| entry.collection);
+    named.sort_by_key(|entry| (entry.collection, entry.first));
 }

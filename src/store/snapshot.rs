@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
-use crate::damage::Hidden;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
@@ -326,7 +325,7 @@ impl Snapshot {
     ) -> Result<(RowCursor, Option<Error>)> {
         let (collection, _) = self.collection(id)?;
         let hidden = match collection.check_whole() {
-            Err(error) if collection.hidden() == Hidden::Newer => return Err(error),
+            Err(error) if collection.hides_newer() => return Err(error),
             whole => whole.err(),
         };
         let ahead = self.store.inner.options.read_ahead_bytes;

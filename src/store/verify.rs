@@ -434,18 +434,21 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     }
 
     fn parked(&mut self, id: CollectionId) -> Result<ControlFlow<()>> {
-        let Some(entry) = self.manifest.parked(id).copied() else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let listed = Written { len: entry.len, digest: entry.digest };
-        let name = FileName::Parked(entry.file, entry.salt.into());
-        self.look(name, Some(id), |this| {
-            let file = open_named(&this.inner.disk, &this.at.file)?;
-            let first = this.place(id, entry.salt, PageType::Parked);
-            let bytes = paged_file::read(&file, &first, &*this.inner.codec, listed)?;
-            parked::decode(id, entry.through, &bytes)?;
-            Ok(this.see(entry.len))
-        })
+        for entry in self.manifest.parked(id).to_vec() {
+            let listed = Written { len: entry.len, digest: entry.digest };
+            let name = FileName::Parked(entry.file, entry.salt.into());
+            let flow = self.look(name, Some(id), |this| {
+                let file = open_named(&this.inner.disk, &this.at.file)?;
+                let first = this.place(id, entry.salt, PageType::Parked);
+                let bytes = paged_file::read(&file, &first, &*this.inner.codec, listed)?;
+                parked::decode(id, (entry.first, entry.through), &bytes)?;
+                Ok(this.see(entry.len))
+            })?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Reads a file that is one byte string.

@@ -137,6 +137,7 @@ impl<'a> Walk<'a> {
             assert_eq!(entry.bytes("salt"), parked.salt.0);
             assert_eq!(entry.number("length"), parked.len);
             assert_eq!(entry.number("digest"), u64::from(parked.digest));
+            assert_eq!(entry.number("first LSN"), parked.first.value());
             assert_eq!(entry.number("last LSN"), parked.through.value());
         }
     }

@@ -153,7 +153,7 @@ impl Layout {
             }
             6 => {
                 let (owner, file, salt) = (fields.u64(), fields.u64(), fields.take(16));
-                fields.take(20);
+                fields.take(28);
                 self.name(path(&name("parked-", file, salt, ".prk")), Kind::Parked, Some(owner), 0);
             }
             _ => return None,
