@@ -3,11 +3,12 @@
 //! - C1. The collection that was hit takes no writes once an open has found the damage; the others
 //!   do, and are sealed and merged.
 //! - C2. Behind a checkpoint and a reopen all is as it was: what the log held of the damaged one is
-//!   parked.
+//!   parked, in a further file where parked records are what was hit.
 //! - C3. Once the bytes are put back it is whole, with everything that was acknowledged.
 //! - C4. It can be dropped, and the damage goes with it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use quiver_store::CollectionId;
@@ -49,6 +50,9 @@ impl Exam<'_> {
         }
         self.looker().check(session, &state)?;
         let left = disk.state().kill();
+        if parked(&left).count() > 1 {
+            self.counts.more("parked in a further file");
+        }
         self.phase = "opened again";
         self.again(&left, &state)?;
         if harmed.is_empty() {
@@ -126,13 +130,9 @@ impl Exam<'_> {
             .checkpoint()
             .map_err(|error| wrong("a checkpoint of a whole store", format!("{error:?}")))?;
         self.looker().check(&*session, state)?;
-        let parked = disk
-            .state()
-            .list()
-            .into_iter()
-            .find(|(path, _)| path.extension().is_some_and(|extension| extension == "prk"));
-        match parked {
-            None => self.again(&disk.state().kill(), state),
+        let left = disk.state().kill();
+        match parked(&left).next() {
+            None => self.again(&left, state),
             Some(file) => Err(wrong("nothing parked of a whole store", format!("{file:?}"))),
         }
     }
@@ -182,6 +182,12 @@ fn ids<'a>(state: &State, hit: &'a Hit) -> Vec<(CollectionId, Option<&'a Harm>)>
         KnownId::Above(_) => None,
     });
     ids.map(|id| (CollectionId(id), hit.owners.get(&id))).collect()
+}
+
+/// The files of parked records.
+fn parked(state: &DiskState) -> impl Iterator<Item = PathBuf> {
+    let paths = state.list().into_iter().map(|(path, _)| path);
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "prk"))
 }
 
 /// A write of one row that any collection takes.

@@ -8,10 +8,11 @@ use super::log::ROWS;
 use super::wound::{Form, Wound};
 
 /// Whatever a damage may come to, besides the rows of the table.
-pub(super) const OUTCOMES: [&str; 14] = [
+pub(super) const OUTCOMES: [&str; 15] = [
     "torn tail dropped",
     "harmless",
     "confined",
+    "parked in a further file",
     "writes refused",
     "put back and whole again",
     "dropped with its damage",

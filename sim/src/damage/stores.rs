@@ -1,17 +1,21 @@
 //! The small stores that are damaged at every sector.
 
+use std::sync::Arc;
+
 use quiver_store::Options;
 
 use super::base::Base;
-use super::exam::Way;
+use super::exam::{Way, ids_of};
+use super::layout::Kind;
 use super::wound::{Form, SECTOR, Wound};
 use super::{Tried, layout};
 use crate::disk::SimDisk;
 use crate::forward::env_on;
 use crate::history::History;
+use crate::model::KnownId;
 use crate::stream::Stream;
 use crate::sweep;
-use crate::system::System;
+use crate::system::{Call, Request, RowChange, System};
 
 /// Names, and the steps that make them, as the sweep tells its own.
 const TOLD: [(&str, &str); 8] = [
@@ -40,8 +44,15 @@ const TOLD: [(&str, &str); 8] = [
     ),
 ];
 
-/// The one with parked records, which is made of another.
-const PARKED: (&str, &str) = ("parked", "segments");
+/// How a store is made of another.
+type Make = fn(&dyn System, &Base) -> Option<Base>;
+
+/// Those with parked records: of which store each is made, and how.
+const MADE: [(&str, &str, Make); 3] = [
+    ("parked", "segments", |system, base| parked(system, base, Kind::Segment)),
+    ("parked-behind", "parked", written),
+    ("parked-twice", "parked-behind", |system, base| parked(system, base, Kind::Parked)),
+];
 
 /// A small store by its name.
 #[derive(Debug)]
@@ -66,14 +77,14 @@ pub(super) fn all(system: &dyn System) -> (Vec<Small>, Vec<&'static str>) {
 
 /// Their names.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    TOLD.into_iter().map(|(name, _)| name).chain([PARKED.0])
+    TOLD.into_iter().map(|(name, _)| name).chain(MADE.map(|(name, ..)| name))
 }
 
 /// The one of a name.
 pub(super) fn one(system: &dyn System, name: &str) -> Option<Small> {
-    if name == PARKED.0 {
-        let base = parked(system, &one(system, PARKED.1)?.base)?;
-        return Some(Small { name: PARKED.0, places: places(&base), base });
+    if let Some((name, of, make)) = MADE.iter().find(|(known, ..)| *known == name) {
+        let base = make(system, &one(system, of)?.base)?;
+        return Some(Small { name, places: places(&base), base });
     }
     let (place, (name, steps)) = TOLD.iter().enumerate().find(|(_, (known, _))| *known == name)?;
     let history = History { options: options(), ..sweep::told(9500 + place as u64, steps) };
@@ -94,10 +105,11 @@ fn options() -> Options {
     }
 }
 
-/// The same store once records of a damaged collection were parked and its file is back.
-fn parked(system: &dyn System, base: &Base) -> Option<Base> {
-    let segment = base.layout.roles.iter().find(|(_, role)| role.kind == layout::Kind::Segment)?;
-    let place = (Form::Missing, segment.0.as_path(), 0);
+/// The same store once records of a collection were parked that missed a file of this kind, and the
+/// file is back.
+fn parked(system: &dyn System, base: &Base, kind: Kind) -> Option<Base> {
+    let missed = base.layout.roles.iter().find(|(_, role)| role.kind == kind)?;
+    let place = (Form::Missing, missed.0.as_path(), 0);
     let wound = Wound::at(base, &base.state, place, &mut Stream::new(0))?;
     let disk = SimDisk::mount(&wound.apply(&base.state));
     let session = system.open(env_on(&disk, 1), &base.options).ok()?;
@@ -105,6 +117,36 @@ fn parked(system: &dyn System, base: &Base) -> Option<Base> {
     session.close().ok()?;
     drop(session);
     base.later(wound.undo(&disk.state().kill()), base.states.clone())
+}
+
+/// The same store once rows were written that no checkpoint has sealed: of each collection one that is
+/// new, one that was there, and a deletion.
+fn written(system: &dyn System, base: &Base) -> Option<Base> {
+    let disk = SimDisk::mount(&base.state);
+    let session = system.open(env_on(&disk, 1), &base.options).ok()?;
+    let mut states = base.states.clone();
+    let state = states.get(&base.layout.last)?;
+    let mut state = state.with_ids(&ids_of(&*session, state).ok()?);
+    let names: Vec<_> = state.collections.keys().cloned().collect();
+    for name in names {
+        let collection = session.id_of(&name).ok()??;
+        let found = &state.collections[&name];
+        let vector: Arc<[f32]> = vec![1.0; found.descriptor.dim as usize].into();
+        let row = |payload: &[u8]| Some((vector.clone(), Arc::from(payload)));
+        let mut changes = vec![("new".into(), row(b"{}"))];
+        let known: Vec<Arc<str>> = found.rows.iter().take(2).map(|(id, _)| id.clone()).collect();
+        let values = [row(b"[]"), None];
+        changes.extend(known.into_iter().zip(values));
+        for (id, row) in changes {
+            let request = Request::Write(vec![RowChange { collection, id, row }]);
+            session.perform(&request, Call::Single).ok()?;
+            state.apply(&request, KnownId::Is(collection.value()));
+            states.insert(state.lsn, Arc::new(state.clone()));
+        }
+    }
+    session.close().ok()?;
+    drop(session);
+    base.later(disk.state().kill(), states)
 }
 
 fn places(base: &Base) -> Vec<(Form, std::path::PathBuf, usize)> {
@@ -116,7 +158,7 @@ fn places(base: &Base) -> Vec<(Form, std::path::PathBuf, usize)> {
             places.extend(Form::OF_SECTORS.map(|form| (form, path.clone(), sector)));
         }
         // A log that ends early is what a crash leaves; each length is a case of its own.
-        let cuts = 1..if base.layout.kind(&path) == layout::Kind::Log { sectors } else { 1 };
+        let cuts = 1..if base.layout.kind(&path) == Kind::Log { sectors } else { 1 };
         places.extend(cuts.map(|sector| (Form::Cut, path.clone(), sector)));
     }
     places
@@ -131,7 +173,7 @@ pub(super) fn find_homes(
         .layout
         .roles
         .iter()
-        .filter(|(_, role)| role.kind == layout::Kind::Segment)
+        .filter(|(_, role)| role.kind == Kind::Segment)
         .map(|(path, role)| (path.clone(), *role))
         .collect();
     let Some(state) = base.states.get(&base.layout.last).cloned() else { return Ok(()) };

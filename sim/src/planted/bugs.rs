@@ -48,6 +48,7 @@ macro_rules! bugs {
                         | Self::HiddenRowsAbsent
                         | Self::MisplacedPageShown
                         | Self::NothingParked
+                        | Self::ParkedReplaced
                         | Self::DamagedTakesWrites
                 )
             }
@@ -367,6 +368,12 @@ bugs! {
         "a collection is damaged of which the log holds rows",
         "a checkpoint drops the log",
         "the store is opened again",
+    ];
+    /// Parked records that cannot be read are replaced by those that are parked behind them.
+    ParkedReplaced, "parked-replaced", [
+        "a collection is well again of which records are parked",
+        "it gets more before the next checkpoint",
+        "the parked file is damaged before that, and put back behind it",
     ];
     /// A damaged collection acknowledges writes that it does not take.
     DamagedTakesWrites, "damaged-takes-writes", [

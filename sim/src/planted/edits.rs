@@ -85,6 +85,7 @@ impl Publish<'_> {
             }
             Bug::DroppedCollectionStays => self.keep_dropped(overlay),
             Bug::NothingParked => overlay.parks_nothing = true,
+            Bug::ParkedReplaced => overlay.parks_once = true,
             Bug::CollectionIdsGivenAgain => overlay.counts_back = true,
             Bug::EndedLogOneShort => self.end_one_short(facts, overlay),
             _ => {}

@@ -31,6 +31,8 @@ pub(super) struct Overlay {
     pub(super) sealed: Option<(Lsn, Lsn)>,
     /// Whether no parked records are named.
     pub(super) parks_nothing: bool,
+    /// Whether of each collection only the last file of parked records is named.
+    pub(super) parks_once: bool,
     /// Whether collection ids are counted from the collections that there are.
     pub(super) counts_back: bool,
 }
@@ -58,6 +60,11 @@ impl Overlay {
         collections.sort_by_key(|entry| entry.id);
         if self.parks_nothing {
             said.parked.clear();
+        }
+        if self.parks_once {
+            let last: BTreeMap<_, _> =
+                said.parked.iter().map(|entry| (entry.collection, entry.file)).collect();
+            said.parked.retain(|entry| last[&entry.collection] == entry.file);
         }
         if self.counts_back {
             let last = collections.last().map(|entry| entry.id).unwrap_or_default();

@@ -171,6 +171,7 @@ impl Process {
                 | Bug::DropRemovesSegmentsAtOnce
                 | Bug::BatchInTwoFrames
                 | Bug::NothingParked
+                | Bug::ParkedReplaced
         )
     }
 }
