@@ -13,8 +13,9 @@
 //! whatever another one held. Rows of memtables are always shown, but for those that parked records which
 //! cannot be read may have replaced.
 //!
-//! A page that only a read finds is answered with `Corrupt`; writes are refused once an open, a checkpoint,
-//! a merge or a verification has met it.
+//! Whoever meets a damaged page first, a mere reader too, is told `Corrupt`, and from then on writes are
+//! refused: the open segment keeps it in mind. What was met by a checkpoint, a merge or a verification
+//! stands here as well, and so do files that did not open.
 //!
 //! - D1. What is hidden is never answered as if it were not there: counts, scans, filters and searches
 //!   that come to nothing are `Corrupt`, with the file that is the cause.
@@ -60,12 +61,13 @@ impl Damage {
     pub(crate) fn to_reader(&self) -> Error {
         self.first.duplicate()
     }
+}
 
-    /// What a writer is told.
-    pub(crate) fn to_writer(&self, id: CollectionId) -> Error {
-        let before = format!(
-            "collection {id} takes no writes until its damaged file is put back, or it is dropped"
-        );
-        self.first.duplicate().reported_as(self.first.kind(), &before)
-    }
+/// What a writer is told of the first damage to a collection.
+pub(crate) fn to_writer(id: CollectionId, first: Error) -> Error {
+    let kind = first.kind();
+    let before = format!(
+        "collection {id} takes no writes until its damaged file is put back, or it is dropped"
+    );
+    first.reported_as(kind, &before)
 }

@@ -17,7 +17,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::damage::{Damage, Hidden};
+use crate::damage::{self, Damage, Hidden};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
@@ -63,7 +63,7 @@ pub(crate) struct Collection {
     pub(crate) segments: Arc<[LiveSegment]>,
     /// What the layers above left with a checkpoint.
     pub(crate) index_snapshot: Option<IndexSnapshotEntry>,
-    /// What is wrong with its files, if anything is known to be.
+    /// What is wrong with its files, as far as the open or background work met it.
     pub(crate) damage: Option<Arc<Damage>>,
 }
 
@@ -150,15 +150,24 @@ impl Collection {
         }
     }
 
+    /// The first damage to its files that anybody has met, mere readers included.
+    pub(crate) fn damage_met(&self) -> Option<Error> {
+        let in_segments = || self.segments.iter().find_map(|live| live.segment.damage());
+        let met = self.damage.as_ref().map(|damage| damage.to_reader());
+        met.or_else(|| in_segments().map(Error::duplicate))
+    }
+
+    /// Whether nobody has met any damage to its files.
+    pub(crate) fn is_well(&self) -> bool {
+        self.damage.is_none() && self.segments.iter().all(|live| live.segment.damage().is_none())
+    }
+
     /// Refuses writes where anything is known to be damaged.
     ///
     /// # Errors
     /// `Corrupt` naming the file.
     pub(crate) fn check_well(&self) -> Result<()> {
-        match &self.damage {
-            Some(damage) => Err(damage.to_writer(self.id)),
-            None => Ok(()),
-        }
+        self.damage_met().map_or(Ok(()), |error| Err(damage::to_writer(self.id, error)))
     }
 
     /// Notes that something of its files cannot be used.

@@ -9,7 +9,7 @@ use quiver_sim::disk::{DiskState, SimClock, SimDisk, SimEntropy};
 use quiver_store::vfs::{Access, Vfs};
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, FilterableField, Options,
-    Result, SecPredicate, Store, VerifyOptions,
+    Result, ScanRange, SecPredicate, Store, VerifyOptions,
 };
 
 fn env(disk: &SimDisk) -> Env {
@@ -178,21 +178,30 @@ fn damaged_newest_segment_does_not_bring_old_rows_back() {
     check_repaired(&flipped(&left, segment, 20_000));
 }
 
-#[test]
-fn damage_that_a_checkpoint_meets_parks_the_collection_and_seals_the_other() {
+/// The rows of `many_rows` in its long segment.
+const MANY: u64 = 20_000;
+
+/// Two collections, with so many rows in `a` that their ids do not all stand in the tail of its newest
+/// segment, which is read when the segment is opened; and that segment.
+fn many_rows() -> (DiskState, PathBuf) {
     let disk = SimDisk::mount(&two_collections());
     let store = open(&disk).expect("whole");
     let a = id(&store, "a");
-    // Many ids, so that they do not all stand in the tail, which is read when the segment is opened.
-    for round in 0..20_000 {
-        store.upsert(a, &format!("{round:08}"), &[0.5], b"").expect("fits");
+    for round in 0..MANY {
+        store.upsert(a, &format!("{round:08}"), &[0.5], br#"{"n":7}"#).expect("fits");
     }
     store.checkpoint().expect("no fault is planted");
-    let whole = store.len(a).expect("whole");
     store.close().expect("no fault is planted");
     let state = disk.state();
     let sizes = state.list().into_iter().filter(|(path, _)| !is_log(path));
     let (segment, _) = sizes.max_by_key(|(_, bytes)| *bytes).expect("there are some");
+    (state, segment)
+}
+
+#[test]
+fn damage_that_a_checkpoint_meets_parks_the_collection_and_seals_the_other() {
+    let (state, segment) = many_rows();
+    let whole = MANY + WHOLE.len() as u64;
     // The first page is one of ids.
     let disk = SimDisk::mount(&flipped(&state, &segment, 100));
     let store = open(&disk).expect("nobody has looked yet");
@@ -215,6 +224,121 @@ fn damage_that_a_checkpoint_meets_parks_the_collection_and_seals_the_other() {
     store.checkpoint().expect("whole");
     assert!(files(&disk.state(), ".prk").is_empty());
     assert_eq!(verified(&store), Vec::<String>::new());
+}
+
+/// What becomes of a read.
+type ReadKind = fn(&Store, CollectionId) -> Option<ErrorKind>;
+
+/// Every read that meets the first page of ids of `many_rows`.
+fn reads() -> Vec<(&'static str, ReadKind)> {
+    vec![
+        ("get", |store, id| kind(store.get(id, "00000001"))),
+        ("get_many", |store, id| kind(store.get_many(id, &["00019999", "00000001"]))),
+        ("get_vector", |store, id| kind(store.get_vector(id, "00000001"))),
+        ("get_payload", |store, id| kind(store.get_payload(id, "00000001"))),
+        ("scan", |store, id| match store.scan(id) {
+            Ok(mut rows) => rows.find_map(kind),
+            Err(error) => Some(error.kind()),
+        }),
+        ("scan_payloads", |store, id| match store.scan_payloads(id, ScanRange::all()) {
+            Ok(mut rows) => rows.find_map(kind),
+            Err(error) => Some(error.kind()),
+        }),
+        ("scan_with", |store, id| {
+            kind(store.scan_with(id, ScanRange::all(), |_, _| ControlFlow::Continue(())))
+        }),
+        ("matching_ids", |store, id| {
+            kind(store.matching_ids(id, &SecPredicate::Exists { field: "n".to_owned() }))
+        }),
+        ("capture_vector_source", |store, id| {
+            let source = store.capture_vector_source(id).ok()?;
+            source.iter().for_each(drop);
+            source.take_error().map(|error| error.kind())
+        }),
+    ]
+}
+
+#[test]
+fn damage_that_a_read_meets_refuses_writes_from_then_on() {
+    let (state, segment) = many_rows();
+    for (name, read) in reads() {
+        let disk = SimDisk::mount(&flipped(&state, &segment, 100));
+        let store = open(&disk).expect("nobody has looked yet");
+        let (a, b) = (id(&store, "a"), id(&store, "b"));
+        store.upsert(a, "4", &[44.0], b"").expect("nobody has looked yet");
+        assert_eq!(read(&store, a), Some(ErrorKind::Corrupt), "{name}");
+        let error = store.upsert(a, "x", &[7.0], b"").expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}");
+        assert!(error.to_string().contains("/store/segment-"), "names the file: {error}");
+        let damaged = store.stats().expect("open").damaged;
+        assert_eq!(damaged.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [a], "{name}");
+        assert_eq!(store.get(a, "00019999").expect("another page").expect("there").vector, [0.5]);
+        store.upsert(b, "x", &[7.0], b"").expect("the other takes writes");
+        store.checkpoint().expect("the other is sealed");
+        assert_eq!(files(&disk.state(), ".prk").len(), 1, "{name}: what the log held is parked");
+        assert_eq!(store.get(a, "4").expect("in memory").expect("there").vector, [44.0]);
+    }
+}
+
+#[test]
+fn file_that_a_read_finds_cut_refuses_writes_from_then_on() {
+    let (state, segment) = many_rows();
+    let disk = SimDisk::mount(&state);
+    let store = open(&disk).expect("whole");
+    let a = id(&store, "a");
+    let bytes = state.read(&segment).expect("there");
+    disk.damage(|state| state.with_file(&segment, Some(&bytes[..10_000])));
+    assert_eq!(kind(store.get(a, "00000001")), Some(ErrorKind::Corrupt));
+    assert_eq!(kind(store.upsert(a, "x", &[7.0], b"")), Some(ErrorKind::Corrupt));
+    assert_eq!(store.stats().expect("open").damaged.len(), 1);
+}
+
+#[test]
+fn one_wrong_read_refuses_writes_until_the_store_is_opened_again() {
+    let (state, segment) = many_rows();
+    let disk = SimDisk::mount(&flipped(&state, &segment, 100));
+    let store = open(&disk).expect("nobody has looked yet");
+    let a = id(&store, "a");
+    store.upsert(a, "4", &[44.0], b"").expect("nobody has looked yet");
+    assert_eq!(kind(store.get(a, "00000001")), Some(ErrorKind::Corrupt));
+    // The right bytes are back.
+    disk.damage(|state| flipped(state, &segment, 100));
+    assert_eq!(store.get(a, "00000001").expect("the right bytes").expect("there").vector, [0.5]);
+    assert_eq!(kind(store.upsert(a, "x", &[7.0], b"")), Some(ErrorKind::Corrupt));
+    store.checkpoint().expect("what the log held is parked");
+    drop(store);
+    let store = open(&disk).expect("whole");
+    assert!(store.stats().expect("open").damaged.is_empty());
+    store.upsert(a, "x", &[7.0], b"").expect("it takes writes again");
+    store.checkpoint().expect("whole");
+    assert!(files(&disk.state(), ".prk").is_empty());
+    assert_eq!(store.get(a, "4").expect("whole").expect("there").vector, [44.0]);
+}
+
+#[test]
+fn damage_to_a_file_that_only_a_snapshot_reads_refuses_nothing() {
+    let (state, segment) = many_rows();
+    let disk = SimDisk::mount(&state);
+    let store = open(&disk).expect("whole");
+    let a = id(&store, "a");
+    let before = store.snapshot().expect("open");
+    store.upsert(a, "00000001", &[7.0], b"").expect("whole");
+    store.compact().expect("whole");
+    disk.damage(|state| flipped(state, &segment, 100));
+    assert_eq!(kind(before.get(a, "00000001")), Some(ErrorKind::Corrupt));
+    assert!(store.stats().expect("open").damaged.is_empty());
+    store.upsert(a, "x", &[7.0], b"").expect("its own files are whole");
+    // Of another page than the one below, which must not be cached.
+    assert_eq!(store.get(a, "00019999").expect("whole").expect("there").vector, [0.5]);
+    store.checkpoint().expect("whole");
+    assert!(files(&disk.state(), ".prk").is_empty());
+    // A snapshot whose files are live is a reader like any other.
+    let now = store.snapshot().expect("open");
+    let sizes = disk.state().list().into_iter().filter(|(path, _)| *path != segment);
+    let (merged, _) = sizes.max_by_key(|(_, bytes)| *bytes).expect("there are some");
+    disk.damage(|state| flipped(state, &merged, 100));
+    assert_eq!(kind(now.get(a, "00000002")), Some(ErrorKind::Corrupt));
+    assert_eq!(kind(store.upsert(a, "y", &[7.0], b"")), Some(ErrorKind::Corrupt));
 }
 
 fn verified(store: &Store) -> Vec<String> {

@@ -2,13 +2,17 @@
 //!
 //! Resident are the tail and, from the first search on, the filter. Every other page is read when
 //! it is asked for, checked once, and left to the page cache. A segment of a few rows is all tail.
+//!
+//! The first thing that turns out wrong with it is kept, whoever reads: it is the segment's own, so that
+//! whoever has the segment knows, nobody waits for a lock to say it, and what a snapshot reads of
+//! segments that are live no more says nothing of those that are.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::PageCodec;
 use crate::cursor::{index, len_u32};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{FileId, StoreId};
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::manifest::SegmentEntry;
@@ -47,6 +51,8 @@ pub(crate) struct Segment {
     filter: OnceLock<Box<[u8]>>,
     /// Read at the first search by a field.
     pub(super) known_indexes: OnceLock<Indexes>,
+    /// The first `Corrupt` since it was opened.
+    damage: OnceLock<Error>,
 }
 
 impl fmt::Debug for Segment {
@@ -105,7 +111,7 @@ impl Segment {
         let place = identity.page(PageType::SegmentTail, first);
         let tail = Tail::open(&footer, &place, &*codec, tail_pages)
             .map_err(|error| named(&file, error))?;
-        let (filter, known_indexes) = (OnceLock::new(), OnceLock::new());
+        let (filter, known_indexes, damage) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Ok(Self {
             file,
             id: entry.file,
@@ -118,7 +124,13 @@ impl Segment {
             tail,
             filter,
             known_indexes,
+            damage,
         })
+    }
+
+    /// The first thing that was found wrong with it since it was opened.
+    pub(crate) fn damage(&self) -> Option<&Error> {
+        self.damage.get()
     }
 
     /// How many rows there are, dead ones included.
@@ -305,7 +317,8 @@ impl Segment {
 
     /// Reads pages of the file as they are.
     pub(super) fn read(&self, first: u32, images: &mut [u8]) -> Result<()> {
-        self.file.read_exact_at(images, u64::from(first) * PAGE_SIZE_BYTES as u64)
+        let read = self.file.read_exact_at(images, u64::from(first) * PAGE_SIZE_BYTES as u64);
+        read.map_err(|error| self.kept(error))
     }
 
     /// Checks and opens a page of a column in place.
@@ -316,7 +329,7 @@ impl Segment {
             let short = || Error::corrupt(format!("page {page}: {len} bytes of a column"));
             if len == PAGE_BODY_SIZE_BYTES { Ok(()) } else { Err(short()) }
         });
-        body.map_err(|error| named(&self.file, error))
+        body.map_err(|error| self.named(error))
     }
 
     /// The filter, read if need be. Two first searches at a time both read it.
@@ -375,7 +388,15 @@ impl Segment {
 
     /// An error in the file, of which the page is not known.
     pub(super) fn named(&self, error: Error) -> Error {
-        named(&self.file, error)
+        self.kept(named(&self.file, error))
+    }
+
+    /// An error that names the file; damage is kept in mind.
+    fn kept(&self, error: Error) -> Error {
+        if error.kind() == ErrorKind::Corrupt && self.damage.set(error.duplicate()).is_ok() {
+            tracing::error!(collection = self.identity.collection.0, %error, "damaged");
+        }
+        error
     }
 
     /// An error in a page of a column: the file, and the page of the file.
@@ -386,7 +407,7 @@ impl Segment {
             format!("page {}", u64::from(self.pages) - 1 - self.footer.tail_pages())
         };
         let kind = error.kind();
-        named(&self.file, error.reported_as(kind, &place))
+        self.named(error.reported_as(kind, &place))
     }
 }
 

@@ -96,7 +96,7 @@ impl Inner {
                     self.publish_seal(jobs)?;
                     return Ok(done);
                 };
-                if collection.damage.is_some() {
+                if !collection.is_well() {
                     done += self.park(seal, &collection)?;
                 } else {
                     seal.current = Some(SealOne::start(collection, seal.made.len())?);

@@ -169,8 +169,8 @@ impl Inner {
             if jobs.merge.is_none() {
                 let version = Arc::clone(&reading(&self.live)?.version);
                 let found = version.collections.get(&id);
-                if let Some(damage) = found.and_then(|found| found.damage.as_ref()) {
-                    return Err(damage.to_reader());
+                if let Some(damage) = found.and_then(|found| found.damage_met()) {
+                    return Err(damage);
                 }
                 let whole = found.and_then(|found| Merge::whole(found, &self.cache));
                 // One that somebody else's step undid begins again.

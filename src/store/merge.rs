@@ -40,7 +40,7 @@ impl fmt::Debug for Merge {
 impl Merge {
     /// A merge that pays off, if there is one.
     pub(super) fn due(version: &Version, cache: &PageCache, factor: usize) -> Option<Self> {
-        let mut well = version.collections.values().filter(|found| found.damage.is_none());
+        let mut well = version.collections.values().filter(|found| found.is_well());
         well.find_map(|collection| {
             let chosen = choose(&collection.segments, factor);
             let inputs = chosen.or_else(|| unindexed(collection, cache))?;

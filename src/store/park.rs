@@ -124,7 +124,7 @@ pub(super) fn join(
 pub(super) fn can_unpark(on_disk: &OnDisk, live: &LiveSet) -> bool {
     on_disk.manifest.parked.iter().any(|entry| {
         let found = live.version.collections.get(&entry.collection);
-        found.is_some_and(|collection| collection.damage.is_none())
+        found.is_some_and(|collection| collection.is_well())
     })
 }
 

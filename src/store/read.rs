@@ -21,7 +21,9 @@ impl Store {
     /// One row, if it is live.
     ///
     /// # Errors
-    /// `NotFound` for a collection that is not there; `Io` and `Corrupt` from the disk; `Closed`.
+    /// `NotFound` for a collection that is not there; `Io` and `Corrupt` from the disk, of which the
+    /// latter has the collection take no more writes, until its file is put back and the store is
+    /// opened again; `Closed`.
     ///
     /// # Examples
     /// ```
@@ -284,10 +286,10 @@ impl Store {
     }
 
     /// Figures of the store. Waits for a step of background work or a commit that is under way, and
-    /// counts rows as [`Store::len`] does.
+    /// counts rows as [`Store::len`] does; what is damaged it tells.
     ///
     /// # Errors
-    /// `Io` and `Corrupt` from the disk; `Closed`; `InvalidArgument` inside a commit observer.
+    /// `Io` from the disk; `Closed`; `InvalidArgument` inside a commit observer.
     pub fn stats(&self) -> Result<Stats> {
         // Before the lock of the jobs: a step that publishes holds it while it shows a checkpoint.
         self.inner.observing.check_outside()?;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use roaring::RoaringBitmap;
 
 use crate::descriptor::Descriptor;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::live_set::{Collection, Version};
 use crate::matching::Ordinals;
@@ -118,16 +118,13 @@ impl Snapshot {
         collection.get_payload(cache, external_id, self.lsn)
     }
 
-    /// The ids of all collections.
     /// Collections that are damaged, and why.
     pub(in crate::store) fn damaged(&self) -> Vec<(CollectionId, String)> {
         let all = self.version.collections.values();
-        let why = |found: &Arc<Collection>| {
-            Some((found.id, found.damage.as_ref()?.to_reader().to_string()))
-        };
-        all.filter_map(why).collect()
+        all.filter_map(|found| Some((found.id, found.damage_met()?.to_string()))).collect()
     }
 
+    /// The ids of all collections.
     pub(in crate::store) fn collection_ids(&self) -> impl Iterator<Item = CollectionId> {
         self.version.collections.keys().copied()
     }
@@ -263,12 +260,16 @@ impl Snapshot {
         self.version.collection(id)?.len(&self.store.inner.cache, self.lsn)
     }
 
-    /// Rows of all collections.
+    /// Rows of all collections, but of those of which damage hides some.
     pub(in crate::store) fn rows(&self) -> Result<u64> {
-        let cache = &self.store.inner.cache;
         let all = self.version.collections.values();
-        let whole = all.filter(|collection| collection.check_whole().is_ok());
-        whole.map(|collection| collection.len(cache, self.lsn)).sum()
+        let counted = all.map(|collection| {
+            let rows = collection.len(&self.store.inner.cache, self.lsn);
+            rows.or_else(
+                |error| if error.kind() == ErrorKind::Corrupt { Ok(0) } else { Err(error) },
+            )
+        });
+        counted.sum()
     }
 
     /// As [`Store::is_empty`].
