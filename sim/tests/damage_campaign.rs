@@ -34,5 +34,5 @@ fn engines_that_make_little_of_damage_are_found_and_replayed() {
         assert_eq!(again.violations.first().map(|again| &again.finding), Some(&found.finding));
         count += 1;
     }
-    assert_eq!(count, 8);
+    assert_eq!(count, 9);
 }

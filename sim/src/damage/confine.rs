@@ -1,13 +1,13 @@
 //! Going on with a store of which something is damaged: the damage stays where it is.
 //!
-//! - C1. The collection that was hit takes no writes once an open has found the damage; the others
-//!   do, and are sealed and merged.
+//! - C1. The collection that was hit takes no writes once an open or a read has found the damage; the
+//!   others do, and are sealed and merged.
 //! - C2. Behind a checkpoint and a reopen all is as it was: what the log held of the damaged one is
 //!   parked, in a further file where parked records are what was hit.
 //! - C3. Once the bytes are put back it is whole, with everything that was acknowledged.
 //! - C4. It can be dropped, and the damage goes with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,11 +30,16 @@ impl Exam<'_> {
         disk: &SimDisk,
         session: &dyn Session,
         mut state: Arc<State>,
+        met: &BTreeSet<u64>,
     ) -> Result<(), Finding> {
         self.phase = "going on";
         let hit = self.hit.clone();
         for (id, harm) in ids(&state, &hit) {
-            self.probe(session, &mut state, id, harm)?;
+            let is_met = met.contains(&id.value());
+            if is_met && harm.is_some_and(|harm| !harm.is_noticed) {
+                self.counts.more("refused behind a read");
+            }
+            self.probe(session, &mut state, (id, harm, is_met))?;
         }
         let harmed: Vec<CollectionId> = ids(&state, &hit)
             .into_iter()
@@ -69,12 +74,11 @@ impl Exam<'_> {
         &mut self,
         session: &dyn Session,
         state: &mut Arc<State>,
-        id: CollectionId,
-        harm: Option<&Harm>,
+        (id, harm, is_met): (CollectionId, Option<&Harm>, bool),
     ) -> Result<(), Finding> {
         let request = probe(state, id);
         match (session.perform(&request, Call::Single), harm.filter(|harm| harm.rows)) {
-            (Ok(_), Some(harm)) if harm.is_noticed => {
+            (Ok(_), Some(harm)) if harm.is_noticed || is_met => {
                 Err(wrong("Corrupt to a write to what is damaged", "it is acknowledged"))
             }
             (Ok(_), _) => {
@@ -124,7 +128,7 @@ impl Exam<'_> {
         let (session, _) = self.opened(&disk, Way::Write)?;
         self.looker().check(&*session, state)?;
         for (id, harm) in ids(state, &Hit::none()) {
-            self.probe(&*session, state, id, harm)?;
+            self.probe(&*session, state, (id, harm, false))?;
         }
         session
             .checkpoint()

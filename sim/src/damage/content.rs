@@ -1,6 +1,7 @@
 //! What an open store shows, held against the model: all of what was not hit, and of the rest the
 //! right data or an error.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::reads::{self, Parts, Read, Seen, Wrong};
 use crate::row_range::RowRange;
 use crate::stream::Stream;
 use crate::system::{Session, View};
-use quiver_store::CollectionId;
+use quiver_store::{CollectionId, ErrorKind};
 
 /// Rows of one collection that are asked for one by one.
 const ROWS_ASKED: usize = 24;
@@ -32,7 +33,12 @@ pub(super) struct Looker<'a> {
     pub(super) is_running: bool,
     /// Collections of which only the names are held against the state.
     pub(super) skipped: Vec<Arc<str>>,
+    /// The collections of which a read was `Corrupt`.
+    pub(super) met: Met,
 }
+
+/// Ids of collections of which damage was met.
+pub(super) type Met = RefCell<BTreeSet<u64>>;
 
 impl Looker<'_> {
     /// Holds all of a store against a state.
@@ -59,8 +65,16 @@ impl Looker<'_> {
         Ok(())
     }
 
-    /// An error of a call on a collection.
-    fn excuse(&self, error: &quiver_store::Error, harm: Option<&Harm>) -> Result<(), Finding> {
+    /// An error of a read of a collection.
+    fn excuse(
+        &self,
+        id: CollectionId,
+        error: &quiver_store::Error,
+        harm: Option<&Harm>,
+    ) -> Result<(), Finding> {
+        if error.kind() == ErrorKind::Corrupt {
+            self.met.borrow_mut().insert(id.value());
+        }
         match harm.filter(|harm| harm.rows) {
             Some(_) => self.hit.check(error, self.is_running),
             None => Err(wrong("rows of a collection that was not hit", format!("{error:?}"))),
@@ -77,14 +91,14 @@ impl Looker<'_> {
     ) -> Result<(), Finding> {
         let rows = match view.scan_range(id, &RowRange::default()) {
             Ok(rows) => rows,
-            Err(error) => return self.excuse(&error, harm),
+            Err(error) => return self.excuse(id, &error, harm),
         };
         let (mut shown, mut errors, mut last) = (BTreeSet::new(), 0, None);
         for row in rows {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    self.excuse(&error, harm)?;
+                    self.excuse(id, &error, harm)?;
                     errors += 1;
                     if errors > ERRORS_MAX {
                         return Err(wrong("a scan that ends", "errors without an end"));
@@ -155,7 +169,7 @@ impl Looker<'_> {
                 let expected = format!("{read:?} of a row whose own files are whole");
                 Err(wrong(expected, format!("{error:?}")))
             }
-            Err(Wrong::Failed(error)) => self.excuse(&error, harm),
+            Err(Wrong::Failed(error)) => self.excuse(id, &error, harm),
         }
     }
 

@@ -8,12 +8,13 @@ use super::log::ROWS;
 use super::wound::{Form, Wound};
 
 /// Whatever a damage may come to, besides the rows of the table.
-pub(super) const OUTCOMES: [&str; 15] = [
+pub(super) const OUTCOMES: [&str; 16] = [
     "torn tail dropped",
     "harmless",
     "confined",
     "parked in a further file",
     "writes refused",
+    "refused behind a read",
     "put back and whole again",
     "dropped with its damage",
     "salvaged",

@@ -7,13 +7,13 @@
 //! - X5. A store that was taken back as a whole, or of which nothing is left but what an unfinished
 //!   creation leaves, is left out: no copy can tell by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use quiver_store::Error;
+use quiver_store::{CollectionId, Error};
 
 use super::base::Base;
-use super::content::Looker;
+use super::content::{Looker, Met};
 use super::counts::Counts;
 use super::hit::{Expected, Hit, wrong};
 use super::log::Verdict;
@@ -168,19 +168,22 @@ impl<'a> Exam<'a> {
         self.phase = "an open for writing";
         let (session, _) = self.opened(&disk, Way::Write)?;
         let state = Arc::new(state.with_ids(&ids_of(&*session, &state)?));
-        self.looker().check(&*session, &state)?;
+        let mut looker = self.looker();
+        looker.check(&*session, &state)?;
+        let met = looker.met.take();
+        are_told(&*session, &met)?;
         let left = disk.state();
         if self.hit.owners.is_empty() {
             self.counts.more("harmless");
         }
-        self.go_on(&disk, &*session, state)?;
+        self.go_on(&disk, &*session, state, &met)?;
         Ok(left)
     }
 
     pub(super) fn looker(&mut self) -> Looker<'_> {
         let stream = Stream::from_rng(&mut self.stream);
-        let skipped = Vec::new();
-        Looker { base: self.base, hit: &self.hit, stream, is_running: false, skipped }
+        let (skipped, met) = (Vec::new(), Met::default());
+        Looker { base: self.base, hit: &self.hit, stream, is_running: false, skipped, met }
     }
 
     /// The state at a boundary of batches.
@@ -235,6 +238,17 @@ impl<'a> Exam<'a> {
         let expected = format!("an open for {way:?} that writes nothing: {}", list(&self.damaged));
         Err(wrong(expected, list(&disk.state())))
     }
+}
+
+/// Collections of which a read was `Corrupt` are told of.
+pub(super) fn are_told(session: &dyn Session, met: &BTreeSet<u64>) -> Result<(), Finding> {
+    let told =
+        session.damaged().map_err(|error| wrong("the damaged ones", format!("{error:?}")))?;
+    let told: BTreeSet<u64> = told.into_iter().map(CollectionId::value).collect();
+    if met.is_subset(&told) {
+        return Ok(());
+    }
+    Err(wrong(format!("{met:?} among the damaged collections"), format!("{told:?}")))
 }
 
 /// The ids of the collections of a state, by what stands for their names.

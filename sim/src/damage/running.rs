@@ -1,7 +1,7 @@
 //! Damage to a store that is open: bytes change beneath it, and it goes on.
 //!
 //! - R1. What a call answers is right, or an error that names the file; of collections that were not
-//!   hit it is right.
+//!   hit it is right. A collection of which a read was `Corrupt` takes no more writes.
 //! - R2. What was acknowledged meanwhile is there once it is opened again, as far as the damage
 //!   leaves it (`exam`).
 
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use super::Tried;
 use super::base::{Base, States};
-use super::content::Looker;
-use super::exam::ids_of;
+use super::content::{Looker, Met};
+use super::exam::{are_told, ids_of};
 use super::hit::{Hit, name_of, wrong};
 use super::layout::Kind;
 use super::wound::{Form, SECTOR, Wound};
@@ -103,12 +103,7 @@ impl Running<'_> {
                 .map_err(|error| wrong("a checkpoint of what is not hit", format!("{error:?}"))),
             7 => self.or_damaged(self.session.compact(None)),
             8 => self.or_damaged(self.session.maintain().map(|_| ())),
-            _ => {
-                let stream = Stream::from_rng(&mut self.stream);
-                let Self { base, hit, .. } = &*self;
-                Looker { base, hit, stream, is_running: true, skipped: Vec::new() }
-                    .check(self.session, &self.state)
-            }
+            _ => self.look(tried),
         }
     }
 
@@ -134,6 +129,28 @@ impl Running<'_> {
         self.wounds.push(wound);
     }
 
+    fn look(&mut self, tried: &mut Tried<'_>) -> Result<(), Finding> {
+        let stream = Stream::from_rng(&mut self.stream);
+        let Self { base, hit, .. } = &*self;
+        let (skipped, met) = (Vec::new(), Met::default());
+        let mut looker = Looker { base, hit, stream, is_running: true, skipped, met };
+        looker.check(self.session, &self.state)?;
+        let met = looker.met.take();
+        are_told(self.session, &met)?;
+        for id in met {
+            let request = self.change(id);
+            match self.session.perform(&request, Call::Write) {
+                Ok(_) => {
+                    let expected = "Corrupt to a write to what a read found damaged";
+                    return Err(wrong(expected, "it is acknowledged"));
+                }
+                Err(error) => self.hit.check(&error, false)?,
+            }
+            tried.counts.more("refused behind a read");
+        }
+        Ok(())
+    }
+
     fn write(&mut self) -> Result<(), Finding> {
         let ids: Vec<u64> = self
             .state
@@ -148,17 +165,7 @@ impl Running<'_> {
             return Ok(());
         }
         let id = *self.stream.pick(&ids);
-        let collection = CollectionId(id);
-        let (_, found) = self.state.collection(collection).expect("one of its ids");
-        let vector = vec![1.0; found.descriptor.dim as usize].into();
-        let payload = Arc::from(format!("{{\"n\":{}}}", self.stream.below(1000)).as_bytes());
-        let row = (!self.stream.chance(1, 4)).then_some((vector, payload));
-        let some: Vec<Arc<str>> = found.rows.iter().map(|(id, _)| id.clone()).collect();
-        let row_id: Arc<str> = match some.is_empty() || self.stream.chance(1, 3) {
-            true => format!("while damaged {}", self.stream.below(4)).into(),
-            false => self.stream.pick(&some).clone(),
-        };
-        let request = Request::Write(vec![RowChange { collection, id: row_id, row }]);
+        let request = self.change(id);
         let harm = self.hit.owners.get(&id).filter(|harm| harm.rows);
         match (self.session.perform(&request, Call::Write), harm) {
             (Ok(_), _) => {
@@ -171,6 +178,21 @@ impl Running<'_> {
             (Err(error), Some(_)) => self.hit.check(&error, true),
             (Err(error), None) => Err(wrong("a write to what is not hit", format!("{error:?}"))),
         }
+    }
+
+    /// A change of a row of a collection.
+    fn change(&mut self, id: u64) -> Request {
+        let collection = CollectionId(id);
+        let (_, found) = self.state.collection(collection).expect("one of its ids");
+        let vector = vec![1.0; found.descriptor.dim as usize].into();
+        let payload = Arc::from(format!("{{\"n\":{}}}", self.stream.below(1000)).as_bytes());
+        let row = (!self.stream.chance(1, 4)).then_some((vector, payload));
+        let some: Vec<Arc<str>> = found.rows.iter().map(|(id, _)| id.clone()).collect();
+        let row_id: Arc<str> = match some.is_empty() || self.stream.chance(1, 3) {
+            true => format!("while damaged {}", self.stream.below(4)).into(),
+            false => self.stream.pick(&some).clone(),
+        };
+        Request::Write(vec![RowChange { collection, id: row_id, row }])
     }
 
     fn or_damaged(&self, answer: quiver_store::Result<()>) -> Result<(), Finding> {

@@ -50,6 +50,7 @@ macro_rules! bugs {
                         | Self::NothingParked
                         | Self::ParkedReplaced
                         | Self::DamagedTakesWrites
+                        | Self::DamageSeenTakesWrites
                 )
             }
 
@@ -379,6 +380,12 @@ bugs! {
     DamagedTakesWrites, "damaged-takes-writes", [
         "a file of a collection is damaged, and found so",
         "something is written to it",
+    ];
+    /// Damage that no open finds keeps nobody from writing.
+    DamageSeenTakesWrites, "damage-seen-takes-writes", [
+        "a page of a segment is damaged that no open reads",
+        "a read meets it",
+        "something is written to its collection",
     ];
 }
 

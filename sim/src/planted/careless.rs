@@ -11,7 +11,7 @@ use super::Bug;
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
 use crate::system::{
-    Call, Outcome, Request, Restored, Row, Scan, SeeRow, Session, Standing, Ticket, View,
+    Call, Outcome, Request, Restored, Row, RowChange, Scan, SeeRow, Session, Standing, Ticket, View,
 };
 
 /// A session that makes little of damage.
@@ -20,6 +20,8 @@ pub(super) struct Careless {
     inner: Box<dyn Session>,
     /// The row that was shown last.
     shown: RefCell<Option<Row>>,
+    /// The collections that the open found damaged.
+    found_damaged: Vec<CollectionId>,
 }
 
 impl Careless {
@@ -27,11 +29,26 @@ impl Careless {
     pub(super) fn over(bug: &Bug, inner: Box<dyn Session>) -> Box<dyn Session> {
         let is_one = matches!(
             bug,
-            Bug::HiddenRowsAbsent | Bug::MisplacedPageShown | Bug::DamagedTakesWrites
+            Bug::HiddenRowsAbsent
+                | Bug::MisplacedPageShown
+                | Bug::DamagedTakesWrites
+                | Bug::DamageSeenTakesWrites
         );
-        match is_one {
-            true => Box::new(Self { bug: bug.clone(), inner, shown: RefCell::default() }),
-            false => inner,
+        if !is_one {
+            return inner;
+        }
+        let (bug, shown) = (bug.clone(), RefCell::default());
+        let found_damaged = inner.damaged().unwrap_or_default();
+        Box::new(Self { bug, inner, shown, found_damaged })
+    }
+
+    /// Whether a request that was refused is acknowledged.
+    fn takes(&self, request: &Request) -> bool {
+        let was_found = |change: &RowChange| self.found_damaged.contains(&change.collection);
+        match (&self.bug, request) {
+            (Bug::DamagedTakesWrites, _) => true,
+            (Bug::DamageSeenTakesWrites, Request::Write(changes)) => !changes.iter().any(was_found),
+            _ => false,
         }
     }
 
@@ -101,9 +118,7 @@ impl View for Careless {
 impl Session for Careless {
     fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
         match self.inner.perform(request, call) {
-            Err(error)
-                if self.bug == Bug::DamagedTakesWrites && error.kind() == ErrorKind::Corrupt =>
-            {
+            Err(error) if error.kind() == ErrorKind::Corrupt && self.takes(request) => {
                 Ok(Outcome::Written { last_lsn: None, hits: None })
             }
             answer => answer,
