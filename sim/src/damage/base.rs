@@ -145,6 +145,19 @@ impl Base {
             .is_some_and(|older| older.iter().any(|older| Some(older) == now.as_ref()));
         before != now && older && Layout::of(damaged).is_some()
     }
+
+    /// Whether every file that counts became that of another store: a store that was replaced as a whole,
+    /// which is a sound one.
+    pub(super) fn is_replaced(&self, damaged: &DiskState) -> bool {
+        let Some(twin) = &self.twin else { return false };
+        let current = super::layout::path("CURRENT");
+        let is_its = |path: &Path| damaged.read(path) == twin.read(path);
+        // Only what is whole can be read as a layout.
+        if !is_its(&current) || self.state.read(&current) == damaged.read(&current) {
+            return false;
+        }
+        Layout::of(twin).is_some_and(|layout| layout.roles.keys().all(|path| is_its(path)))
+    }
 }
 
 /// What was committed before a point, on the way that was not taken back.

@@ -4,8 +4,8 @@
 //! - X2. What has to be refused is refused by every open that is no salvage, and stays as it is.
 //! - X3. A salvage shows a state that there was, and says what it left out.
 //! - X4. What is not refused shows what it must (`content`), and is gone on with (`confine`).
-//! - X5. A store that was taken back as a whole, or of which nothing is left but what an unfinished
-//!   creation leaves, is left out: no copy can tell by itself.
+//! - X5. A store that was taken back or replaced as a whole, or of which nothing is left but what an
+//!   unfinished creation leaves, is left out: no copy can tell by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,7 +67,8 @@ impl<'a> Exam<'a> {
     /// Opens it in every way; the disk as it is then, where it opens for writing.
     pub(super) fn examine(&mut self) -> Result<Option<DiskState>, Finding> {
         let (base, damaged) = (self.base, &self.damaged);
-        if base.is_taken_back(damaged) || base.looks_unfinished(damaged) {
+        let is_another = base.is_taken_back(damaged) || base.is_replaced(damaged);
+        if is_another || base.looks_unfinished(damaged) {
             self.counts.left_out += 1;
             return Ok(None);
         }
