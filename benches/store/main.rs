@@ -52,6 +52,7 @@ mod rows;
 mod scans;
 mod space;
 mod subject;
+mod verifies;
 mod writes;
 
 use std::path::Path;
@@ -80,7 +81,7 @@ impl Bench<'_> {
 
 type Section = fn(&mut Bench<'_>) -> Result<(), Failure>;
 
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("single", writes::single),
     ("batch", writes::batches),
     ("get", gets::measure),
@@ -88,6 +89,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("change", changes::measure),
     ("filter", filters::measure),
     ("open", opens::measure),
+    ("verify", verifies::measure),
     ("space", space::measure),
     ("memory", memory::measure),
 ];

@@ -73,6 +73,20 @@ impl Plain {
     }
 }
 
+/// Reads a file front to back, in runs; how many bytes.
+pub(crate) fn read_file(file: &File) -> io::Result<u64> {
+    let mut run = vec![0; RUN_BYTES];
+    let mut at = 0;
+    loop {
+        let count = file.read_at(&mut run, at)?;
+        black_box(&run[..count]);
+        at += count as u64;
+        if count == 0 {
+            return Ok(at);
+        }
+    }
+}
+
 /// Reads every byte: the least that anybody does who wants a row for something.
 pub(crate) fn touch(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();

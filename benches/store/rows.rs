@@ -33,6 +33,11 @@ impl Rows {
         Self { dim, vectors, payload }
     }
 
+    /// The same without payloads: the most rows for so many bytes.
+    pub(crate) fn bare(dim: usize) -> Self {
+        Self { payload: Vec::new(), ..Self::new(dim) }
+    }
+
     /// Elements of a vector.
     pub(crate) fn dim(&self) -> u32 {
         u32::try_from(self.dim).expect("dimensions are small")
@@ -45,7 +50,7 @@ impl Rows {
 
     /// Vector and payload.
     pub(crate) fn value_bytes(&self) -> usize {
-        self.dim * size_of::<f32>() + PAYLOAD_BYTES
+        self.dim * size_of::<f32>() + self.payload.len()
     }
 
     pub(crate) fn vector(&self, number: u64) -> &[f32] {
