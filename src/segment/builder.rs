@@ -106,7 +106,7 @@ impl SegmentBuilder {
         } else if self.rows == 0 {
             self.fences.push(0, "", id)?;
         }
-        filter::insert(&mut self.filter, filter::hash(id));
+        filter::insert(&mut self.filter, filter::hash(id.as_bytes()));
         let entry = Entry {
             payload: (self.len(Column::Payloads), payload.len()),
             vector: (self.len(Column::Vectors), vector.len()),

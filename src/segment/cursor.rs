@@ -147,17 +147,6 @@ impl SegmentCursor {
     }
 
     /// Where the values of a row are: each behind that of the row asked for before.
-    /// Holds where the values of the current row are against the row before.
-    ///
-    /// # Errors
-    /// `Io`, and `Corrupt` naming file and page.
-    ///
-    /// # Panics
-    /// If there is no current row.
-    pub(crate) fn check_entry(&mut self) -> Result<()> {
-        self.entry(self.row()).map(drop)
-    }
-
     fn entry(&mut self, row: u32) -> Result<Entry> {
         if let Some((_, entry)) = self.entry.filter(|(known, _)| *known == row) {
             return Ok(entry);
@@ -263,7 +252,7 @@ impl SegmentCursor {
 /// Whether a suffix is above another one. Nearly always the first byte decides, and asking for it
 /// alone costs a fraction of comparing slices.
 #[inline]
-fn is_above(suffix: &[u8], before: &[u8]) -> bool {
+pub(super) fn is_above(suffix: &[u8], before: &[u8]) -> bool {
     match (suffix.first(), before.first()) {
         (Some(new), Some(old)) if new != old => new > old,
         _ => suffix > before,

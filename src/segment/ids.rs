@@ -33,7 +33,7 @@ use crate::limits::EXTERNAL_ID_BYTES_MAX;
 use crate::page::PAGE_BODY_SIZE_BYTES;
 
 /// An id of that many entries is stored whole.
-const RESTART_IDS: u16 = 16;
+pub(super) const RESTART_IDS: u16 = 16;
 
 const HEADER_SIZE_BYTES: usize = 10;
 const HEAD_SIZE_BYTES: usize = 4;
@@ -228,7 +228,7 @@ impl<'a> IdPage<'a> {
         usize::from(self.ids.div_ceil(RESTART_IDS))
     }
 
-    fn entries(&self) -> &'a [u8] {
+    pub(super) fn entries(&self) -> &'a [u8] {
         &self.bytes[..self.entries_end]
     }
 
@@ -240,6 +240,32 @@ impl<'a> IdPage<'a> {
     fn restart_at(&self, i: usize) -> usize {
         let at = self.entries_end + HEAD_SIZE_BYTES * self.restarts() + OFFSET_SIZE_BYTES * i;
         usize::from(u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]))
+    }
+
+    /// Holds a restart against the id that it has to lead to, whose entry is at `at`.
+    ///
+    /// # Errors
+    /// `Corrupt` where a search would miss it.
+    pub(super) fn check_restart(&self, i: u16, at: usize, id: &[u8]) -> Result<()> {
+        let i = usize::from(i);
+        let heads = &self.bytes[self.entries_end..];
+        let first = entry(self.entries(), HEADER_SIZE_BYTES)?.suffix;
+        let rest = first.get(..self.prefix).and_then(|prefix| id.strip_prefix(prefix));
+        let has_head = rest.is_some_and(|rest| head(rest) == head(&heads[HEAD_SIZE_BYTES * i..]));
+        if has_head && self.restart_at(i) == at && self.restart(i)?.suffix == id {
+            return Ok(());
+        }
+        Err(damaged(&format!("restart {i} does not lead to its id")))
+    }
+
+    /// Holds the prefix of all ids of the page against its last one.
+    ///
+    /// # Errors
+    /// `Corrupt` where a search would miss it.
+    pub(super) fn check_prefix(&self, last: &[u8]) -> Result<()> {
+        let first = entry(self.entries(), HEADER_SIZE_BYTES)?.suffix;
+        let has_prefix = first.get(..self.prefix).is_some_and(|prefix| last.starts_with(prefix));
+        if has_prefix { Ok(()) } else { Err(damaged("its last id does not have its prefix")) }
     }
 
     /// Bisects the restarts from `low` to `high` by their heads: how many are not above, or, if

@@ -118,6 +118,21 @@ impl Entry {
     }
 }
 
+/// Where the last of some entries of rows with one vector ends, if each starts where the one before
+/// ends, and the first at `from`; and if all are as [`Entry::decode`] wants them.
+pub(super) fn payloads_end(footer: &Footer, entries: &[u8], from: u64) -> Option<u64> {
+    let (entries, rest) = entries.as_chunks::<SINGLE_ENTRY_SIZE_BYTES>();
+    let (mut end, mut are_good) = (from, rest.is_empty());
+    // Without a branch for each: nearly always all are. No sum of so many u32 overflows.
+    for [a, b, c, d, e, f, g, h, len @ ..] in entries {
+        let start = u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
+        let len = u32::from_le_bytes(*len);
+        are_good &= start == end && len as usize <= PAYLOAD_BYTES_MAX;
+        end += u64::from(len);
+    }
+    (are_good && end <= footer.len(Column::Payloads)).then_some(end)
+}
+
 // An entry of the directory never straddles pages.
 const _: () = assert!(PAGE_BODY_SIZE_BYTES.is_multiple_of(SINGLE_ENTRY_SIZE_BYTES));
 const _: () = assert!(PAGE_BODY_SIZE_BYTES.is_multiple_of(MULTI_ENTRY_SIZE_BYTES));
@@ -134,6 +149,13 @@ pub(super) enum Column {
     Payloads = 3,
     Filter = 4,
     Indexes = 5,
+}
+
+/// Pages of a column that follow one another in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) column: Column,
+    pub(super) pages: u64,
 }
 
 /// Which file of which store a segment is.
@@ -374,24 +396,42 @@ impl Tail {
         Ok(())
     }
 
-    /// Follows the extents through the file: each starts where another ended.
+    /// Holds the extents against the lengths of the columns (S4).
     fn check_extents(&self, footer: &Footer) -> Result<()> {
-        let mut left = footer.lens.map(|len| len / BODY);
+        let pages: u64 = footer.lens.iter().map(|len| len / BODY).sum();
+        let found: u64 = self.extents(footer).map(|extent| extent.pages).sum();
+        if found == pages {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!("segment tail: page {found} is of no extent")))
+    }
+
+    /// Follows the extents through the file: each starts where another ended. Those of one column are in
+    /// the order of its pages.
+    pub(super) fn extents(&self, footer: &Footer) -> impl Iterator<Item = Extent> {
+        const ALL: [Column; COLUMNS] = [
+            Column::Ids,
+            Column::Directory,
+            Column::Vectors,
+            Column::Payloads,
+            Column::Filter,
+            Column::Indexes,
+        ];
+        let whole = footer.lens.map(|len| len / BODY);
         let mut taken = [0; COLUMNS];
         let mut next: u64 = 0;
-        while left != [0; COLUMNS] {
-            let found = (0..COLUMNS).find(|&i| {
-                left[i] > 0 && u64::from(self.word(self.extents[i] + 4 * taken[i])) == next
-            });
-            let i = found.ok_or_else(|| {
-                Error::corrupt(format!("segment tail: page {next} is of no extent"))
+        std::iter::from_fn(move || {
+            let column = ALL.into_iter().find(|column| {
+                let i = *column as usize;
+                let at = self.extents[i] + 4 * index(taken[i] / EXTENT_PAGES as u64);
+                taken[i] < whole[i] && u64::from(self.word(at)) == next
             })?;
-            let pages = left[i].min(EXTENT_PAGES as u64);
-            left[i] -= pages;
-            taken[i] += 1;
+            let i = column as usize;
+            let pages = (whole[i] - taken[i]).min(EXTENT_PAGES as u64);
+            taken[i] += pages;
             next += pages;
-        }
-        Ok(())
+            Some(Extent { column, pages })
+        })
     }
 
     fn word(&self, at: usize) -> u32 {
@@ -426,9 +466,10 @@ impl Tail {
         low.saturating_sub(1)
     }
 
-    fn fence(&self, unit: usize) -> &[u8] {
-        let start = unit.checked_sub(1).map_or(0, |before| self.fence_end(before));
-        &self.bytes[self.fences..][start..self.fence_end(unit)]
+    /// The fence of an id page.
+    pub(super) fn fence(&self, page: usize) -> &[u8] {
+        let start = page.checked_sub(1).map_or(0, |before| self.fence_end(before));
+        &self.bytes[self.fences..][start..self.fence_end(page)]
     }
 
     /// What a column leaves over behind its whole pages.

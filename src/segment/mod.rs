@@ -28,6 +28,8 @@ mod ahead;
 mod builder;
 mod by_field;
 mod by_row;
+mod check_ids;
+mod check_indexes;
 mod cursor;
 #[cfg(feature = "cli")]
 mod dump;
@@ -44,9 +46,12 @@ mod tombstones;
 mod verify;
 
 pub(crate) use builder::{SegmentBuilder, SegmentPlan};
+pub(crate) use check_ids::SeenIds;
 pub(crate) use cursor::{Columns, SegmentCursor};
+pub(crate) use filter::KnownIds;
 pub(crate) use layout::SegmentIdentity;
 pub(crate) use probe::SegmentProbe;
 pub(crate) use reader::Segment;
 pub(crate) use rescue::Rescued;
 pub(crate) use tombstones::Tombstones;
+pub(crate) use verify::{RunBytes, Seen};

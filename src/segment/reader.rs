@@ -18,7 +18,7 @@ use crate::limits::PAGE_SIZE_BYTES;
 use crate::manifest::SegmentEntry;
 use crate::page::{self, PAGE_BODY_SIZE_BYTES, PAGE_HEADER_SIZE_BYTES, PageType};
 use crate::page_cache::PageCache;
-use crate::segment::filter;
+use crate::segment::filter::{self, KnownIds};
 use crate::segment::ids::IdPage;
 use crate::segment::indexes::Indexes;
 use crate::segment::layout::{
@@ -163,7 +163,7 @@ impl Segment {
         if self.footer.rows == 0 {
             return Ok(false);
         }
-        Ok(filter::may_contain(self.filter()?, filter::hash(id)))
+        Ok(filter::may_contain(self.filter()?, filter::hash(id.as_bytes())))
     }
 
     pub(super) fn find_in(&self, page: u64, body: &[u8], id: &str) -> Result<Option<u32>> {
@@ -358,6 +358,14 @@ impl Segment {
         }
         filter.extend_from_slice(rest);
         Ok(self.filter.get_or_init(|| filter.into()))
+    }
+
+    /// The filter, read if need be.
+    ///
+    /// # Errors
+    /// `Io`, and `Corrupt` naming file and page.
+    pub(crate) fn known_ids(&self) -> Result<KnownIds<'_>> {
+        self.filter().map(KnownIds)
     }
 
     pub(super) fn has_multivectors(&self) -> bool {

@@ -27,6 +27,7 @@ mod create;
 mod full_disk;
 mod index_snapshot;
 mod jobs;
+mod live_once;
 mod load;
 mod maintain;
 mod merge;

@@ -13,22 +13,22 @@
 //! - Q2. What is found does not end it: every file is looked at, and each finding names its own.
 //! - Q3. A collection of which something is found takes no writes from then on (D2).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::codec::{PageCodec, PlainCodec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, FileId, Salt};
-use crate::live_set::{Collection, LiveSegment};
+use crate::live_set::LiveSegment;
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::{LogEnd, LogEntry, Manifest};
 use crate::options::Options;
 use crate::page::{PagePlace, PageType};
 use crate::paged_file::{self, Written};
 use crate::parked;
-use crate::segment::{Columns, SegmentCursor, Tombstones};
+use crate::segment::{RunBytes, Seen, Tombstones};
+use crate::store::live_once::LiveOnce;
 use crate::store::load::{Mode, load_segment, open_named, read_manifest};
 use crate::store::on_disk::{Tools, files_of};
 use crate::store::recovery::lock_to_read;
@@ -102,8 +102,9 @@ impl Store {
     /// What is found stands in the report; a collection of which something is found takes no writes from
     /// then on, until its file is put back and the store is opened again.
     ///
-    /// *Units and limits*: memory for one run of [`crate::Options::read_ahead_bytes`] of each column, and
-    /// for a part of an index ([`crate::Options::index_bytes_max`] when it was made).
+    /// *Units and limits*: memory for one run of [`crate::Options::step_bytes`] and of
+    /// [`crate::Options::read_ahead_bytes`], for the filters and a run of ids of each segment of a
+    /// collection, and for a part of an index ([`crate::Options::index_bytes_max`] when it was made).
     ///
     /// # Errors
     /// `Closed`; `Latched` if a thread panicked inside the store.
@@ -344,39 +345,38 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         let collection = self.snapshot.collection_of(id).ok().cloned();
         let segments: Vec<_> =
             self.manifest.segments.iter().filter(|entry| entry.collection == id).copied().collect();
-        let mut whole = Vec::new();
+        // Those without findings whose dead rows are known.
+        let mut sound: Vec<LiveSegment> = Vec::new();
         for entry in segments {
             let known = collection.as_deref().and_then(|collection| {
                 collection.segments.iter().find(|live| live.entry.file == entry.file)
             });
-            let mut live = known.cloned();
+            let known = known.cloned();
             let name = FileName::Segment(entry.file, entry.salt.into());
-            let flow = self.look(name, Some(id), |this| {
-                let opened = match &live {
-                    Some(known) => known.clone(),
-                    None => this.open_segment(id, entry.file)?,
-                };
-                let flow = this.segment(&opened)?;
-                live.get_or_insert(opened);
-                Ok(flow)
+            let flow = self.look(name, Some(id), |this| match &known {
+                Some(known) => this.segment(known, &sound),
+                None => this.segment(&this.open_segment(id, entry.file)?, &[]),
             })?;
             if flow.is_break() || self.tombstones(id, entry.file)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
-            whole.extend(live);
+            if let Some(known) = known
+                && self.is_without_findings(name)
+            {
+                sound.push(known);
+            }
         }
         if let Some(entry) = self.manifest.index_snapshot(id).copied()
             && self.index_snapshot(&entry)?.is_break()
         {
             return Ok(ControlFlow::Break(()));
         }
-        if self.parked(id)?.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-        match collection {
-            Some(collection) if self.options.contents => self.ids_of(&collection, &whole),
-            _ => Ok(ControlFlow::Continue(())),
-        }
+        self.parked(id)
+    }
+
+    fn is_without_findings(&self, name: FileName) -> bool {
+        let name = name.text();
+        !self.report.findings.iter().any(|finding| finding.file == name)
     }
 
     /// Opens a segment that is not open because something is wrong with it or its tombstones, without
@@ -388,20 +388,21 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         load_segment(&self.inner.tools(), &self.manifest, *entry, stride, None)
     }
 
-    fn segment(&mut self, live: &LiveSegment) -> Result<ControlFlow<()>> {
+    /// Reads a segment whole; `others` are of the same collection.
+    fn segment(&mut self, live: &LiveSegment, others: &[LiveSegment]) -> Result<ControlFlow<()>> {
         let inner = self.inner;
-        let ahead = inner.options.read_ahead_bytes;
-        let run = ahead.max(inner.options.step_bytes);
-        if live.segment.verify_pages(run, |bytes| self.see(bytes))?.is_break() {
-            return Ok(ControlFlow::Break(()));
+        let column = inner.options.read_ahead_bytes;
+        let run = RunBytes { file: column.max(inner.options.step_bytes), column };
+        let contents = self.options.contents;
+        let see = |seen: Seen| {
+            self.report.rows += seen.rows;
+            self.see(seen.bytes)
+        };
+        if !contents {
+            return live.segment.verify_pages(run.file, see);
         }
-        if !self.options.contents {
-            return Ok(ControlFlow::Continue(()));
-        }
-        live.segment.verify_rows(&inner.cache, ahead, |rows| {
-            self.report.rows += rows;
-            (self.progress)(&self.at)
-        })
+        let mut once = LiveOnce::new(live, others.iter())?;
+        live.segment.verify_contents(&inner.cache, run, |ids| once.check(ids), see)
     }
 
     fn tombstones(&mut self, id: CollectionId, segment: FileId) -> Result<ControlFlow<()>> {
@@ -470,77 +471,4 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     fn place(&self, collection: CollectionId, salt: Salt, page_type: PageType) -> PagePlace {
         PagePlace { store: self.inner.store, salt, collection, page_type, index: 0 }
     }
-
-    /// Each id is live in at most one segment (A3): the ids of all are walked side by side.
-    fn ids_of(
-        &mut self,
-        collection: &Collection,
-        whole: &[LiveSegment],
-    ) -> Result<ControlFlow<()>> {
-        let loaded: BTreeSet<_> = collection.segments.iter().map(|live| live.entry.file).collect();
-        let sound = |live: &&LiveSegment| {
-            let name = FileName::Segment(live.entry.file, live.entry.salt.into()).text();
-            loaded.contains(&live.entry.file)
-                && !self.report.findings.iter().any(|finding| finding.file == name)
-        };
-        let segments: Vec<&LiveSegment> = whole.iter().filter(sound).collect();
-        if segments.len() < 2 {
-            return Ok(ControlFlow::Continue(()));
-        }
-        let name = segments[0].entry;
-        let name = FileName::Segment(name.file, name.salt.into());
-        let ahead = self.inner.options.read_ahead_bytes;
-        let flow = self.look(name, Some(collection.id), |this| {
-            let twice = live_twice(&segments, ahead, || (this.progress)(&this.at))?;
-            // It was counted when its pages were read.
-            this.report.files -= u64::from(twice.is_continue());
-            Ok(twice)
-        })?;
-        Ok(flow)
-    }
-}
-
-/// How many ids pass between two looks at whether to go on.
-const RUN_IDS: u64 = 65_536;
-
-fn live_twice(
-    segments: &[&LiveSegment],
-    read_ahead_bytes: u64,
-    mut goes_on: impl FnMut() -> ControlFlow<()>,
-) -> Result<ControlFlow<()>> {
-    let columns = Columns { vectors: false, payloads: false };
-    let mut next: BTreeMap<(String, usize), SegmentCursor> = BTreeMap::new();
-    for (i, live) in segments.iter().enumerate() {
-        let mut cursor = live.segment.cursor(Bound::Unbounded, read_ahead_bytes, columns)?;
-        if step(live, &mut cursor)? {
-            next.insert((cursor.id().to_owned(), i), cursor);
-        }
-    }
-    let (mut last, mut seen) = (None, 0_u64);
-    while let Some(((id, i), mut cursor)) = next.pop_first() {
-        if last.as_ref() == Some(&id) {
-            let file = segments[i].entry.file;
-            let what = format!("row {id:?} is live in it and in segment {file}");
-            return Err(Error::corrupt(what));
-        }
-        last = Some(id);
-        if step(segments[i], &mut cursor)? {
-            next.insert((cursor.id().to_owned(), i), cursor);
-        }
-        seen += 1;
-        if seen.is_multiple_of(RUN_IDS) && goes_on().is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-/// Goes to the next live row of a segment.
-fn step(live: &LiveSegment, cursor: &mut SegmentCursor) -> Result<bool> {
-    while cursor.advance()? {
-        if !live.dead.contains(cursor.row()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

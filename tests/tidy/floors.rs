@@ -30,12 +30,12 @@ const FOLDERS: [(&str, &str); 11] = [
     ("manifest", "current index_snapshots parked mod"),
     (
         "segment",
-        "layout ids filter indexes builder reader ahead cursor probe by_row by_field verify rescue dump \
-         tombstones mod",
+        "layout ids filter indexes builder reader ahead cursor probe by_row by_field check_ids \
+         check_indexes verify rescue dump tombstones mod",
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read verify backup rescue",
+        "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read live_once verify backup rescue",
     ),
     ("dump", "item tables log segment pages directory mod"),
     ("bin", "quiver"),

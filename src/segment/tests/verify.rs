@@ -8,6 +8,7 @@ use crate::ErrorKind;
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::sec::FilterableField;
 use crate::segment::layout::Column;
+use crate::segment::{RunBytes, Seen};
 
 /// 40 rows with a number and a word, of which each part of the index has some.
 fn indexed(index_bytes_max: usize) -> Built {
@@ -22,19 +23,21 @@ fn indexed(index_bytes_max: usize) -> Built {
 
 fn verify(built: &Built) -> Result<u64> {
     let segment = built.open()?;
-    let mut rows = 0;
-    let ended = segment.verify_pages(PAGE_SIZE_BYTES as u64, |_| ControlFlow::Continue(()))?;
+    let page = PAGE_SIZE_BYTES as u64;
+    let ended = segment.verify_pages(page, |_| ControlFlow::Continue(()))?;
     assert!(ended.is_continue());
-    let ended = segment.verify_rows(&PageCache::new(0), 0, |seen| {
-        rows += seen;
+    let (mut rows, run) = (0, RunBytes { file: page, column: 0 });
+    let see = |seen: Seen| {
+        rows += seen.rows;
         ControlFlow::Continue(())
-    })?;
+    };
+    let ended = segment.verify_contents(&PageCache::new(0), run, |_| Ok(()), see)?;
     assert!(ended.is_continue());
     Ok(rows)
 }
 
 #[test]
-fn an_index_that_is_not_that_of_the_payloads_is_found_in_every_byte() {
+fn what_does_not_fit_the_rest_is_found_in_every_byte() {
     for index_bytes_max in [usize::MAX, 300] {
         let built = indexed(index_bytes_max);
         assert_eq!(verify(&built).expect("as built"), 40);
@@ -44,7 +47,7 @@ fn an_index_that_is_not_that_of_the_payloads_is_found_in_every_byte() {
             let (all, rest) = (segment.tail().rest(Column::Ids), segment.tail().rest(column));
             (rest.as_ptr().addr() - all.as_ptr().addr(), rest.len())
         };
-        for column in [Column::Indexes, Column::Filter] {
+        for column in [Column::Ids, Column::Directory, Column::Indexes, Column::Filter] {
             let (start, len) = place(column);
             let mut found = 0;
             for at in start..start + len {
@@ -57,7 +60,7 @@ fn an_index_that_is_not_that_of_the_payloads_is_found_in_every_byte() {
                         found += 1;
                     }
                     // A filter may know more ids than there are.
-                    Ok(_) => assert!(column == Column::Filter, "byte {at} of the indexes"),
+                    Ok(_) => assert!(column == Column::Filter, "byte {at}: {column:?}"),
                 }
             }
             assert!(found > 0, "{column:?}");
@@ -77,4 +80,43 @@ fn a_payload_that_its_index_does_not_know_is_found() {
     craft(&mut crafted, tail, start + 5, 1);
     let error = verify(&crafted).expect_err("it is 1 in the payload and 0 in the index");
     assert!(error.to_string().contains("is not that of the payloads"), "{error}");
+}
+
+/// Rows with the ids of two pages, without indexes, and with a tail of one page.
+fn two_id_pages() -> Built {
+    let is_wanted = |built: &Built| {
+        let segment = built.open().expect("as built");
+        (segment.footer().id_pages(), segment.footer().tail_pages()) == (2, 1)
+    };
+    let mut built = (1000..4000).step_by(100).map(|rows| build(&model(rows, 1, 2), 1));
+    let built = built.find(is_wanted).expect("the rests of columns are of every length");
+    verify(&built).expect("as built");
+    built
+}
+
+#[test]
+fn a_fence_that_leads_searches_astray_is_found() {
+    let mut built = two_id_pages();
+    let segment = built.open().expect("as built");
+    assert_eq!(segment.footer().id_pages(), 2);
+    let fence = segment.tail().fence(1);
+    let (all, last) = (segment.tail().rest(Column::Ids), fence.len() - 1);
+    let at = fence.as_ptr().addr() - all.as_ptr().addr() + last;
+    let tail = built.bytes.len() / PAGE_SIZE_BYTES - 2;
+    craft(&mut built, tail, at, 1);
+    let error = verify(&built).expect_err("it is not between the pages");
+    assert!(error.to_string().contains("its fence is not between"), "{error}");
+}
+
+#[test]
+fn a_gap_between_payloads_is_found() {
+    let mut built = two_id_pages();
+    let segment = built.open().expect("as built");
+    let (all, rest) = (segment.tail().rest(Column::Ids), segment.tail().rest(Column::Directory));
+    let at = rest.as_ptr().addr() - all.as_ptr().addr();
+    let tail = built.bytes.len() / PAGE_SIZE_BYTES - 2;
+    // The length of a payload.
+    craft(&mut built, tail, at + 8, 1);
+    let error = verify(&built).expect_err("the next one does not start there");
+    assert!(error.to_string().contains(": payload at "), "{error}");
 }
