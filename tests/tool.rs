@@ -91,6 +91,66 @@ fn rows_go_in_come_out_and_are_looked_at() {
 }
 
 #[test]
+fn columns_of_a_segment_are_shown_one_by_one() {
+    let bench = Bench::new();
+    bench.ok(&["compact", "s"]);
+    let segment = bench.file("s", ".seg");
+    let segment = segment.to_str().expect("text").to_owned();
+    let items = |column: &str| -> Vec<Value> {
+        let shown = bench.ok(&["dump", &segment, "--column", column, "--json"]);
+        shown.lines().map(|line| serde_json::from_str(line).expect("a line each")).collect()
+    };
+    let of = |items: &[Value], kind: &str| items.iter().filter(|item| item["item"] == kind).count();
+    let ids = items("ids");
+    assert_eq!((of(&ids, "id page"), of(&ids, "id"), &ids[300]["id"]), (1, 300, &"r0299".into()));
+    let directory = items("directory");
+    let last = &directory[299];
+    assert_eq!((&last["row"], &last["payload_bytes"]), (&299.into(), &9.into()), "{last}");
+    assert_eq!((&last["vector_at"], &last["vector_bytes"]), (&2392.into(), &8.into()), "{last}");
+    assert_eq!(items("vectors")[7]["vector"], serde_json::json!([7.0, 0.5]));
+    assert_eq!(items("payloads")[7]["payload"], "{\"n\":7}");
+    let indexes = items("indexes");
+    let index = &indexes[0];
+    assert_eq!((indexes.len(), &index["field"]), (1, &"n:numeric".into()));
+    assert_eq!((&index["terms"], &index["rows_with_a_value"]), (&300.into(), &300.into()));
+    let filter = items("filter");
+    assert_eq!(filter[0]["blocks"], of(&filter, "filter block"), "{}", filter[0]);
+    // Without its store nobody knows of what type the elements are.
+    fs::copy(&segment, bench.path("copy.seg")).expect("room");
+    let text = bench.ok(&["dump", "copy.seg", "--column", "vectors", "--limit", "2"]);
+    assert_eq!(text.lines().last(), Some("vector row=1 vector=0000803f0000003f"), "{text}");
+    assert!(bench.fails(2, &["dump", "s", "--column", "ids"]).contains("name its file"));
+    assert!(bench.fails(2, &["dump", "s/CURRENT", "--column", "ids"]).contains("is no segment"));
+}
+
+#[test]
+fn a_damaged_column_is_shown_around_the_damage() {
+    let dir = Bench::new();
+    let rows = |row| format!("{{\"id\":\"r{row:05}\",\"vector\":[{row},0.5],\"n\":{row}}}\n");
+    fs::write(dir.path("more.jsonl"), (0..6000).map(rows).collect::<String>()).expect("room");
+    dir.ok(&["import", "t", "a", "more.jsonl", "--create", "--dim", "2"]);
+    dir.ok(&["compact", "t"]);
+    let segment = dir.file("t", ".seg");
+    let of = |column: &str| -> Vec<(bool, Value)> {
+        let output =
+            dir.run(&["dump", segment.to_str().expect("text"), "--column", column, "--json"]);
+        let text = String::from_utf8(output.stdout).expect("text");
+        let item = |line| serde_json::from_str::<Value>(line).expect("a line each");
+        text.lines().map(item).map(|item| (item.get("error").is_some(), item)).collect()
+    };
+    assert!(of("vectors").iter().all(|(failed, _)| !failed));
+    // The page that the first vectors are in.
+    let bytes = fs::read(&segment).expect("there");
+    let first = [0, 0, 0, 0, 0, 0, 0, 0x3f, 0, 0, 0x80, 0x3f];
+    let at = bytes.windows(first.len()).position(|found| found == first).expect("rows 0 and 1");
+    Bench::flip(&segment, at);
+    let vectors = of("vectors");
+    let failed = vectors.iter().filter(|(failed, _)| *failed).count();
+    assert!(vectors.len() == 6000 && failed > 0 && failed < 6000, "{failed} failed");
+    assert!(of("ids").iter().all(|(failed, _)| !failed));
+}
+
+#[test]
 fn a_backup_is_made_once_and_restored() {
     let bench = Bench::new();
     assert!(bench.ok(&["backup", "s", "b"]).contains("every page was checked"));

@@ -36,11 +36,7 @@ pub(super) fn show(
         if see(&current(&file)?).is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        let bytes = first_bytes(&file, CURRENT_SIZE_BYTES + 1)?;
-        if let Ok(current) = Current::decode(&bytes) {
-            let name = FileName::Manifest(current.version, current.salt.into()).text();
-            manifest = read_manifest(disk, &name);
-        }
+        manifest = manifest_in(disk);
     } else if see(&json!({ "item": "CURRENT", "error": "is missing" })).is_break() {
         return Ok(ControlFlow::Break(()));
     }
@@ -77,6 +73,14 @@ pub(super) fn show(
         }
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// The manifest that a directory's `CURRENT` names, if both can be read.
+pub(super) fn manifest_in(disk: &Disk) -> Option<Manifest> {
+    let file = disk.open(CURRENT, Access::Read).ok()?;
+    let bytes = first_bytes(&file, CURRENT_SIZE_BYTES + 1).ok()?;
+    let current = Current::decode(&bytes).ok()?;
+    read_manifest(disk, &FileName::Manifest(current.version, current.salt.into()).text())
 }
 
 /// The manifest of a name, if it can be read.

@@ -22,11 +22,31 @@ pub struct DumpOptions {
     pub pages: bool,
     /// Whether what they hold is shown. Default true.
     pub contents: bool,
+    /// Only this column, of a segment. Default none.
+    pub column: Option<DumpColumn>,
+}
+
+/// A column of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DumpColumn {
+    /// The ids of the rows.
+    Ids,
+    /// Where the values of each row are.
+    Directory,
+    /// The vectors of the rows.
+    Vectors,
+    /// The payloads of the rows.
+    Payloads,
+    /// The indexes of filterable fields.
+    Indexes,
+    /// What tells of most absent ids that they are.
+    Filter,
 }
 
 impl Default for DumpOptions {
     fn default() -> Self {
-        Self { page: None, pages: true, contents: true }
+        Self { page: None, pages: true, contents: true, column: None }
     }
 }
 

@@ -14,8 +14,10 @@
 //! | directory | `CURRENT`, each entry of the manifest, each file that is there or ought to be |
 //! | `CURRENT` | its fields |
 //! | log | header, each frame with its sections and records |
+//! | segment, by a column | see `columns` |
 //! | any other | each page; then what the pages hold: entries, rows, dead rows, changes, records |
 
+mod columns;
 mod directory;
 mod item;
 mod log;
@@ -34,12 +36,13 @@ use crate::file_names::FileName;
 use crate::vfs::{Access, Disk, Env};
 use item::See;
 
-pub use item::{DumpOptions, STREAM_BYTES_MAX};
+pub use item::{DumpColumn, DumpOptions, STREAM_BYTES_MAX};
 
 /// Shows a file, or a directory with all that it should hold; how many items do not check out.
 ///
 /// # Errors
-/// `NotFound` if there is nothing of that name; `InvalidArgument` if it is none of a store's files; `Io`.
+/// `NotFound` if there is nothing of that name; `InvalidArgument` if it is none of a store's files, or no
+/// segment where a column is asked for; `Io`.
 ///
 /// # Examples
 /// ```no_run
@@ -62,6 +65,9 @@ pub fn dump(path: &Path, options: DumpOptions, see: &mut See<'_>) -> Result<u64>
     };
     // Whoever calls knows where it broke off.
     let _ended = match disk.read_dir(path) {
+        Ok(_) if options.column.is_some() => {
+            return Err(Error::invalid("a column is one of a segment: name its file"));
+        }
         Ok(entries) => directory::show(&disk, entries, &mut counted)?,
         Err(error) => match error.io_kind() {
             Some(io::ErrorKind::NotADirectory) => {
@@ -85,6 +91,12 @@ fn show_file(
     see: &mut See<'_>,
 ) -> Result<ControlFlow<()>> {
     let file = disk.open(name, Access::Read)?;
+    if let Some(column) = options.column {
+        if !pages::is_of_segment(&file)? {
+            return Err(Error::invalid(format!("{name} is no segment, and has no columns")));
+        }
+        return columns::show(disk, name, &file, column, see);
+    }
     match FileName::parse(name) {
         Some(FileName::Current | FileName::CurrentTemporary(..)) => {
             Ok(see(&directory::current(&file)?))

@@ -36,6 +36,14 @@ pub(super) fn starts_as_page(file: &DiskFile) -> Result<bool> {
     Ok(first_bytes(file, 4)? == PAGE_MAGIC)
 }
 
+/// Whether the first page is one of a segment.
+pub(super) fn is_of_segment(file: &DiskFile) -> Result<bool> {
+    let first = first_bytes(file, PAGE_SIZE_BYTES)?;
+    let found = first.get(offsets::TYPE).and_then(|number| PageType::of(*number));
+    let is_column = found.is_some_and(is_segment);
+    Ok(is_column && first.starts_with(&PAGE_MAGIC))
+}
+
 pub(super) fn show(
     file: &DiskFile,
     options: DumpOptions,
@@ -100,6 +108,11 @@ fn item_of(image: &[u8], page: u32) -> Value {
     item
 }
 
+fn is_segment(page_type: PageType) -> bool {
+    use PageType::{SegmentColumn, SegmentFooter, SegmentTail};
+    matches!(page_type, SegmentColumn | SegmentTail | SegmentFooter)
+}
+
 /// The byte string over the pages of a file; of a segment nothing, which is read otherwise.
 pub(super) fn stream(file: &DiskFile) -> Result<Stream> {
     let len = file.len_bytes()?;
@@ -112,11 +125,7 @@ pub(super) fn stream(file: &DiskFile) -> Result<Stream> {
     let Some(page_type) = PageType::of(number) else {
         return corrupt(format!("page 0: type {number}, which there is not"));
     };
-    let is_column = matches!(
-        page_type,
-        PageType::SegmentColumn | PageType::SegmentTail | PageType::SegmentFooter
-    );
-    if is_column {
+    if is_segment(page_type) {
         return Ok(Stream::Segment);
     }
     if len > STREAM_BYTES_MAX {

@@ -10,15 +10,18 @@ use crate::cursor::{index, len_u32};
 use crate::dump::item::{See, hex, place_of, text_or_hex};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_SIZE_BYTES;
+use crate::manifest::SegmentEntry;
 use crate::page::PageType;
 use crate::page_cache::PageCache;
 use crate::segment::{Rescued, Segment};
+use crate::vector::Stride;
 use crate::vfs::DiskFile;
 
 /// What is kept of the pages while the rows are read, in bytes.
-const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
-pub(super) fn show(file: &DiskFile, see: &mut See<'_>) -> Result<ControlFlow<()>> {
+/// Opens a segment by what its last page says.
+pub(super) fn open(file: &DiskFile) -> Result<(Segment, SegmentEntry, Stride)> {
     let len = file.len_bytes()?;
     let last = (len / PAGE_SIZE_BYTES as u64).saturating_sub(1);
     let mut footer = vec![0; PAGE_SIZE_BYTES];
@@ -28,6 +31,11 @@ pub(super) fn show(file: &DiskFile, see: &mut See<'_>) -> Result<ControlFlow<()>
     let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
     let store = place.store;
     let segment = Segment::open(file.clone(), store, &entry, stride, codec)?;
+    Ok((segment, entry, stride))
+}
+
+pub(super) fn show(file: &DiskFile, see: &mut See<'_>) -> Result<ControlFlow<()>> {
+    let (segment, entry, stride) = open(file)?;
     let cache = PageCache::new(CACHE_BYTES);
     let mut item = json!({
         "item": "segment",

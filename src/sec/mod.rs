@@ -17,7 +17,7 @@ mod field;
 mod node;
 mod posting;
 pub(crate) mod predicate;
-mod terms;
+pub(crate) mod terms;
 mod value;
 
 pub(crate) mod index;

@@ -47,7 +47,7 @@ impl IndexReader {
     }
 
     /// How many different terms there are.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn terms(&self) -> u64 {
         self.footer.terms
     }

@@ -93,7 +93,7 @@ pub(crate) struct TermSet(Vec<Interval>);
 
 impl TermSet {
     /// Every term.
-    pub(super) fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self(vec![Interval::Between(Bound::Unbounded, Bound::Unbounded)])
     }
 

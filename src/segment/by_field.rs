@@ -90,7 +90,7 @@ impl Segment {
         Indexes::decode(&bytes, self.rows(), start).map_err(|error| self.named(error))
     }
 
-    fn index_bytes(&self, cache: &PageCache, start: u64, len: usize) -> Result<Vec<u8>> {
+    pub(super) fn index_bytes(&self, cache: &PageCache, start: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.copy(cache, Column::Indexes, start, len, &mut bytes)?;
         Ok(bytes)

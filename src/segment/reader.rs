@@ -221,7 +221,7 @@ impl Segment {
         Ok(vector.1)
     }
 
-    fn entry(&self, cache: &PageCache, row: u32) -> Result<Entry> {
+    pub(super) fn entry(&self, cache: &PageCache, row: u32) -> Result<Entry> {
         let (page, at) = self.directory_place(row);
         if page == self.whole_pages(Column::Directory) {
             return self.open_entry(row, &self.tail.rest(Column::Directory)[at..]);

@@ -37,7 +37,7 @@ const FOLDERS: [(&str, &str); 11] = [
         "store",
         "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read live_once verify backup rescue",
     ),
-    ("dump", "item tables log segment pages directory mod"),
+    ("dump", "item tables log segment pages directory columns mod"),
     ("bin", "quiver"),
     ("bin/quiver", "output stop import export compact copies stats verify dump main"),
     ("import", "mod input vecs npy_header npy json_lines write"),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use quiver_store::dump::{DumpOptions, dump};
+use quiver_store::dump::{DumpColumn, DumpOptions, dump};
 use serde_json::Value;
 
 use crate::output::{Failure, Output};
@@ -22,6 +22,7 @@ an `error`, and the dump goes on behind it. With --json each item is a line of i
 Examples:
   quiver dump /var/lib/points
   quiver dump /var/lib/points/segment-0000000003-12997805.seg --no-pages --limit 5
+  quiver dump /var/lib/points/segment-0000000003-12997805.seg --column vectors --limit 5
   quiver dump /var/lib/points/log-0000000002-0c8b7b80.wal --json | jq 'select(.item == \"frame\")'")]
 pub(crate) struct Arguments {
     /// A store's directory, or one of its files.
@@ -35,9 +36,42 @@ pub(crate) struct Arguments {
     /// Only the pages, and not what they hold.
     #[arg(long, conflicts_with = "no_pages")]
     no_contents: bool,
+    /// Only this column of a segment, value by value.
+    #[arg(long, value_enum, conflicts_with_all = ["page", "no_pages", "no_contents"])]
+    column: Option<ColumnName>,
     /// The most items to show.
     #[arg(long)]
     limit: Option<u64>,
+}
+
+/// The word for a column.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ColumnName {
+    /// Pages of ids, and the ids.
+    Ids,
+    /// Where the values of each row are.
+    Directory,
+    /// Numbers, where the store's manifest is beside the file; else bytes.
+    Vectors,
+    /// Text, or bytes.
+    Payloads,
+    /// The index of each filterable field.
+    Indexes,
+    /// The blocks of the filter.
+    Filter,
+}
+
+impl ColumnName {
+    fn column(self) -> DumpColumn {
+        match self {
+            Self::Ids => DumpColumn::Ids,
+            Self::Directory => DumpColumn::Directory,
+            Self::Vectors => DumpColumn::Vectors,
+            Self::Payloads => DumpColumn::Payloads,
+            Self::Indexes => DumpColumn::Indexes,
+            Self::Filter => DumpColumn::Filter,
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
@@ -45,6 +79,7 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure
     options.page = arguments.page;
     options.pages = !arguments.no_pages;
     options.contents = !arguments.no_contents;
+    options.column = arguments.column.map(ColumnName::column);
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     let mut failed = None;
     let damaged = dump(&arguments.path, options, &mut |item| {
