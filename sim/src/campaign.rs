@@ -135,6 +135,9 @@ impl Campaign {
         }
         drop(sender);
         let mut tally = Tally::zero();
+        if !self.system.backs_up() {
+            tally.copies.clear();
+        }
         if !self.system.replicates() {
             tally.replica.clear();
         }

@@ -1,6 +1,7 @@
 //! Deterministic simulator of disks and crashes.
 
 pub mod address;
+pub mod backup;
 pub mod campaign;
 pub mod checker;
 pub mod command;

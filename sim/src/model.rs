@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, Descriptor, ErrorKind, Lsn};
 
+use crate::backup::Backup;
 use crate::digest;
 use crate::rows::Rows;
 use crate::system::{Outcome, Request, RowChange};
@@ -103,6 +104,8 @@ pub struct Window {
     pub batches: bool,
     /// A version of the manifest that is durable; zero where nobody looked.
     pub manifest: u64,
+    /// The backup that there is or that is being made, if there is one.
+    pub backup: Option<Arc<Backup>>,
 }
 
 impl Window {
@@ -394,6 +397,7 @@ impl Model {
             states,
             batches: self.batches,
             manifest: 0,
+            backup: None,
         }
     }
 

@@ -12,6 +12,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
@@ -49,6 +50,11 @@ pub trait System: Send + Sync + fmt::Debug {
 
     /// Whether the store is observed, copied and followed by other stores.
     fn replicates(&self) -> bool {
+        false
+    }
+
+    /// Whether the store verifies itself, and copies itself into another directory.
+    fn backs_up(&self) -> bool {
         false
     }
 
@@ -468,6 +474,18 @@ pub trait Session: View {
         Err(no_replication())
     }
 
+    /// Reads everything that is stored and holds it against its checksums, with `contents` also against
+    /// itself.
+    fn verify(&self, _contents: bool) -> Result<Verified> {
+        Err(Error::new(ErrorKind::Unsupported, "verification"))
+    }
+
+    /// Copies the store into another directory of its disk, or goes on with that; `goes_on` is asked
+    /// between reads.
+    fn back_up(&self, _to: &Path, _goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+        Err(Error::new(ErrorKind::Unsupported, "backups"))
+    }
+
     /// A reader that may look while another call is under way, if there can be one.
     fn onlooker(&self) -> Option<Onlooker> {
         None
@@ -480,6 +498,29 @@ pub trait Session: View {
 
     /// A clean end.
     fn close(&self) -> Result<()>;
+}
+
+/// Says between two steps whether to go on.
+pub type GoesOn<'a> = dyn FnMut() -> ControlFlow<()> + 'a;
+
+/// What a verification came to.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// What is not as it should be.
+    pub findings: Vec<Error>,
+    /// Rows that were looked at.
+    pub rows: u64,
+}
+
+/// What a try of a backup came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackedUp {
+    /// The LSN that the backup shows.
+    pub lsn: u64,
+    /// Files that an earlier try had copied.
+    pub files_kept: u64,
+    /// Whether it is there: false where it was called off.
+    pub is_complete: bool,
 }
 
 fn no_replication() -> Error {

@@ -84,6 +84,8 @@ pub struct Tally {
     pub faults: BTreeMap<&'static str, u64>,
     /// Histories by what they came to, one spread for each of [`SPREADS`].
     pub spreads: BTreeMap<&'static str, Spread>,
+    /// Verifications and backups, by the names of [`COPIES`].
+    pub copies: BTreeMap<&'static str, u64>,
     /// What replica histories came to, by the names of [`replica::COUNTS`].
     pub replica: BTreeMap<&'static str, u64>,
     /// The most I/O calls that one recovery made.
@@ -148,6 +150,16 @@ pub const SPREADS: [&str; 15] = [
     "operations of long runs",
 ];
 
+/// What is counted of verifications and backups.
+pub const COPIES: [&str; 6] = [
+    "verifications",
+    "images verified",
+    "backups",
+    "backups gone on with",
+    "images with a backup",
+    "backups gone on with after a crash",
+];
+
 /// The word for images of a killed process in [`Tally::policies`].
 pub const KILL: &str = "kill";
 
@@ -171,6 +183,9 @@ impl Tally {
         }
         for name in SPREADS {
             tally.spreads.insert(name, Spread::default());
+        }
+        for name in COPIES {
+            tally.copies.insert(name, 0);
         }
         for name in replica::COUNTS {
             tally.replica.insert(name, 0);
@@ -220,6 +235,7 @@ impl Tally {
             (&mut self.policies, &other.policies),
             (&mut self.invariants, &other.invariants),
             (&mut self.faults, &other.faults),
+            (&mut self.copies, &other.copies),
             (&mut self.replica, &other.replica),
         ];
         for (own, others) in pairs {
@@ -251,6 +267,7 @@ impl Tally {
             ("policy", &self.policies),
             ("invariant", &self.invariants),
             ("fault", &self.faults),
+            ("counter", &self.copies),
             ("replica", &self.replica),
         ];
         for (kind, table) in tables {

@@ -53,6 +53,10 @@ impl System for Twin<'_> {
         self.system.keeps_reserve()
     }
 
+    fn backs_up(&self) -> bool {
+        self.system.backs_up()
+    }
+
     fn keeps_indexes(&self) -> bool {
         self.system.keeps_indexes()
     }

@@ -7,18 +7,19 @@ mod views;
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store, WalEntry, WalOp,
-    WriteBatch,
+    BackupReport, CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
+    VerifyOptions, WalEntry, WalOp, WriteBatch,
 };
 
 use self::stored::stored;
 use crate::disk::Onlooker;
 use crate::system::{
-    Call, Copied, Listener, Look, Looked, Outcome, Request, Restored, RowChange, Session, Standing,
-    System, Ticket, Told, View,
+    BackedUp, Call, Copied, GoesOn, Listener, Look, Looked, Outcome, Request, Restored, RowChange,
+    Session, Standing, System, Ticket, Told, Verified, View,
 };
 
 /// The engine of this workspace.
@@ -54,6 +55,10 @@ impl System for Engine {
     }
 
     fn replicates(&self) -> bool {
+        true
+    }
+
+    fn backs_up(&self) -> bool {
         true
     }
 
@@ -311,6 +316,21 @@ impl Session for EngineSession {
             left = left.saturating_sub(1);
             if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
+    }
+
+    fn verify(&self, contents: bool) -> Result<Verified> {
+        let mut options = VerifyOptions::default();
+        options.contents = contents;
+        let report = self.store.verify(options, |_| ControlFlow::Continue(()))?;
+        assert!(report.is_complete, "nobody called it off");
+        let findings = report.findings.into_iter().map(|finding| finding.error).collect();
+        Ok(Verified { findings, rows: report.rows })
+    }
+
+    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+        let report = self.store.backup_to(to, |_| goes_on())?;
+        let BackupReport { lsn: Lsn(lsn), files_kept, is_complete, .. } = report;
+        Ok(BackedUp { lsn, files_kept, is_complete })
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

@@ -8,6 +8,8 @@
 //! - A3. I8: after a checkpoint the directory holds what the store says, and nothing else.
 //! - A4. Probe: what is acknowledged after the recovery is there after the next loss of power, with
 //!   all the rest.
+//! - A6. It verifies without a finding, and the backup that there was is there or can be gone on with
+//!   (`copies`).
 //! - A5. Before all of these, rows are looked up in other ways than by a scan (`lookups`).
 
 use std::collections::BTreeSet;
@@ -19,6 +21,7 @@ use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype};
 use super::examine::{Left, Shares, words};
 use super::{Expect, Explorer, Image, Way};
 use crate::address::Address;
+use crate::backup::is_of_backup;
 use crate::checker::{self, Content, Finding, Invariant};
 use crate::digest;
 use crate::disk::{DiskState, Policy, Recording, SimDisk};
@@ -35,6 +38,12 @@ impl Explorer<'_> {
         let found = disk.state();
         if shares.looked_up
             && let Err(finding) = self.look_up(left, &mut address.stream(7))
+        {
+            self.violated(*address, finding, way);
+            return;
+        }
+        if shares.verified
+            && let Err(finding) = self.verify(disk, &**session, 0)
         {
             self.violated(*address, finding, way);
             return;
@@ -56,6 +65,12 @@ impl Explorer<'_> {
             }
             let image = Image::loss(&disk.state(), Policy::Random, &mut address.stream(5));
             self.examine(way, &image, Expect::Exactly(content, Invariant::I7), *address);
+        }
+        if shares.backup
+            && let Err(finding) = self.look_at_backup(left)
+        {
+            self.violated(*address, finding, way);
+            return;
         }
         if shares.probe {
             let mut stream = address.stream(6);
@@ -122,7 +137,7 @@ impl Explorer<'_> {
             tidied.map_err(|error| wrong("a checkpoint that succeeds", format!("{error:?}")))?;
         let state = disk.state();
         let mut found = BTreeSet::new();
-        for (path, _) in state.list() {
+        for (path, _) in state.list().into_iter().filter(|(path, _)| !is_of_backup(path)) {
             found.insert(relative(&path));
         }
         let mut expected: BTreeSet<String> = standing.files.iter().cloned().collect();
@@ -133,14 +148,16 @@ impl Explorer<'_> {
             let found = format!("{extra:?} too many, {missing:?} missing");
             return Err(wrong("the files that the store names, and LOCK", found));
         }
-        for directory in state.list_directories() {
+        for directory in state.list_directories().into_iter().filter(|path| !is_of_backup(path)) {
             let name = relative(&directory);
             if !["/", "", "segments"].contains(&&*name) {
                 return Err(wrong("no directory but segments", name));
             }
         }
+        self.verify(disk, session, standing.rows)?;
         self.tally.evaluated(Invariant::I14);
-        let reused = disk.reused_names();
+        let mut reused = disk.reused_names();
+        reused.retain(|path| !is_of_backup(path));
         if !reused.is_empty() {
             let expected = "no name of a removed file is used again";
             return Err(Finding::new(Invariant::I14, expected, format!("{reused:?}")));
@@ -213,7 +230,7 @@ fn first_row(session: &dyn Session, digest: &mut u128) -> quiver_store::Result<R
     Ok(Request::Write(vec![RowChange { collection, id: PROBE.into(), row }]))
 }
 
-fn in_session<T>(disk: &SimDisk, run: impl FnOnce() -> T) -> Result<T, Finding> {
+pub(super) fn in_session<T>(disk: &SimDisk, run: impl FnOnce() -> T) -> Result<T, Finding> {
     disk.set_call_budget(CALLS_MAX);
     panic_trap::catch(run).map_err(|panic| Finding::new(Invariant::I5, "no panic", panic))
 }
@@ -224,6 +241,7 @@ fn relative(path: &Path) -> String {
 
 /// How many files there are, and their bytes.
 fn size_of(state: &DiskState) -> (usize, u64) {
-    let files = state.list();
+    let mut files = state.list();
+    files.retain(|(path, _)| !is_of_backup(path));
     (files.len(), files.iter().map(|(_, len)| len).sum())
 }

@@ -82,6 +82,10 @@ pub enum Deed {
     Nothing,
     /// A sample of reads.
     LookUp,
+    /// A verification.
+    Verify,
+    /// A look at the backup that there was, which is gone on with.
+    BackUp,
     /// A checkpoint, after which no file is too many.
     Tidy,
     /// A row is written.
@@ -94,10 +98,12 @@ pub enum Deed {
 
 impl Deed {
     /// Each with its word.
-    pub const ALL: [(Self, &str); 7] = [
+    pub const ALL: [(Self, &str); 9] = [
         (Self::Again, "again"),
         (Self::Nothing, "nothing"),
         (Self::LookUp, "look-up"),
+        (Self::Verify, "verify"),
+        (Self::BackUp, "back-up"),
         (Self::Tidy, "tidy"),
         (Self::Write, "write"),
         (Self::Create, "create"),
@@ -384,6 +390,8 @@ impl Explorer<'_> {
             Deed::Again => return self.again(way, &disk.state(), content, *address),
             Deed::Everything => return self.everything_further(way, image, left),
             Deed::LookUp => self.look_up(left, &mut address.stream(7)),
+            Deed::Verify => self.verify(disk, &**session, 0),
+            Deed::BackUp => self.look_at_backup(left),
             Deed::Tidy => self.tidy(disk, &**session),
             Deed::Write | Deed::Create => {
                 invariant = Invariant::Probe;

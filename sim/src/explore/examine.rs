@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Calls, Expect, Explorer, Image, Way, has_room};
 use crate::address::Address;
+use crate::backup::Backup;
 use crate::checker::{self, Content, Finding, Invariant, Unreadable};
 use crate::disk::{DiskState, Recording, SimDisk, Step};
 use crate::forward::{CALLS_MAX, env_on};
@@ -37,6 +38,8 @@ pub(super) struct Shares {
     pub(super) tidy: bool,
     pub(super) probe: bool,
     pub(super) looked_up: bool,
+    pub(super) verified: bool,
+    pub(super) backup: bool,
 }
 
 impl Shares {
@@ -56,6 +59,8 @@ impl Shares {
             tidy: (8..10).contains(&draw),
             probe: (10..13).contains(&draw),
             looked_up: (13..18).contains(&draw),
+            verified: draw == 18,
+            backup: (19..23).contains(&draw),
         }
     }
 }
@@ -67,6 +72,8 @@ pub(super) struct Left {
     pub(super) content: Content,
     /// The state of the model that the content is.
     pub(super) state: Arc<State>,
+    /// The backup that there was.
+    pub(super) backup: Option<Arc<Backup>>,
     /// A version of the manifest that was durable before the crash.
     pub(super) manifest: u64,
     /// The highest collection id that anyone knows of.
@@ -134,8 +141,8 @@ impl Explorer<'_> {
         let mut content = content;
         if let (Expect::Window(window), Some(state)) = (expect, state) {
             let (id_floor, manifest) = (window.id_floor, window.manifest);
-            let disk = recovered.disk;
-            let left = Left { disk, session, content, state, id_floor, manifest, address };
+            let (disk, backup) = (recovered.disk, window.backup.clone());
+            let left = Left { disk, session, content, state, backup, id_floor, manifest, address };
             let nested_in = shares.nested.then_some((steps.as_slice(), window));
             self.go_on(&way, image, &left, &shares, nested_in);
             content = left.content;
@@ -175,13 +182,17 @@ impl Explorer<'_> {
             tidy: false,
             probe: false,
             looked_up: false,
+            verified: false,
+            backup: false,
         };
-        let first = Shares { looked_up: true, again: true, stays: true, tidy: true, ..none };
+        let all = Shares { verified: true, backup: true, ..none };
+        let first = Shares { looked_up: true, again: true, stays: true, tidy: true, ..all };
         self.further(way, left, &first);
         let Recovered { disk, outcome } =
             self.recover(&image.build(), Recording::Off, &left.address, 2);
         if let Ok((session, content)) = outcome {
-            let left = Left { disk, session, content, state: left.state.clone(), ..*left };
+            let (state, backup) = (left.state.clone(), left.backup.clone());
+            let left = Left { disk, session, content, state, backup, ..*left };
             self.further(way, &left, &Shares { probe: true, ..none });
         }
     }

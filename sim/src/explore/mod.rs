@@ -14,6 +14,7 @@
 
 mod again;
 pub mod chain;
+mod copies;
 mod examine;
 pub(crate) mod image;
 mod lookups;
@@ -29,7 +30,7 @@ use crate::forward::{Forward, Marked, Point};
 use crate::history::{History, Shape};
 use crate::model::Window;
 use crate::system::System;
-use crate::tally::{SPREADS, Tally, Violation};
+use crate::tally::{COPIES, SPREADS, Tally, Violation};
 use crate::watch::Watch;
 use chain::{Chain, Met};
 use image::{Image, Images};
@@ -176,6 +177,10 @@ impl<'a> Explorer<'a> {
         }
         for (name, times) in &forward.faults {
             *tally.faults.entry(name).or_default() += times;
+        }
+        for name in COPIES {
+            let times = forward.counts.get(name).copied().unwrap_or_default();
+            *tally.copies.entry(name).or_default() += times;
         }
         if self.history.shape == Shape::Churn {
             tally.count("operations of long runs", forward.operations);

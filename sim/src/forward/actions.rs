@@ -38,10 +38,12 @@ impl Runner<'_> {
             Action::CaptureIndex(slot) => self.capture_index(*slot),
             Action::KeepIndexes => self.keep_indexes(),
             Action::RestoreIndex(slot) => self.restore_index(*slot),
-            Action::Checkpoint => drop(self.background(|session| session.checkpoint())),
+            Action::Checkpoint => self.checkpoint(),
             Action::Maintain => drop(self.background(|session| session.maintain())),
             Action::MaintainAll => self.maintain_all(),
             Action::Compact(steps) => self.compact(*steps),
+            Action::Verify => self.verify(),
+            Action::BackUp(reads, steps) => self.back_up(*reads, *steps),
             Action::Close => self.close(faults),
             Action::Kill => self.kill(faults),
             Action::KillInside(number) => self.stop_inside(*number, false, faults),
@@ -139,12 +141,19 @@ impl Runner<'_> {
         }
     }
 
+    fn checkpoint(&mut self) {
+        if self.background(|session| session.checkpoint()).is_some() {
+            self.note_sealed();
+        }
+    }
+
     /// A compaction that its caller ends may end before it does anything, so that its success says
     /// nothing.
     fn compact(&mut self, steps: Option<u64>) {
         if steps.is_none() {
             if self.background(|session| session.compact(None)).is_some() {
                 self.done = Done::Compacted;
+                self.note_sealed();
             }
             return;
         }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use quiver_store::ErrorKind;
 
+use crate::backup::BACKUP_DIR;
 use crate::disk::{IoCall, IoKind};
 
 /// What the I/O calls of one process excuse.
@@ -63,7 +64,7 @@ impl Blame {
         *self = Self { latched, was_latched: latched, early, ..Self::default() };
         for call in calls {
             let Some(kind) = failure(call) else {
-                renamed |= call.kind == IoKind::Rename;
+                renamed |= call.kind == IoKind::Rename && !call.path.starts_with(BACKUP_DIR);
                 renamed &= call.kind != IoKind::SyncDir;
                 if call.kind == IoKind::Create {
                     created.insert(&call.path);
@@ -75,6 +76,10 @@ impl Blame {
             self.failed |= !full;
             if self.early == Early::AtFailures {
                 self.early = Early::Latched;
+            }
+            // What becomes of a copy of the store is not what becomes of the store.
+            if call.path.starts_with(BACKUP_DIR) {
+                continue;
             }
             if call.kind == IoKind::Rename || (renamed && call.kind == IoKind::SyncDir) {
                 self.latched = true;

@@ -118,7 +118,8 @@ impl Runner<'_> {
     /// Bytes that an open may read of what there is now.
     pub(super) fn readable_at_open(&self) -> u64 {
         let page = PAGE_SIZE_BYTES as u64;
-        let files = self.disk.state().list();
+        let mut files = self.disk.state().list();
+        files.retain(|(path, _)| path.starts_with(STORE_DIR));
         let read = |(path, len): &(PathBuf, u64)| match path.extension().and_then(OsStr::to_str) {
             Some("wal" | "tmb") => 2 * len,
             Some("seg") => (*len).min(OPENED_PAGES * page + len / 16),
@@ -136,7 +137,8 @@ impl Runner<'_> {
 
     pub(super) fn bytes_of(&self, which: impl Fn(&str) -> bool) -> u64 {
         let files = self.disk.state().list();
-        let own = files.iter().filter(|(path, _)| path.to_str().is_some_and(&which));
+        let own = files.iter().filter(|(path, _)| path.starts_with(STORE_DIR));
+        let own = own.filter(|(path, _)| path.to_str().is_some_and(&which));
         own.map(|(_, len)| len).sum()
     }
 

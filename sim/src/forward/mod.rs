@@ -17,6 +17,7 @@
 mod actions;
 pub(crate) mod blame;
 mod bounds;
+mod copies;
 mod held;
 mod indexes;
 mod names;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use quiver_store::Env;
 
 use crate::address::Address;
+use crate::backup::{BACKUP_DIR, Backup};
 use crate::checker::{Finding, Invariant};
 use crate::digest;
 use crate::disk::{
@@ -164,6 +166,12 @@ struct Runner<'a> {
     paused: Vec<held::Paused>,
     /// Indexes that were built and not kept yet.
     captured: Vec<indexes::Captured>,
+    /// The newest backup, how many there are, and whether one is being made.
+    backup: Option<Arc<Backup>>,
+    backups: u64,
+    is_backing_up: bool,
+    /// The LSN up to which everything is in segments, where this process sealed it.
+    sealed: Option<u64>,
     out: Forward,
     operation: usize,
     /// Tells the draws of this operation from those of the others.
@@ -208,6 +216,10 @@ impl<'a> Runner<'a> {
             snapshots: Vec::new(),
             paused: Vec::new(),
             captured: Vec::new(),
+            backup: None,
+            backups: 0,
+            is_backing_up: false,
+            sealed: None,
             out: Forward::default(),
             operation: 0,
             dice: 0,
@@ -248,11 +260,16 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// A window with what the model does not know.
+    fn window_of(&self, window: Window) -> Window {
+        Window { manifest: self.manifest, backup: self.backup.clone(), ..window }
+    }
+
     fn mark_end(&mut self) {
         if self.history.shape == Shape::Churn {
             return;
         }
-        let window = Arc::new(Window { manifest: self.manifest, ..self.model.window() });
+        let window = Arc::new(self.window_of(self.model.window()));
         let (state, calls, operation) = (self.disk.state(), self.out.calls.len(), self.operation);
         self.out.points.push(Point::End { state, window, calls, operation });
     }
@@ -374,9 +391,15 @@ impl<'a> Runner<'a> {
         if let Some(counted) = self.out.counted.last_mut() {
             counted.extend(trace.iter().filter_map(|call| Some((call.class()?, call.fault))));
         }
-        self.out.parent_lost |= trace.iter().any(|call| {
-            call.kind == IoKind::SyncDir && call.fault.is_some() && *call.path != *STORE_DIR
+        let is_above = |path: &str| path != STORE_DIR && !path.starts_with(BACKUP_DIR);
+        let lost = trace.iter().any(|call| {
+            call.kind == IoKind::SyncDir && call.fault.is_some() && is_above(&call.path)
         });
+        match self.is_backing_up {
+            // Only what is being made is below it.
+            true if lost => self.backup = None,
+            _ => self.out.parent_lost |= lost,
+        }
         let without_space = |call: &&IoCall| {
             call.fault.is_none() && call.result == Err(std::io::ErrorKind::StorageFull)
         };
@@ -395,7 +418,7 @@ impl<'a> Runner<'a> {
     /// Turns the calls made since the last time into crash points (F1).
     fn mark_calls(&mut self, window: Window) {
         let steps = self.disk.take_steps();
-        let window = Arc::new(Window { manifest: self.manifest, ..window });
+        let window = Arc::new(self.window_of(window));
         let mut narrower: BTreeMap<u64, Arc<Window>> = BTreeMap::new();
         for step in steps {
             self.check_name(&step);
@@ -456,10 +479,8 @@ impl<'a> Runner<'a> {
         self.snapshots.clear();
         self.paused.clear();
         if !self.stopped {
-            self.out.last = Some((
-                self.disk.state(),
-                Arc::new(Window { manifest: self.manifest, ..self.model.window() }),
-            ));
+            self.out.last =
+                Some((self.disk.state(), Arc::new(self.window_of(self.model.window()))));
         }
         self.session = None;
         self.count_clock();

@@ -74,6 +74,7 @@ impl Runner<'_> {
         let state = inside.unwrap_or(marked.step.before).kill();
         let state = if power { self.without_power(&state) } else { state };
         self.model.rewind(&marked.window);
+        self.backup.clone_from(&marked.window.backup);
         self.manifest = manifest;
         self.manifest_before = manifest;
         self.restart(&state, faults);
@@ -128,6 +129,10 @@ impl Runner<'_> {
         self.waiting.clear();
         self.disk = disk;
         self.standing = Standing::default();
+        self.sealed = None;
+        if let Some(backup) = self.backup.as_mut().filter(|backup| !backup.is_done) {
+            Arc::make_mut(backup).was_struck = true;
+        }
         // A long run has no crash points, and would keep a disk for each.
         let long = self.history.shape == Shape::Churn;
         self.disk.set_recording(if long { Recording::Trace } else { Recording::Forks });

@@ -3,6 +3,7 @@
 //! **Place.** The part of the forward run that looks at figures, not at rows.
 
 use super::{Invariant, Runner};
+use crate::backup::{BACKUP_DIR, is_of_backup};
 use crate::checker::Finding;
 use crate::disk::{IoCall, IoKind};
 use crate::system::Standing;
@@ -41,7 +42,9 @@ impl Runner<'_> {
         if !self.manifest_unsure {
             self.manifest = standing.manifest_version;
         }
-        let reused = self.disk.reused_names();
+        let mut reused = self.disk.reused_names();
+        // A backup has the names of what it copies, each time it is tried.
+        reused.retain(|path| !is_of_backup(path));
         if !reused.is_empty() {
             let expected = "no name of a removed file is used again";
             self.found(Finding::new(Invariant::I14, expected, format!("{reused:?}")));
@@ -84,5 +87,5 @@ impl Runner<'_> {
 }
 
 fn is_publish(call: &IoCall) -> bool {
-    call.kind == IoKind::Rename && call.result.is_ok()
+    call.kind == IoKind::Rename && call.result.is_ok() && !call.path.starts_with(BACKUP_DIR)
 }

@@ -185,6 +185,11 @@ pub enum Action {
     MaintainAll,
     /// `compact`, ended after so many steps or at its end.
     Compact(Option<u64>),
+    /// `verify`.
+    Verify,
+    /// `backup_to`, or going on with one that did not come to its end: called off after so many reads or
+    /// not at all, with so many steps of `maintain` at each.
+    BackUp(Option<u64>, u64),
     /// A clean end, and a reopen.
     Close,
     /// A kill of the process between two calls, and a reopen.

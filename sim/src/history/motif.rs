@@ -12,7 +12,7 @@ impl Generator {
     /// Draws a motif.
     pub(super) fn draw_motif(&mut self) {
         let slot = self.slot();
-        match self.stream.below(12) {
+        match self.stream.below(13) {
             0 => self.older_rows(slot),
             1 => self.sealed_row_by_row(slot),
             2 => self.seen_through_a_snapshot(slot),
@@ -22,6 +22,7 @@ impl Generator {
             6 => self.at_rest(),
             7 => self.held_over_a_merge(slot),
             8 => self.across_collections(),
+            9 => self.copied_in_two_tries(slot),
             _ => self.merged_while_deleted(slot),
         }
     }
@@ -79,6 +80,23 @@ impl Generator {
             _ => Action::Maintain,
         };
         self.then(action);
+    }
+
+    /// A backup is called off, and gone on with when the store is another one; or the process is.
+    fn copied_in_two_tries(&mut self, slot: usize) {
+        self.then_upserts(slot);
+        self.then(Action::Checkpoint);
+        self.then(Action::Verify);
+        let reads = self.stream.size(1, 6) as u64;
+        let steps = self.stream.below(3);
+        self.then(Action::BackUp(Some(reads), steps));
+        match self.stream.below(4) {
+            0 => self.then_move(),
+            1 => self.then(Action::Kill),
+            _ => self.then_changes(slot),
+        }
+        self.then(Action::BackUp(None, steps));
+        self.then_changes(slot);
     }
 
     /// Rows are sealed; then some of them are deleted or written again, and sealed too.

@@ -11,7 +11,7 @@ use super::{Shape, Slot};
 use crate::stream::Stream;
 
 /// How often each kind of operation is drawn; the order is that of `draw_action`.
-pub(super) const KINDS: [(u64, &str); 33] = [
+pub(super) const KINDS: [(u64, &str); 35] = [
     (10, "upsert"),
     (5, "delete"),
     (6, "batch"),
@@ -40,6 +40,8 @@ pub(super) const KINDS: [(u64, &str); 33] = [
     (8, "maintain"),
     (1, "maintain all"),
     (2, "compact"),
+    (2, "verify"),
+    (2, "backup"),
     (2, "close"),
     (4, "kill"),
     (4, "power loss"),
@@ -52,7 +54,8 @@ const WRITES: usize = 5;
 
 /// Kinds that long runs without images leave out: they end processes, which drops what has piled
 /// up, or look at a single call.
-const NOT_IN_CHURN: [&str; 6] = ["read all", "scan", "close", "kill", "power loss", "bad"];
+const NOT_IN_CHURN: [&str; 7] =
+    ["read all", "scan", "backup", "close", "kill", "power loss", "bad"];
 
 /// Rows in batches that fill a large collection.
 pub(super) const FILL_ROWS: usize = 100;

@@ -191,6 +191,8 @@ impl Generator {
             "maintain" => Action::Maintain,
             "maintain all" => Action::MaintainAll,
             "compact" => self.compact(),
+            "verify" => Action::Verify,
+            "backup" => self.backup(),
             "close" => Action::Close,
             "kill" if self.stream.chance(1, 3) => Action::KillInside(self.stream.below(1000)),
             "kill" => Action::Kill,
@@ -223,6 +225,12 @@ impl Generator {
             7 => self.field(),
             _ => Member::Write(self.changes()),
         }
+    }
+
+    /// Every other one is called off, mostly early.
+    fn backup(&mut self) -> Action {
+        let reads = self.stream.chance(1, 2).then(|| self.stream.size(0, 12) as u64);
+        Action::BackUp(reads, self.stream.below(3))
     }
 
     fn put(&mut self) -> Member {
@@ -464,6 +472,6 @@ mod tests {
                 seen.insert(shown[..end].to_string());
             }
         }
-        assert_eq!(seen.len(), 30, "{seen:?}");
+        assert_eq!(seen.len(), 32, "{seen:?}");
     }
 }

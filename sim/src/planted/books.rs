@@ -101,7 +101,7 @@ impl Beneath<'_> {
 }
 
 /// Reads a manifest from its pages, which need not be of the store that is open.
-fn decode(pages: &[u8]) -> Option<Manifest> {
+pub(super) fn decode(pages: &[u8]) -> Option<Manifest> {
     let mut pages = pages.to_vec();
     let body = pages.get(PAGE_HEADER_SIZE_BYTES..)?;
     // Where it says of which store and salt it is: version, salt, store.
@@ -118,7 +118,7 @@ fn decode(pages: &[u8]) -> Option<Manifest> {
     Manifest::decode(&bytes).ok()
 }
 
-fn encode(manifest: &Manifest) -> Vec<u8> {
+pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let first = PagePlace {
         store: manifest.store,
         salt: manifest.salt,

@@ -348,6 +348,20 @@ bugs! {
         "a row that is there is written again on the leader",
     ];
 
+    /// A verification answers that all is well, and has not looked at the rows.
+    VerifyReadsNoContents, "verify-reads-no-contents", ["a store is verified whose rows are sealed"];
+    /// A verification takes dead rows for live ones.
+    DeadRowsAreFindings, "dead-rows-are-findings", [
+        "a checkpoint finds a row of an older segment overwritten or deleted",
+        "the store is verified before a merge takes it",
+    ];
+    /// A backup has no rows that are in no segment yet.
+    BackupWithoutUnsealedRows, "backup-without-unsealed-rows", [
+        "a backup is made before what was written is sealed",
+    ];
+    /// Files of a backup are not synced.
+    BackupUnsynced, "backup-unsynced", ["a backup is made", "power is lost"];
+
     /// The last log ends at its first frame that is not intact, whatever later ones prove.
     InvalidFrameEndsLog, "invalid-frame-ends-log", [
         "a record of the last log is damaged",

@@ -4,6 +4,7 @@
 //! the engine take a wrong one; what an engine would answer that did is answered here.
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, Result};
 
@@ -11,7 +12,8 @@ use super::Bug;
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
 use crate::system::{
-    Call, Outcome, Request, Restored, Row, RowChange, Scan, SeeRow, Session, Standing, Ticket, View,
+    BackedUp, Call, GoesOn, Outcome, Request, Restored, Row, RowChange, Scan, SeeRow, Session,
+    Standing, Ticket, Verified, View,
 };
 
 /// A session that makes little of damage.
@@ -163,6 +165,14 @@ impl Session for Careless {
 
     fn restored_index(&self, id: CollectionId) -> Result<Option<Restored>> {
         self.inner.restored_index(id)
+    }
+
+    fn verify(&self, contents: bool) -> Result<Verified> {
+        self.inner.verify(contents)
+    }
+
+    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+        self.inner.back_up(to, goes_on)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

@@ -43,7 +43,7 @@ impl PlantedFile {
     }
 
     fn log(&self) -> Option<FileId> {
-        match self.name {
+        match self.name.filter(|_| self.process.is_own(&self.path)) {
             Some(FileName::Log(file, _)) => Some(file),
             _ => None,
         }
@@ -52,6 +52,10 @@ impl PlantedFile {
     /// What is written instead; `None` for what the engine writes.
     fn instead(&self, bytes: &[u8], offset: u64, site: CallSite) -> Option<Vec<u8>> {
         let process = &*self.process;
+        if !process.is_own(&self.path) {
+            let name = self.name.filter(|_| offset == 0)?;
+            return process.elsewhere.instead(self.bug(), name, bytes);
+        }
         match self.name? {
             FileName::Manifest(..) if process.keeps_books() && offset == 0 => {
                 Some(process.books().manifest(self.bug(), bytes, process.beneath(site)))
@@ -165,6 +169,7 @@ impl File for PlantedFile {
         }
         match self.bug() {
             Bug::LyingSync => return Ok(()),
+            Bug::BackupUnsynced if !self.process.is_own(&self.path) => return Ok(()),
             Bug::AcknowledgedBeforeSync if self.log().is_some() => {
                 self.deferred.store(true, Ordering::Relaxed);
                 return Ok(());

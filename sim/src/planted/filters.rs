@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,8 +19,8 @@ use crate::disk::Onlooker;
 use crate::predicate;
 use crate::row_range::RowRange;
 use crate::system::{
-    Call, Copied, Listener, Outcome, Request, Restored, Row, Scan, SeeRow, SeeSome, Session,
-    Standing, Ticket, Vectors, View,
+    BackedUp, Call, Copied, GoesOn, Listener, Outcome, Request, Restored, Row, Scan, SeeRow,
+    SeeSome, Session, Standing, Ticket, Vectors, Verified, View,
 };
 
 impl Bug {
@@ -420,6 +421,14 @@ impl Session for Misled {
 
     fn follow(&self, ops: Vec<WalOp>) -> Result<Option<u64>> {
         self.followed(ops)
+    }
+
+    fn verify(&self, contents: bool) -> Result<Verified> {
+        self.verified(contents)
+    }
+
+    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+        self.view.back_up(to, goes_on)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

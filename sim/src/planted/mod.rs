@@ -12,6 +12,7 @@
 mod books;
 mod bugs;
 mod careless;
+mod copying;
 mod edits;
 mod entropy;
 mod file;
@@ -93,12 +94,17 @@ impl System for Planted {
         self.engine.replicates()
     }
 
+    fn backs_up(&self) -> bool {
+        self.engine.backs_up()
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
         let session = self.engine.open(self.beneath(env), options)?;
         if self.bug == Bug::DamageRefusesStore && !session.damaged()?.is_empty() {
             return Err(Error::new(ErrorKind::Corrupt, "a collection is damaged"));
         }
-        match self.bug.misleads() || self.bug.misreplicates() {
+        let misled = self.bug.misleads() || self.bug.misreplicates() || self.bug.misverifies();
+        match misled {
             true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
             false => Ok(Careless::over(&self.bug, session)),
         }

@@ -10,6 +10,7 @@ use quiver_store::vfs::{Access, CallSite, DirEntry, File, Lock, Vfs};
 
 use super::Bug;
 use super::books::{Beneath, Books, orphans};
+use super::copying::Elsewhere;
 use super::file::PlantedFile;
 use super::log_view::LogView;
 use crate::disk::site_name;
@@ -27,6 +28,7 @@ pub(super) struct Process {
     /// A directory whose sync waits for the next rename.
     deferred: Mutex<Option<(PathBuf, CallSite)>>,
     books: Mutex<Books>,
+    pub(super) elsewhere: Elsewhere,
 }
 
 #[derive(Debug)]
@@ -46,7 +48,8 @@ impl PlantedVfs {
         sites: Arc<Mutex<SyncSites>>,
     ) -> Self {
         let (deferred, books) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Process { bug, dir, inner, sites, deferred, books }))
+        let elsewhere = Elsewhere::default();
+        Self(Arc::new(Process { bug, dir, inner, sites, deferred, books, elsewhere }))
     }
 
     fn wrap(&self, inner: Arc<dyn File>, path: &Path, is_new: bool) -> Arc<dyn File> {
@@ -57,6 +60,11 @@ impl PlantedVfs {
 impl Process {
     pub(super) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().expect("nothing panics while it is held")
+    }
+
+    /// Whether a path is in the store's directory, and not in that of a backup.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        path.starts_with(&self.dir)
     }
 
     pub(super) fn beneath(&self, site: CallSite) -> Beneath<'_> {
@@ -190,7 +198,9 @@ impl Vfs for PlantedVfs {
             self.0.before_first_file(site);
         }
         let file = self.0.inner.create_new(path, site)?;
-        self.0.books().created(&name_of(path));
+        if self.0.is_own(path) {
+            self.0.books().created(&name_of(path));
+        }
         Ok(self.wrap(file, path, true))
     }
 
@@ -212,7 +222,7 @@ impl Vfs for PlantedVfs {
     }
 
     fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
-        let publishes = self.0.keeps_books() && name_of(to) == CURRENT;
+        let publishes = self.0.keeps_books() && name_of(to) == CURRENT && self.0.is_own(to);
         if publishes {
             self.0.before_publish(site);
         }
@@ -229,7 +239,7 @@ impl Vfs for PlantedVfs {
     }
 
     fn unlink(&self, path: &Path, site: CallSite) -> io::Result<()> {
-        if self.0.keeps(&name_of(path)) {
+        if self.0.is_own(path) && self.0.keeps(&name_of(path)) {
             return Ok(());
         }
         self.0.inner.unlink(path, site)

@@ -49,6 +49,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     table(out, "images by policy", &tally.policies)?;
     table(out, "invariants evaluated", &tally.invariants)?;
     table(out, "faults fired", &tally.faults)?;
+    table(out, "verifications and backups", &tally.copies)?;
     table(out, "two stores, one following", &tally.replica)?;
     writeln!(out, "  per history (median, most)")?;
     for name in SPREADS {
@@ -121,6 +122,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         policies,
         invariants,
         faults,
+        copies,
         replica,
         recovery_calls_max,
         ..
@@ -147,6 +149,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "policies": policies,
         "invariants": invariants,
         "faults": faults,
+        "copies": copies,
         "replica_images_checked": tally.replica_images(),
         "replica": replica,
         "medians": medians,

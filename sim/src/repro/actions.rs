@@ -83,6 +83,8 @@ operations! {
     "maintain" => Maintain;
     "maintain-all" => MaintainAll;
     "compact" => Compact(steps);
+    "verify" => Verify;
+    "back-up" => BackUp(steps, steps_each);
     "close" => Close;
     "kill" => Kill;
     "kill-inside" => KillInside(call);

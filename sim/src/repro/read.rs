@@ -287,10 +287,10 @@ fn inside(words: &mut Words) -> Result<Inside, Wrong> {
 }
 
 fn then(words: &mut Words) -> Result<Then, Wrong> {
-    let deed = words
-        .one_of("again, nothing, look-up, tidy, write, create or everything", |word| {
-            Deed::ALL.iter().find(|(_, known)| *known == word).map(|(deed, _)| *deed)
-        })?;
+    let deed = words.one_of(
+        "again, nothing, look-up, verify, back-up, tidy, write, create or everything",
+        |word| Deed::ALL.iter().find(|(_, known)| *known == word).map(|(deed, _)| *deed),
+    )?;
     if words.took("power-loss") {
         return Ok(Then { deed, loss: Some(survivors(words)?) });
     }

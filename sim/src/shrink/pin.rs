@@ -149,7 +149,8 @@ pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<R
     }
     let plain = [Base::Nothing, Base::Everything].map(|base| Some(Survivors::of(base)));
     let [nothing, everything] = plain;
-    for deed in [Deed::Again, Deed::LookUp, Deed::Nothing, Deed::Tidy, Deed::Write, Deed::Create] {
+    let deeds = [Deed::Again, Deed::LookUp, Deed::Verify, Deed::BackUp, Deed::Nothing, Deed::Tidy];
+    for deed in deeds.into_iter().chain([Deed::Write, Deed::Create]) {
         for loss in [None, nothing.clone(), everything.clone()] {
             file.chain.then = Some(Then { deed, loss });
             if shows(&file) {
