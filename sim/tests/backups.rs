@@ -5,7 +5,10 @@ use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
 
-use quiver_sim::disk::{Base, DiskState, Policy, SimClock, SimDisk, SimEntropy, Survivors};
+use quiver_sim::disk::{
+    Base, DiskState, Fault, FaultPlan, PlannedFault, Policy, SimClock, SimDisk, SimEntropy,
+    Survivors,
+};
 use quiver_sim::stream::Stream;
 use quiver_store::vfs::Vfs;
 use quiver_store::{
@@ -315,4 +318,45 @@ fn a_backup_outlives_every_loss_of_power_and_needs_each_of_its_syncs() {
     for site in sites {
         play_backups(std::slice::from_ref(&site)).expect_err(&site);
     }
+}
+
+#[test]
+fn what_a_failed_call_left_of_a_backup_is_not_relied_on() {
+    let disk = SimDisk::new();
+    let store = open(&disk, "/store").expect("an empty disk takes a store");
+    filled(&store);
+    let expected = all(&store);
+    store.close().expect("no fault is planted");
+    let state = disk.state();
+    let nothing = Survivors { base: Base::Nothing, exceptions: Vec::new() };
+    let mut failed = 0;
+    // The first sync of a directory is of the one above, which nothing mends.
+    for (fault, first) in
+        [(Fault::SyncEio, 0), (Fault::WriteShortThenEio, 0), (Fault::SyncDirEio, 1)]
+    {
+        for call_index in first..12 {
+            let disk = SimDisk::mount(&state);
+            let store = Store::open_read_only_with(env(&disk, "/store"), options());
+            let store = store.expect("it was closed");
+            let faults = vec![PlannedFault { call_index, fault }];
+            disk.set_faults(FaultPlan { faults, seed: call_index });
+            let first_try = backup(&store, "/backup");
+            failed += u32::from(first_try.is_err());
+            disk.set_faults(FaultPlan::default());
+            let again = backup(&store, "/backup");
+            match again {
+                Ok(report) => assert!(report.is_complete),
+                // The first one failed behind its last step.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}"),
+            }
+            if first_try.is_err() && backup(&store, "/backup").is_ok() {
+                panic!("{fault:?} {call_index}: a backup is made over another");
+            }
+            let lost = disk.state().plan_survivors(&nothing).expect("it names nothing").build();
+            let copy = open(&SimDisk::mount(&lost), "/backup");
+            let copy = copy.unwrap_or_else(|error| panic!("{fault:?} {call_index}: {error}"));
+            assert_eq!(all(&copy), expected, "{fault:?} {call_index}");
+        }
+    }
+    assert!(failed > 10, "{failed} faults hit a backup");
 }

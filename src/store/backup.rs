@@ -11,7 +11,9 @@
 //! - U2. It shows what was durable when it began, whatever is written, sealed or merged meanwhile: until
 //!   it ends nothing is removed that it has to copy.
 //! - U3. Damage is not copied: the file is named, and the backup is not made.
-//! - U4. Begun again in the same directory it goes on: what is there already and checks out stays.
+//! - U4. Begun again in the same directory it goes on: what is there already and checks out is not copied
+//!   again. But it is written again where it is, over itself: a sync of it may have failed, and then it
+//!   reads well, counts as clean, and is lost with power.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -188,10 +190,10 @@ impl<F: FnMut(&BackupProgress) -> ControlFlow<()>> Copy<'_, F> {
             Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
             Err(error) => return Err(error),
             Ok(found) if found.len_bytes()? == stored.len => {
-                match self.walk(stored, &found, None) {
+                let target = self.to.open(&name, Access::ReadWrite)?;
+                match self.walk(stored, &found, Some(&target)) {
                     Ok(flow) => {
-                        // Its bytes may never have been synced.
-                        self.to.open(&name, Access::ReadWrite)?.sync_data()?;
+                        target.sync_data()?;
                         self.report.files_kept += u64::from(flow.is_continue());
                         return Ok(flow);
                     }
@@ -254,6 +256,7 @@ fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> 
         let mut found = vec![0; text.len() + 1];
         let len = to.open(BACKUP, Access::Read)?.read_up_to(&mut found, 0)?;
         if found[..len] == *text.as_bytes() {
+            write_marker(to, &to.open(BACKUP, Access::ReadWrite)?, &text)?;
             return Ok((listing, lock));
         }
         // A crash leaves one that is torn, and nothing else.
@@ -264,11 +267,15 @@ fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> 
     } else {
         listing.check_empty(to)?;
     }
-    let file = to.create_new(BACKUP)?;
+    write_marker(to, &to.create_new(BACKUP)?, &text)?;
+    Ok((listing, lock))
+}
+
+/// Writes the marker and makes it durable, also over itself (U4).
+fn write_marker(to: &Disk, file: &DiskFile, text: &str) -> Result<()> {
     file.write_all_at(text.as_bytes(), 0)?;
     file.sync_data()?;
-    to.sync_dir(to.root())?;
-    Ok((listing, lock))
+    to.sync_dir(to.root())
 }
 
 /// Makes a store of what was copied.
