@@ -5,6 +5,7 @@
 //! pages are protected by their checksum alone.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Salt, StoreId};
@@ -30,6 +31,10 @@ pub enum FileKind {
     Changes = 6,
     /// Records of a collection that could not be sealed.
     Parked = 7,
+    /// A key, sealed under another.
+    Key = 8,
+    /// Name and schema of a collection, as a manifest has them.
+    Schema = 9,
 }
 
 /// Where sealed bytes stand: no two seals ever share one.
@@ -55,6 +60,13 @@ pub trait PageCodec: Send + Sync + fmt::Debug {
     /// The number by which pages and sections name their codec. Stored on disk.
     fn id(&self) -> u8;
 
+    /// A codec for all that stands in one file, so that what the file's place gives is worked out once;
+    /// `None` where there is nothing to work out. Of `place` all but the position counts.
+    fn for_file(&self, place: &Place) -> Option<Arc<dyn PageCodec>> {
+        let _ = place;
+        None
+    }
+
     /// Seals `body` in place. `associated` is bound in but not changed.
     ///
     /// # Errors
@@ -78,6 +90,11 @@ pub trait PageCodec: Send + Sync + fmt::Debug {
         body: &mut [u8],
         tag: &[u8; TAG_SIZE_BYTES],
     ) -> Result<()>;
+}
+
+/// The codec for one file; see [`PageCodec::for_file`].
+pub(crate) fn for_file(codec: &Arc<dyn PageCodec>, place: &Place) -> Arc<dyn PageCodec> {
+    codec.for_file(place).unwrap_or_else(|| Arc::clone(codec))
 }
 
 /// Leaves bytes as they are; its tag is zero.

@@ -52,6 +52,11 @@ pub(crate) enum Work {
     },
     Drop {
         name: String,
+        /// Whether its key is to be destroyed.
+        shreds: bool,
+    },
+    DropById {
+        id: CollectionId,
     },
     Rename {
         name: String,
@@ -77,6 +82,7 @@ impl Work {
             }
             Self::Create { .. }
             | Self::Drop { .. }
+            | Self::DropById { .. }
             | Self::Rename { .. }
             | Self::AddFilterable { .. }
             | Self::Replicated { .. } => 512,
@@ -87,7 +93,9 @@ impl Work {
     pub(crate) fn frees_space(&self) -> bool {
         match self {
             Self::Write { frees_space, .. } => *frees_space,
-            Self::Drop { .. } | Self::Replicated { op: WalOp::DropCollection { .. } } => true,
+            Self::Drop { .. }
+            | Self::DropById { .. }
+            | Self::Replicated { op: WalOp::DropCollection { .. } } => true,
             Self::Put { .. }
             | Self::UpdatePayload { .. }
             | Self::Create { .. }
@@ -231,7 +239,7 @@ mod tests {
     use super::*;
 
     fn push(queue: &CommitQueue) -> Result<Ticket> {
-        queue.push(Work::Drop { name: "a".to_owned() })
+        queue.push(Work::Drop { name: "a".to_owned(), shreds: false })
     }
 
     #[test]

@@ -17,12 +17,13 @@
 //! | `changes-<file id>-<tag>.chg` | which rows changed since an index snapshot |
 //! | `parked-<file id>-<tag>.prk` | records of a collection that could not be sealed |
 //! | `reserve-<file id>-<tag>.res` | space set aside for a full disk |
+//! | `key-<key id>.key` | a key, sealed under another ([`crate::key_file`]) |
 //!
 //! Numbers have ten decimal digits at least, so that names sort by age. The tag is eight
 //! hexadecimal digits of the file's salt: a number that a crash took back may be given again, a
-//! name is not.
+//! name is not. A key id is 32 hexadecimal digits and all random.
 
-use crate::ids::{FileId, ManifestVersion, Salt};
+use crate::ids::{FileId, KeyId, ManifestVersion, Salt};
 use crate::limits::NUMBER_MAX;
 
 /// The lock file.
@@ -72,6 +73,8 @@ pub enum FileName {
     Parked(FileId, Tag),
     /// `reserve-<file id>-<tag>.res`.
     Reserve(FileId, Tag),
+    /// `key-<key id>.key`.
+    Key(KeyId),
 }
 
 impl FileName {
@@ -90,6 +93,7 @@ impl FileName {
             Self::Changes(id, tag) => numbered("changes-", id.0, tag, ".chg"),
             Self::Parked(id, tag) => numbered("parked-", id.0, tag, ".prk"),
             Self::Reserve(id, tag) => numbered("reserve-", id.0, tag, ".res"),
+            Self::Key(id) => format!("key-{id}.key"),
         }
     }
 
@@ -125,8 +129,28 @@ impl FileName {
         if let Some((number, tag)) = number(text, "parked-", ".prk") {
             return Some(Self::Parked(FileId(number), tag));
         }
-        number(text, "reserve-", ".res").map(|(number, tag)| Self::Reserve(FileId(number), tag))
+        if let Some((number, tag)) = number(text, "reserve-", ".res") {
+            return Some(Self::Reserve(FileId(number), tag));
+        }
+        key_id(text.strip_prefix("key-")?.strip_suffix(".key")?).map(Self::Key)
     }
+}
+
+fn key_id(text: &str) -> Option<KeyId> {
+    let (digits, rest) = text.as_bytes().as_chunks::<2>();
+    if digits.len() != 16 || !rest.is_empty() || !text.bytes().all(is_hexadecimal) {
+        return None;
+    }
+    let mut id = KeyId::NONE;
+    for (byte, digits) in id.0.iter_mut().zip(digits) {
+        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(id)
+}
+
+/// Lower-case: a name has one form.
+fn is_hexadecimal(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
 fn numbered(before: &str, number: u64, tag: Tag, after: &str) -> String {
@@ -137,8 +161,7 @@ fn number(text: &str, before: &str, after: &str) -> Option<(u64, Tag)> {
     let (digits, tag) = text.strip_prefix(before)?.strip_suffix(after)?.split_once('-')?;
     let padded = digits.len() == 10 || (digits.len() > 10 && !digits.starts_with('0'));
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let hexadecimal = tag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if !padded || !plain || tag.len() != 8 || !hexadecimal {
+    if !padded || !plain || tag.len() != 8 || !tag.bytes().all(is_hexadecimal) {
         return None;
     }
     let number = digits.parse().ok().filter(|number| *number < NUMBER_MAX)?;
@@ -165,6 +188,7 @@ mod tests {
             FileName::IndexSnapshot(FileId(12), tag),
             FileName::Changes(FileId(13), tag),
             FileName::Parked(FileId(14), tag),
+            FileName::Key(KeyId([0xa0; 16])),
         ] {
             assert_eq!(FileName::parse(&name.text()), Some(name));
         }
@@ -186,6 +210,8 @@ mod tests {
             "reserve-0000000001-0a0a0a0a",
             "CURRENT.tmp",
             "LOCKS",
+            "key-a0.key",
+            "key-A0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0.key",
         ] {
             assert_eq!(FileName::parse(text), None, "{text}");
         }

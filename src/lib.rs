@@ -21,9 +21,11 @@
 
 mod change_set;
 mod checksum;
+mod collection;
 mod commit_queue;
 mod cursor;
 mod damage;
+mod env;
 mod live_set;
 mod matching;
 mod memtable;
@@ -43,14 +45,20 @@ mod vector;
 mod write_batch;
 
 pub mod codec;
+#[cfg(feature = "encryption")]
+pub mod crypto;
 pub mod descriptor;
 #[cfg(feature = "cli")]
 pub mod dump;
+
 pub mod error;
 pub mod file_names;
 pub mod ids;
 #[cfg(feature = "cli")]
 pub mod import;
+pub mod key_file;
+pub mod keyring;
+pub mod keys;
 pub mod limits;
 pub mod manifest;
 pub mod options;
@@ -61,9 +69,15 @@ pub mod vfs;
 pub mod wal;
 
 pub use codec::{PageCodec, PlainCodec};
+#[cfg(feature = "encryption")]
+pub use crypto::{aead::AesGcmCodec, key::Key};
 pub use descriptor::{Descriptor, DistanceMetric, Dtype, IndexKind, IndexSpec, VectorEncryption};
+pub use env::Env;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{CollectionId, Lsn, ManifestVersion};
+#[cfg(feature = "encryption")]
+pub use keyring::EnvelopeKeyRing;
+pub use keyring::{KeyRing, SingleCodecKeyRing};
 pub use options::Options;
 pub use replication::{CommitObserver, WalEntry, WalOp};
 pub use request::{Outcome, Request, Ticket};
@@ -73,11 +87,10 @@ pub use row::{Record, RecordRef};
 pub use scan_range::ScanRange;
 pub use sec::{FieldType, FilterableField, SecPredicate, SecValue};
 pub use store::{
-    BackupProgress, BackupReport, CompactProgress, Finding, LOSSES_MAX, Loss, PayloadScan,
-    RecoveryTail, ReplicationSnapshot, SalvageProgress, SalvageReport, Scan, Snapshot, Stats,
-    Store, VectorSource, VerifyOptions, VerifyProgress, VerifyReport,
+    BackupKeys, BackupProgress, BackupReport, CompactProgress, Finding, LOSSES_MAX, Loss,
+    PayloadScan, RecoveryTail, ReplicationSnapshot, SalvageProgress, SalvageReport, Scan, Snapshot,
+    Stats, Store, VectorSource, VerifyOptions, VerifyProgress, VerifyReport,
 };
-pub use vfs::Env;
 pub use write_batch::WriteBatch;
 
 /// The program in the README, which has to compile.

@@ -16,308 +16,18 @@
 //!   a merge puts it meanwhile. So an answer about it stays true while the epoch is the same.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
-use crate::damage::{self, Damage, Hidden};
+use crate::collection::{Collection, check_name, is_name};
+use crate::damage::Hidden;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CollectionId, Lsn};
-use crate::limits::{COLLECTION_NAME_BYTES_MAX, COLLECTIONS_MAX, NUMBER_MAX};
-use crate::manifest::index_snapshots::IndexSnapshotEntry;
-use crate::manifest::{CollectionEntry, SegmentEntry, TombstonesEntry};
-use crate::memtable::{Count, Entry, Memtable};
+use crate::ids::{CollectionId, KeyId, Lsn};
+use crate::limits::{COLLECTIONS_MAX, NUMBER_MAX};
 use crate::page_cache::PageCache;
 use crate::record::Record;
-use crate::row::RecordRef;
-use crate::segment::{Segment, Tombstones};
-use crate::sync::{Arc, locked};
+use crate::sync::Arc;
 use crate::wal::frame::{Batch, Section};
-
-/// A segment and which of its rows are dead.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveSegment {
-    pub(crate) entry: SegmentEntry,
-    pub(crate) segment: Arc<Segment>,
-    /// The file that lists the dead rows, if there are any.
-    pub(crate) tombstones: Option<TombstonesEntry>,
-    pub(crate) dead: Arc<Tombstones>,
-}
-
-impl LiveSegment {
-    /// Rows that are not dead.
-    pub(crate) fn rows(&self) -> u64 {
-        self.entry.rows - self.dead.len()
-    }
-}
-
-/// One collection.
-#[derive(Clone, Debug)]
-pub(crate) struct Collection {
-    pub(crate) id: CollectionId,
-    pub(crate) name: String,
-    pub(crate) descriptor: Descriptor,
-    /// Takes the rows that are committed now.
-    pub(crate) active: Arc<Memtable>,
-    /// Took them before, and is being sealed.
-    pub(crate) sealing: Option<Arc<Memtable>>,
-    /// In ascending order of file id.
-    pub(crate) segments: Arc<[LiveSegment]>,
-    /// What the layers above left with a checkpoint.
-    pub(crate) index_snapshot: Option<IndexSnapshotEntry>,
-    /// What is wrong with its files, as far as the open or background work met it.
-    pub(crate) damage: Option<Arc<Damage>>,
-}
-
-/// Where a row was found.
-#[derive(Debug)]
-pub(crate) enum Found<'a> {
-    Memory(Entry),
-    Sealed(&'a LiveSegment, u32),
-}
-
-impl Collection {
-    /// A collection without rows.
-    pub(crate) fn new(id: CollectionId, name: String, descriptor: Descriptor) -> Self {
-        let segments = Arc::default();
-        let (active, sealing, index_snapshot, damage) = (Arc::default(), None, None, None);
-        Self { id, name, descriptor, active, sealing, segments, index_snapshot, damage }
-    }
-
-    /// As a manifest has it.
-    pub(crate) fn entry(&self) -> CollectionEntry {
-        let Self { id, ref name, ref descriptor, .. } = *self;
-        CollectionEntry { id, name: name.clone(), descriptor: descriptor.clone() }
-    }
-
-    /// The memtables, newest first.
-    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
-        std::iter::once(&self.active).chain(&self.sealing)
-    }
-
-    /// A row as of an LSN.
-    pub(crate) fn find(&self, cache: &PageCache, id: &str, at: Lsn) -> Result<Option<Found<'_>>> {
-        for memtable in self.memtables() {
-            if let Some(entry) = memtable.get(id, at)? {
-                if entry.lsn <= self.unread() {
-                    self.check_whole()?;
-                }
-                return Ok(entry.is_live.then_some(Found::Memory(entry)));
-            }
-        }
-        let sealed = self.find_sealed(cache, id)?;
-        Ok(sealed.map(|(segment, row)| Found::Sealed(segment, row)))
-    }
-
-    /// The row in the one segment that has it live. A segment that cannot tell does not matter where
-    /// another one has it (A3).
-    fn find_sealed(&self, cache: &PageCache, id: &str) -> Result<Option<(&LiveSegment, u32)>> {
-        if self.hides_newer() {
-            self.check_whole()?;
-        }
-        let mut cannot_tell = None;
-        for live in self.segments.iter().rev() {
-            match live.segment.find(cache, id) {
-                Ok(Some(row)) if !live.dead.contains(row) => return Ok(Some((live, row))),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Corrupt => cannot_tell = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        self.check_whole()?;
-        cannot_tell.map_or(Ok(None), Err)
-    }
-
-    /// Whether rows cannot be told that overwrite others.
-    pub(crate) fn hides_newer(&self) -> bool {
-        self.unread() > Lsn(0)
-    }
-
-    /// The last LSN of its parked records that could not be read; 0 where all could be.
-    pub(crate) fn unread(&self) -> Lsn {
-        match self.damage.as_ref().map(|damage| damage.hidden) {
-            Some(Hidden::Newer(through)) => through,
-            _ => Lsn(0),
-        }
-    }
-
-    /// Refuses to speak of all rows where some are hidden.
-    ///
-    /// # Errors
-    /// `Corrupt` naming the file that hides them.
-    pub(crate) fn check_whole(&self) -> Result<()> {
-        match &self.damage {
-            Some(damage) if damage.hidden > Hidden::Nothing => Err(damage.to_reader()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The first damage to its files that anybody has met, mere readers included.
-    pub(crate) fn damage_met(&self) -> Option<Error> {
-        let in_segments = || self.segments.iter().find_map(|live| live.segment.damage());
-        let met = self.damage.as_ref().map(|damage| damage.to_reader());
-        met.or_else(|| in_segments().map(Error::duplicate))
-    }
-
-    /// Whether nobody has met any damage to its files.
-    pub(crate) fn is_well(&self) -> bool {
-        self.damage.is_none() && self.segments.iter().all(|live| live.segment.damage().is_none())
-    }
-
-    /// Refuses writes where anything is known to be damaged.
-    ///
-    /// # Errors
-    /// `Corrupt` naming the file.
-    pub(crate) fn check_well(&self) -> Result<()> {
-        self.damage_met().map_or(Ok(()), |error| Err(damage::to_writer(self.id, error)))
-    }
-
-    /// Notes that something of its files cannot be used.
-    pub(crate) fn note_damage(&mut self, error: Error, hidden: Hidden) {
-        let damage = match &self.damage {
-            None => Damage::new(error, hidden),
-            Some(known) => known.and(hidden),
-        };
-        self.damage = Some(Arc::new(damage));
-    }
-
-    /// Shows a row as of an LSN, if it is live.
-    pub(crate) fn get_with<R>(
-        &self,
-        cache: &PageCache,
-        id: &str,
-        at: Lsn,
-        see: impl FnOnce(RecordRef<'_>) -> R,
-    ) -> Result<Option<R>> {
-        let form = self.descriptor.form();
-        let Some(found) = self.find(cache, id, at)? else { return Ok(None) };
-        match found {
-            Found::Memory(entry) => {
-                Ok(Some(see(RecordRef::new(entry.vector(), entry.payload(), form))))
-            }
-            Found::Sealed(live, row) => {
-                let mut bytes = Vec::new();
-                let vector_len = live.segment.row_into(cache, row, &mut bytes)?;
-                let (vector, payload) = bytes.split_at(vector_len);
-                Ok(Some(see(RecordRef::new(vector, payload, form))))
-            }
-        }
-    }
-
-    /// The vector of a row as of an LSN; its payload is not read.
-    pub(crate) fn get_vector(
-        &self,
-        cache: &PageCache,
-        id: &str,
-        at: Lsn,
-    ) -> Result<Option<Vec<f32>>> {
-        let form = self.descriptor.form();
-        Ok(match self.find(cache, id, at)? {
-            None => None,
-            Some(Found::Memory(entry)) => Some(form.elements(entry.vector())),
-            Some(Found::Sealed(live, row)) => {
-                let mut bytes = Vec::new();
-                live.segment.vector_into(cache, row, &mut bytes)?;
-                Some(form.elements(&bytes))
-            }
-        })
-    }
-
-    /// The payload of a row as of an LSN; its vector is not read.
-    pub(crate) fn get_payload(
-        &self,
-        cache: &PageCache,
-        id: &str,
-        at: Lsn,
-    ) -> Result<Option<Vec<u8>>> {
-        Ok(match self.find(cache, id, at)? {
-            None => None,
-            Some(Found::Memory(entry)) => Some(entry.payload().to_vec()),
-            Some(Found::Sealed(live, row)) => {
-                let mut bytes = Vec::new();
-                live.segment.payload_into(cache, row, &mut bytes)?;
-                Some(bytes)
-            }
-        })
-    }
-
-    /// How many rows there are as of an LSN. The first call behind a write looks for the rows
-    /// written since the one before, in what is beneath them.
-    pub(crate) fn len(&self, cache: &PageCache, at: Lsn) -> Result<u64> {
-        self.check_whole()?;
-        let sealed: u64 = self.segments.iter().map(LiveSegment::rows).sum();
-        let mut change = 0;
-        if let Some(sealing) = &self.sealing {
-            change += settled(sealing, at, |id| Ok(self.find_sealed(cache, id)?.is_some()))?;
-        }
-        change += settled(&self.active, at, |id| {
-            if let Some(sealing) = &self.sealing
-                && let Some(entry) = sealing.get(id, at)?
-            {
-                return Ok(entry.is_live);
-            }
-            Ok(self.find_sealed(cache, id)?.is_some())
-        })?;
-        Ok(sealed.saturating_add_signed(change))
-    }
-
-    /// For each deletion of a section, whether its row is live in the segments: what its writer's
-    /// answer rests on if no memtable knows the row when it is applied.
-    fn below(&self, cache: &PageCache, section: &Section, below: &mut Vec<bool>) -> Result<()> {
-        section.for_each(|record| {
-            if let Record::Delete { external_id } = record {
-                let mut known = false;
-                for memtable in self.memtables() {
-                    known = known || memtable.get(external_id, Lsn(NUMBER_MAX))?.is_some();
-                }
-                below.push(!known && self.find_sealed(cache, external_id)?.is_some());
-            }
-            Ok(())
-        })
-    }
-}
-
-/// How many rows a memtable adds to what is beneath it, as of an LSN.
-fn settled(
-    memtable: &Memtable,
-    at: Lsn,
-    is_live_beneath: impl Fn(&str) -> Result<bool>,
-) -> Result<i64> {
-    let mut count = locked(&memtable.count)?;
-    let mut own = if count.through <= at { *count } else { Count::default() };
-    for (first, section) in memtable.sections(own.through.next(), at)? {
-        let mut lsn = first;
-        section.for_each(|record| {
-            let (id, is_live) = match record {
-                Record::Upsert { external_id, .. } => (external_id, true),
-                Record::Delete { external_id } => (external_id, false),
-                Record::CreateCollection { .. }
-                | Record::DropCollection { .. }
-                | Record::RenameCollection { .. }
-                | Record::AlterCollection { .. } => {
-                    unreachable!("refused by the insertion")
-                }
-            };
-            let was_live = match memtable.get(id, lsn.previous())? {
-                Some(entry) => entry.is_live,
-                None => is_live_beneath(id)?,
-            };
-            own.change += i64::from(is_live) - i64::from(was_live);
-            lsn = lsn.next();
-            Ok(())
-        })?;
-    }
-    own.through = at;
-    if count.through <= at {
-        *count = own;
-    }
-    Ok(own.change)
-}
-
-/// Whether a collection may have this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_sized = (1..=COLLECTION_NAME_BYTES_MAX).contains(&name.len());
-    is_sized && name.bytes().all(allowed) && name != "." && name != ".."
-}
 
 /// All collections, as a reader holds them.
 #[derive(Clone, Debug, Default)]
@@ -337,14 +47,36 @@ pub(crate) struct Below {
 }
 
 impl Version {
-    /// The collection of an id.
+    /// The collection of an id, for who wants to read or write it.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound`; `KeyUnavailable` where its key is missing or destroyed.
     pub(crate) fn collection(&self, id: CollectionId) -> Result<&Arc<Collection>> {
-        self.collections
+        let found = self
+            .collections
             .get(&id)
-            .ok_or_else(|| Error::not_found(format!("no collection has the id {id}")))
+            .ok_or_else(|| Error::not_found(format!("no collection has the id {id}")))?;
+        found.check_key()?;
+        Ok(found)
+    }
+
+    /// Refuses to give a name while there is a collection whose name is not known: it may be the same.
+    ///
+    /// # Errors
+    /// `KeyUnavailable`.
+    pub(crate) fn check_names_known(&self) -> Result<()> {
+        let Some(found) = self.collections.values().find(|found| !found.is_known()) else {
+            return Ok(());
+        };
+        let id = found.id;
+        let what = format!(
+            "the name of collection {id} is not known, so no name can be given until its key file is put \
+             back or it is dropped by its id"
+        );
+        found.check_key().map_err(|error| {
+            let kind = error.kind();
+            error.reported_as(kind, &what)
+        })
     }
 
     /// The id of a name.
@@ -363,13 +95,13 @@ impl Version {
     /// `Corrupt` for one that no creation would have been acknowledged for (A2).
     pub(crate) fn insert(&mut self, collection: Collection) -> Result<()> {
         let (id, name) = (collection.id, collection.name.clone());
-        if !is_name(&name) {
-            return Err(Error::corrupt(format!("collection {id} has the name {name:?}")));
+        if collection.is_known() {
+            check_name(id, &name)?;
         }
         if self.collections.len() >= COLLECTIONS_MAX {
             return Err(Error::corrupt(format!("more than {COLLECTIONS_MAX} collections")));
         }
-        if self.names.insert(name, id).is_some() {
+        if collection.is_known() && self.names.insert(name, id).is_some() {
             let name = collection.name;
             return Err(Error::corrupt(format!("two collections named {name}")));
         }
@@ -395,6 +127,7 @@ impl Version {
             )));
         };
         let old = std::mem::replace(&mut collection.name, name.to_owned());
+        collection.schema = None;
         self.names.remove(&old);
         self.names.insert(name.to_owned(), id);
         Ok(())
@@ -413,6 +146,7 @@ impl Version {
             return Err(Error::corrupt(what));
         }
         collection.descriptor = descriptor;
+        collection.schema = None;
         Ok(())
     }
 
@@ -440,6 +174,10 @@ impl Version {
         let mut live = below.map(|below| below.live.iter());
         for section in &batch.sections {
             let id = section.collection;
+            if section.is_of_catalog() {
+                lsn = Lsn(lsn.0 + u64::from(section.records));
+                continue;
+            }
             let collection = self
                 .collections
                 .get(&id)
@@ -469,6 +207,19 @@ pub(crate) struct LiveSet {
     pub(crate) last: Lsn,
     /// Highest collection id that was ever applied.
     pub(crate) last_collection: CollectionId,
+    /// Collections that were dropped to be shredded, until somebody takes them over.
+    pub(crate) shreds: Vec<Shred>,
+}
+
+/// A collection whose key has to be destroyed.
+#[derive(Clone, Debug)]
+pub(crate) struct Shred {
+    /// LSN of its drop.
+    pub(crate) lsn: Lsn,
+    pub(crate) id: CollectionId,
+    /// Empty where its key was missing.
+    pub(crate) name: String,
+    pub(crate) key: KeyId,
 }
 
 impl LiveSet {
@@ -477,45 +228,89 @@ impl LiveSet {
     /// # Errors
     /// `Corrupt` for a record that could not have been acknowledged after those before it.
     pub(crate) fn apply(&mut self, first: Lsn, batch: &Batch) -> Result<()> {
-        match batch.sections.as_slice() {
-            [catalog] if catalog.collection == CollectionId(0) => {
-                let mut lsn = first;
-                catalog.for_each(|record| {
-                    self.apply_catalog(lsn, record)?;
-                    lsn = lsn.next();
+        let mut lsn = first;
+        for section in &batch.sections {
+            if section.carried.is_some() {
+                self.expect_carried(lsn, section)?;
+            } else if section.is_of_catalog() {
+                let (id, key) = (section.collection, section.key);
+                let mut at = lsn;
+                section.for_each(|record| {
+                    self.apply_schema(at, id, key, record)?;
+                    at = at.next();
                     Ok(())
                 })?;
             }
-            _ => drop(self.version.insert_rows(first, batch, None)?),
+            lsn = Lsn(lsn.0 + u64::from(section.records));
         }
-        self.last = Lsn(first.0 + u64::from(batch.records())).previous();
+        self.version.insert_rows(first, batch, None)?;
+        self.last = lsn.previous();
         Ok(())
     }
 
-    fn apply_catalog(&mut self, lsn: Lsn, record: Record<'_>) -> Result<()> {
+    /// Makes a section welcome that cannot be opened. Its collection may be one whose creation is in it.
+    fn expect_carried(&mut self, lsn: Lsn, section: &Section) -> Result<()> {
+        let (id, key) = (section.collection, section.key);
+        let what = format!("records of collection {id} from LSN {lsn} on: key {key} is missing");
+        let error = Error::new(ErrorKind::KeyUnavailable, what);
         let version = Arc::make_mut(&mut self.version);
+        if let Some(collection) = version.collection_mut(id) {
+            collection.note_damage(error, Hidden::Newer(Lsn(0)));
+            return Ok(());
+        }
+        self.check_new(lsn, id)?;
+        Arc::make_mut(&mut self.version).insert(Collection::keyless(id, key, error))
+    }
+
+    /// Takes the id of a creation.
+    fn check_new(&mut self, lsn: Lsn, id: CollectionId) -> Result<()> {
+        if id <= self.last_collection || id.0 >= NUMBER_MAX {
+            return Err(Error::corrupt(format!("LSN {lsn} gives id {id} again")));
+        }
+        self.last_collection = id;
+        Ok(())
+    }
+
+    fn apply_schema(
+        &mut self,
+        lsn: Lsn,
+        id: CollectionId,
+        key: KeyId,
+        record: Record<'_>,
+    ) -> Result<()> {
+        if (id.0 == 0) != matches!(record, Record::DropCollection { .. }) {
+            return Err(Error::corrupt(format!("LSN {lsn} is in the section of collection {id}")));
+        }
         match record {
-            Record::CreateCollection { id, name, descriptor } => {
+            Record::CreateCollection { name, descriptor } => {
                 let descriptor = Descriptor::decode(descriptor)?;
-                if id <= self.last_collection || id.0 >= NUMBER_MAX {
-                    return Err(Error::corrupt(format!("LSN {lsn} gives id {id} again")));
-                }
-                self.last_collection = id;
-                version.insert(Collection::new(id, name.to_owned(), descriptor))
+                check_name(id, name)?;
+                self.check_new(lsn, id)?;
+                let collection = Collection::new(id, key, name.to_owned(), descriptor);
+                Arc::make_mut(&mut self.version).insert(collection)
             }
-            Record::DropCollection { id } => {
+            Record::DropCollection { id, shreds } => {
+                let version = Arc::make_mut(&mut self.version);
                 let dropped = version.collections.remove(&id).ok_or_else(|| {
                     Error::corrupt(format!("LSN {lsn} drops collection {id}, which is not there"))
                 })?;
                 version.names.remove(&dropped.name);
+                if shreds {
+                    dropped.shredded.store(true, Ordering::Release);
+                    let (name, key) = (dropped.name.clone(), dropped.key);
+                    self.shreds.push(Shred { lsn, id, name, key });
+                }
                 Ok(())
             }
-            Record::RenameCollection { id, name } => version.rename(lsn, id, name),
-            Record::AlterCollection { id, descriptor } => {
-                version.alter(lsn, id, Descriptor::decode(descriptor)?)
+            Record::RenameCollection { name } => {
+                Arc::make_mut(&mut self.version).rename(lsn, id, name)
+            }
+            Record::AlterCollection { descriptor } => {
+                let descriptor = Descriptor::decode(descriptor)?;
+                Arc::make_mut(&mut self.version).alter(lsn, id, descriptor)
             }
             Record::Upsert { .. } | Record::Delete { .. } => {
-                Err(Error::corrupt(format!("LSN {lsn} is a row of the catalog")))
+                Err(Error::corrupt(format!("LSN {lsn} is a row among schemas")))
             }
         }
     }
@@ -525,7 +320,7 @@ impl LiveSet {
 mod tests {
     use super::*;
     use crate::descriptor::{DistanceMetric, Dtype};
-    use crate::error::ErrorKind;
+    use crate::limits::COLLECTION_NAME_BYTES_MAX;
     use crate::limits::PAYLOAD_BYTES_MAX;
 
     fn descriptor() -> Descriptor {
@@ -541,7 +336,7 @@ mod tests {
 
     fn create(live: &mut LiveSet, id: u64, name: &str) -> Result<()> {
         let descriptor = &descriptor().encode()[..];
-        apply(live, 0, &Record::CreateCollection { id: CollectionId(id), name, descriptor })
+        apply(live, id, &Record::CreateCollection { name, descriptor })
     }
 
     #[test]
@@ -560,10 +355,12 @@ mod tests {
     fn more_collections_than_a_store_takes_are_corruption() {
         let mut version = Version::default();
         for id in 1..=COLLECTIONS_MAX as u64 {
-            let collection = Collection::new(CollectionId(id), id.to_string(), descriptor());
+            let collection =
+                Collection::new(CollectionId(id), KeyId::NONE, id.to_string(), descriptor());
             version.insert(collection).expect("a store takes so many");
         }
-        let collection = Collection::new(CollectionId(NUMBER_MAX), "a".to_owned(), descriptor());
+        let id = CollectionId(NUMBER_MAX);
+        let collection = Collection::new(id, KeyId::NONE, "a".to_owned(), descriptor());
         let error = version.insert(collection).expect_err("one too many");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
     }

@@ -13,9 +13,9 @@ use std::ops::Bound;
 
 use roaring::RoaringBitmap;
 
+use crate::collection::{Collection, LiveSegment};
 use crate::error::{Error, Result};
 use crate::ids::Lsn;
-use crate::live_set::{Collection, LiveSegment};
 use crate::memtable::{Entry, Memtable};
 use crate::page_cache::PageCache;
 use crate::row_cursor::{Place, RowCursor};

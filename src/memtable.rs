@@ -213,6 +213,8 @@ struct State {
     entries: BTreeSet<Entry>,
     /// What was inserted, in order: what [`Memtable::batches`] reads.
     sections: Vec<(Lsn, Section)>,
+    /// How many of them cannot be opened.
+    carried: usize,
 }
 
 impl Memtable {
@@ -229,6 +231,13 @@ impl Memtable {
         mut deleted: impl FnMut(&str, Option<bool>) -> Result<()>,
     ) -> Result<()> {
         let mut state = writing(&self.state)?;
+        if section.carried.is_some() {
+            // Nothing of it is known but that it is there, and has to be parked.
+            state.sections.push((first, section.clone()));
+            state.carried += 1;
+            self.entries.store(state.entries.len() + state.carried, Ordering::Release);
+            return Ok(());
+        }
         let mut lsn = first;
         let start = section.bytes.as_ptr() as usize;
         section.for_each(|record| {
@@ -264,7 +273,7 @@ impl Memtable {
             Ok(())
         })?;
         state.sections.push((first, section.clone()));
-        self.entries.store(state.entries.len(), Ordering::Release);
+        self.entries.store(state.entries.len() + state.carried, Ordering::Release);
         Ok(())
     }
 
@@ -281,7 +290,7 @@ impl Memtable {
         self.entries() == 0
     }
 
-    /// Versions in it, which are at least as many as rows.
+    /// Versions in it, which are at least as many as rows, and sections that cannot be opened.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Acquire)
     }

@@ -15,8 +15,8 @@
 //! |---|---|---|---|
 //! | 0 | 4 | magic | `QVPG` |
 //! | 4 | 2 | format version | 1 |
-//! | 6 | 1 | page type | 1 manifest, 2 segment column, 3 segment footer, 4 segment tail, 5 tombstones |
-//! | 7 | 1 | codec | 0 plain |
+//! | 6 | 1 | page type | 1 manifest, 2 segment column, 3 segment footer, 4 segment tail, 5 tombstones, 6 index snapshot, 7 changes, 8 parked |
+//! | 7 | 1 | codec | 0 plain, 1 AES-256-GCM |
 //! | 8 | 4 | page index | position in the file, from 0 |
 //! | 12 | 4 | payload length | bytes of the body in use, at most 16,320 |
 //! | 16 | 4 | checksum | CRC32C of the page as stored, this field taken as zero |
@@ -138,7 +138,8 @@ pub struct PagePlace {
 }
 
 impl PagePlace {
-    fn sealing(&self) -> Place {
+    /// The same, as a codec takes it.
+    pub(crate) fn sealing(&self) -> Place {
         Place {
             store: self.store,
             salt: self.salt,
@@ -235,14 +236,15 @@ pub fn verify_stored(store: StoreId, salt: Salt, index: u32, page: &[u8]) -> Res
 /// Verifies and opens a page; its payload is returned.
 ///
 /// # Errors
-/// Those of [`verify`] and of the codec; `Unsupported` for another codec.
+/// Those of [`verify`] and of the codec; `Corrupt` for a page of another codec.
 pub fn open<'a>(place: &PagePlace, codec: &dyn PageCodec, page: &'a mut [u8]) -> Result<&'a [u8]> {
     verify(place, page)?;
     let (header, body) = page.split_at_mut(PAGE_HEADER_SIZE_BYTES);
     if header[offsets::CODEC] != codec.id() {
         let (index, found) = (place.index, header[offsets::CODEC]);
-        return Err(Error::unsupported(format!(
-            "page {index}: sealed by codec {found}, opened with codec {}",
+        // The manifest says which codec the store has, so it was not written so.
+        return Err(Error::corrupt(format!(
+            "page {index}: sealed by codec {found}, expected codec {}",
             codec.id()
         )));
     }
@@ -283,6 +285,8 @@ pub fn seal_stream(first: &PagePlace, codec: &dyn PageCodec, bytes: &[u8]) -> Re
     let count = bytes.len().div_ceil(PAGE_BODY_SIZE_BYTES).max(1);
     let mut pages = vec![0; count * PAGE_SIZE_BYTES];
     let mut bodies = bytes.chunks(PAGE_BODY_SIZE_BYTES);
+    let bound = codec.for_file(&first.sealing());
+    let codec = bound.as_deref().unwrap_or(codec);
     for (page, i) in pages.chunks_exact_mut(PAGE_SIZE_BYTES).zip(0u32..) {
         let body = bodies.next().unwrap_or_default();
         page[PAGE_HEADER_SIZE_BYTES..][..body.len()].copy_from_slice(body);
@@ -298,6 +302,8 @@ pub fn seal_stream(first: &PagePlace, codec: &dyn PageCodec, bytes: &[u8]) -> Re
 /// Those of [`open`].
 pub fn open_stream(first: &PagePlace, codec: &dyn PageCodec, pages: &mut [u8]) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(pages.len());
+    let bound = codec.for_file(&first.sealing());
+    let codec = bound.as_deref().unwrap_or(codec);
     for (page, i) in pages.chunks_mut(PAGE_SIZE_BYTES).zip(0u32..) {
         let place = PagePlace { index: first.index + i, ..*first };
         bytes.extend_from_slice(open(&place, codec, page)?);

@@ -36,19 +36,23 @@ pub(crate) fn write(
     codec: &dyn PageCodec,
     bytes: &[u8],
 ) -> Result<Written> {
-    write_parts(file, first, codec, bytes.chunks(RUN_BYTES))
+    write_parts(file, first, codec, bytes.chunks(RUN_BYTES).map(Ok))
 }
 
 /// As [`write`], of a string in parts.
+///
+/// # Errors
+/// Those of the parts too.
 pub(crate) fn write_parts<B: AsRef<[u8]>>(
     file: &DiskFile,
     first: &PagePlace,
     codec: &dyn PageCodec,
-    parts: impl IntoIterator<Item = B>,
+    parts: impl IntoIterator<Item = Result<B>>,
 ) -> Result<Written> {
     let mut written = Written { len: 0, digest: 0 };
     let mut run = Vec::new();
     for part in parts {
+        let part = part?;
         let mut part = part.as_ref();
         while run.len() + part.len() > RUN_BYTES {
             let (head, rest) = part.split_at(RUN_BYTES - run.len());

@@ -17,29 +17,35 @@
 //! | field | type | meaning and check |
 //! |---|---|---|
 //! | section count | u32 | at least 1 |
-//! | sections | | first LSN u64, record count u32, length u32, the records; each above the one before |
+//! | sections | | first LSN u64 and a section as in a log ([`crate::wal::section`]), whose file is this one and whose offset is that in this string; each above the one before |
+//!
+//! The pages are the catalog's, so that also records whose key is missing can be parked: those are
+//! carried, and the others sealed under their own key within.
 
 use crate::cursor::{Cursor, len_u32};
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::NUMBER_MAX;
-use crate::record::RECORD_BYTES_MIN;
-use crate::wal::frame::Section;
+use crate::wal::codecs::LogCodecs;
+use crate::wal::section::{SECTION_HEADER_SIZE_BYTES, Section};
 
 /// Bytes of a section beside its records.
-const SECTION_BYTES_MIN: usize = 16;
+const SECTION_BYTES_MIN: usize = 8 + SECTION_HEADER_SIZE_BYTES;
 
 /// The stored form of sections, each with the LSN of its first record, in parts: no more than a
 /// section is ever held twice.
-pub(crate) fn encode(sections: &[(Lsn, Section)]) -> impl Iterator<Item = Vec<u8>> + '_ {
+pub(crate) fn encode<'a>(
+    sections: &'a [(Lsn, Section)],
+    codecs: &'a mut LogCodecs,
+) -> impl Iterator<Item = Result<Vec<u8>>> + 'a {
     let count = len_u32(sections.len()).to_le_bytes().to_vec();
-    std::iter::once(count).chain(sections.iter().map(|(first, section)| {
-        let mut part = Vec::with_capacity(SECTION_BYTES_MIN + section.bytes.len());
-        part.extend_from_slice(&first.0.to_le_bytes());
-        part.extend_from_slice(&section.records.to_le_bytes());
-        part.extend_from_slice(&len_u32(section.bytes.len()).to_le_bytes());
-        part.extend_from_slice(&section.bytes);
-        part
+    let mut at = count.len() as u64;
+    std::iter::once(Ok(count)).chain(sections.iter().map(move |(first, section)| {
+        let mut part = first.0.to_le_bytes().to_vec();
+        let behind_lsn = at + part.len() as u64;
+        section.encode(&mut part, behind_lsn, codecs)?;
+        at += part.len() as u64;
+        Ok(part)
     }))
 }
 
@@ -51,8 +57,14 @@ pub(crate) fn decode(
     collection: CollectionId,
     listed: (Lsn, Lsn),
     bytes: &[u8],
+    codecs: &mut LogCodecs,
 ) -> Result<Vec<(Lsn, Section)>> {
-    let sections = decode_any(collection, bytes)?;
+    let sections = decode_any(bytes, codecs)?;
+    if let Some((first, found)) = sections.iter().find(|(_, found)| found.collection != collection)
+    {
+        let what = format!("parked LSN {first} is of collection {}", found.collection);
+        return Err(Error::corrupt(what));
+    }
     let found = range(&sections);
     if found != listed {
         let ((first, last), (from, through)) = (found, listed);
@@ -75,24 +87,20 @@ pub(crate) fn range(sections: &[(Lsn, Section)]) -> (Lsn, Lsn) {
 ///
 /// # Errors
 /// Those of [`decode`].
-pub(crate) fn decode_any(collection: CollectionId, bytes: &[u8]) -> Result<Vec<(Lsn, Section)>> {
+pub(crate) fn decode_any(bytes: &[u8], codecs: &mut LogCodecs) -> Result<Vec<(Lsn, Section)>> {
     let mut cursor = Cursor::new(bytes, "parked records");
     let count = cursor.count(SECTION_BYTES_MIN)?;
     let mut sections = Vec::with_capacity(count);
     let mut next = Lsn(1);
     for _ in 0..count {
         let first = Lsn(cursor.u64()?);
-        let records = cursor.u32()?;
-        let len = cursor.u32()? as usize;
         if first < next || first.0 >= NUMBER_MAX {
             return Err(Error::corrupt(format!("parked LSN {first}, expected {next} or above")));
         }
-        if records == 0 || records as usize > len / RECORD_BYTES_MIN {
-            return Err(Error::corrupt(format!("{records} parked records in {len} bytes")));
-        }
-        next = Lsn(first.0 + u64::from(records));
-        let bytes = cursor.bytes(len)?.to_vec().into();
-        sections.push((first, Section { collection, records, bytes }));
+        let at = (bytes.len() - cursor.left()) as u64;
+        let section = Section::decode(&mut cursor, at, codecs)?;
+        next = Lsn(first.0 + u64::from(section.records));
+        sections.push((first, section));
     }
     cursor.finish()?;
     if sections.is_empty() {
@@ -104,7 +112,17 @@ pub(crate) fn decode_any(collection: CollectionId, bytes: &[u8]) -> Result<Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Salt, StoreId};
     use crate::record::Record;
+    use crate::wal::codecs::LogFileIdentity;
+
+    fn codecs() -> LogCodecs {
+        LogCodecs::plain(LogFileIdentity { store: StoreId([1; 16]), salt: Salt([2; 16]) })
+    }
+
+    fn stored(sections: &[(Lsn, Section)]) -> Vec<u8> {
+        encode(sections, &mut codecs()).flat_map(|part| part.expect("plain")).collect()
+    }
 
     fn sections() -> Vec<(Lsn, Section)> {
         let mut rows = Section::new(CollectionId(4));
@@ -117,9 +135,10 @@ mod tests {
 
     #[test]
     fn sections_round_trip_and_every_shorter_string_is_refused() {
-        let bytes: Vec<u8> = encode(&sections()).flatten().collect();
-        let of =
-            |bytes: &[u8], from, through| decode(CollectionId(4), (Lsn(from), Lsn(through)), bytes);
+        let bytes = stored(&sections());
+        let of = |bytes: &[u8], from, through| {
+            decode(CollectionId(4), (Lsn(from), Lsn(through)), bytes, &mut codecs())
+        };
         let read = |bytes: &[u8], through| of(bytes, 7, through);
         assert_eq!(read(&bytes, 12).expect("own bytes"), sections());
         for len in 0..bytes.len() {
@@ -133,7 +152,7 @@ mod tests {
         }
         let mut sections = sections();
         sections.swap(0, 1);
-        let swapped: Vec<u8> = encode(&sections).flatten().collect();
+        let swapped = stored(&sections);
         assert!(of(&swapped, 12, 8).is_err(), "LSNs descend");
         assert!(of(&0u32.to_le_bytes(), 0, 0).is_err(), "nothing is parked");
     }

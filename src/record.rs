@@ -2,12 +2,16 @@
 //!
 //! | kind | operation | fields after the kind byte |
 //! |---|---|---|
-//! | 1 | create collection | collection id u64, name length u8, descriptor length u32, name, descriptor |
+//! | 1 | create collection | name length u8, descriptor length u32, name, descriptor |
 //! | 2 | drop collection | collection id u64 |
 //! | 3 | upsert | id length u16, vector length u32, payload length u32, id, vector, payload |
 //! | 4 | delete | id length u16, id |
-//! | 5 | rename collection | collection id u64, name length u8, name |
-//! | 6 | alter collection | collection id u64, descriptor length u32, descriptor |
+//! | 5 | rename collection | name length u8, name |
+//! | 6 | alter collection | descriptor length u32, descriptor |
+//! | 7 | shred collection | collection id u64 |
+//!
+//! A drop and a shred stand in the catalog's section, since they hold whether or not there is a key; all
+//! others in that of their collection, so that names and schemas are sealed under its key.
 //!
 //! Lengths stand before the bytes, so that a record is bounded before it is touched. A kind that
 //! this version does not know is an error, never skipped.
@@ -25,50 +29,70 @@ pub(crate) mod kinds {
     pub(crate) const DELETE: u8 = 4;
     pub(crate) const RENAME_COLLECTION: u8 = 5;
     pub(crate) const ALTER_COLLECTION: u8 = 6;
+    pub(crate) const SHRED_COLLECTION: u8 = 7;
 }
 
 /// What stands before the id of an upsert: kind and three lengths.
 const UPSERT_HEADER_BYTES: usize = 11;
 
-/// The fewest bytes that a record takes: a delete of a one-byte id.
-pub(crate) const RECORD_BYTES_MIN: usize = 4;
+/// The fewest bytes that a record takes: another name, of one byte.
+pub(crate) const RECORD_BYTES_MIN: usize = 3;
 
-/// One operation. Rows belong to the collection of the section that holds the record.
+/// One operation, on the collection of the section that holds the record; a drop says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
-    CreateCollection { id: CollectionId, name: &'a str, descriptor: &'a [u8] },
-    DropCollection { id: CollectionId },
-    RenameCollection { id: CollectionId, name: &'a str },
-    AlterCollection { id: CollectionId, descriptor: &'a [u8] },
-    Upsert { external_id: &'a str, vector: &'a [u8], payload: &'a [u8] },
-    Delete { external_id: &'a str },
+    CreateCollection {
+        name: &'a str,
+        descriptor: &'a [u8],
+    },
+    /// The end of a collection; of its key as well, where it `shreds`.
+    DropCollection {
+        id: CollectionId,
+        shreds: bool,
+    },
+    RenameCollection {
+        name: &'a str,
+    },
+    AlterCollection {
+        descriptor: &'a [u8],
+    },
+    Upsert {
+        external_id: &'a str,
+        vector: &'a [u8],
+        payload: &'a [u8],
+    },
+    Delete {
+        external_id: &'a str,
+    },
 }
 
 impl<'a> Record<'a> {
+    /// Whether a record of this kind speaks of a collection, and not of a row.
+    pub(crate) fn is_schema(kind: u8) -> bool {
+        !matches!(kind, kinds::UPSERT | kinds::DELETE)
+    }
+
     /// Appends the stored form.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match *self {
-            Self::CreateCollection { id, name, descriptor } => {
+            Self::CreateCollection { name, descriptor } => {
                 out.push(kinds::CREATE_COLLECTION);
-                out.extend_from_slice(&id.0.to_le_bytes());
                 out.push(u8::try_from(name.len()).expect("names are bounded by `limits`"));
                 out.extend_from_slice(&len_u32(descriptor.len()).to_le_bytes());
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(descriptor);
             }
-            Self::DropCollection { id } => {
-                out.push(kinds::DROP_COLLECTION);
+            Self::DropCollection { id, shreds } => {
+                out.push(if shreds { kinds::SHRED_COLLECTION } else { kinds::DROP_COLLECTION });
                 out.extend_from_slice(&id.0.to_le_bytes());
             }
-            Self::RenameCollection { id, name } => {
+            Self::RenameCollection { name } => {
                 out.push(kinds::RENAME_COLLECTION);
-                out.extend_from_slice(&id.0.to_le_bytes());
                 out.push(u8::try_from(name.len()).expect("names are bounded by `limits`"));
                 out.extend_from_slice(name.as_bytes());
             }
-            Self::AlterCollection { id, descriptor } => {
+            Self::AlterCollection { descriptor } => {
                 out.push(kinds::ALTER_COLLECTION);
-                out.extend_from_slice(&id.0.to_le_bytes());
                 out.extend_from_slice(&len_u32(descriptor.len()).to_le_bytes());
                 out.extend_from_slice(descriptor);
             }
@@ -91,22 +115,22 @@ impl<'a> Record<'a> {
     pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self> {
         match cursor.u8()? {
             kinds::CREATE_COLLECTION => {
-                let id = CollectionId(cursor.u64()?);
                 let name_len = usize::from(cursor.u8()?);
                 let descriptor_len = cursor.u32()? as usize;
                 let name = cursor.text(name_len)?;
-                Ok(Self::CreateCollection { id, name, descriptor: cursor.bytes(descriptor_len)? })
+                Ok(Self::CreateCollection { name, descriptor: cursor.bytes(descriptor_len)? })
             }
-            kinds::DROP_COLLECTION => Ok(Self::DropCollection { id: CollectionId(cursor.u64()?) }),
+            kind @ (kinds::DROP_COLLECTION | kinds::SHRED_COLLECTION) => {
+                let shreds = kind == kinds::SHRED_COLLECTION;
+                Ok(Self::DropCollection { id: CollectionId(cursor.u64()?), shreds })
+            }
             kinds::RENAME_COLLECTION => {
-                let id = CollectionId(cursor.u64()?);
                 let name_len = usize::from(cursor.u8()?);
-                Ok(Self::RenameCollection { id, name: cursor.text(name_len)? })
+                Ok(Self::RenameCollection { name: cursor.text(name_len)? })
             }
             kinds::ALTER_COLLECTION => {
-                let id = CollectionId(cursor.u64()?);
                 let descriptor_len = cursor.u32()? as usize;
-                Ok(Self::AlterCollection { id, descriptor: cursor.bytes(descriptor_len)? })
+                Ok(Self::AlterCollection { descriptor: cursor.bytes(descriptor_len)? })
             }
             kinds::UPSERT => {
                 let id_len = id_len(cursor)?;
@@ -174,10 +198,11 @@ mod tests {
             payload in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
             let records = [
-                Record::CreateCollection { id: CollectionId(9), name: "a-b", descriptor: &payload },
-                Record::DropCollection { id: CollectionId(u64::MAX) },
-                Record::RenameCollection { id: CollectionId(7), name: "new" },
-                Record::AlterCollection { id: CollectionId(8), descriptor: &payload },
+                Record::CreateCollection { name: "a-b", descriptor: &payload },
+                Record::DropCollection { id: CollectionId(u64::MAX), shreds: false },
+                Record::DropCollection { id: CollectionId(1), shreds: true },
+                Record::RenameCollection { name: "new" },
+                Record::AlterCollection { descriptor: &payload },
                 Record::Upsert { external_id: &external_id, vector: &vector, payload: &payload },
                 Record::Delete { external_id: &external_id },
             ];
@@ -200,7 +225,7 @@ mod tests {
     #[test]
     fn shortest_record_is_the_bound() {
         let mut bytes = Vec::new();
-        Record::Delete { external_id: "x" }.encode(&mut bytes);
+        Record::RenameCollection { name: "x" }.encode(&mut bytes);
         assert_eq!(bytes.len(), RECORD_BYTES_MIN);
     }
 }

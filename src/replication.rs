@@ -114,17 +114,17 @@ impl WalOp {
     /// What a record of a section says.
     fn of(collection: CollectionId, record: &Record<'_>) -> Result<Self> {
         Ok(match *record {
-            Record::CreateCollection { id, name, descriptor } => Self::CreateCollection {
-                collection_id: id,
+            Record::CreateCollection { name, descriptor } => Self::CreateCollection {
+                collection_id: collection,
                 name: name.to_owned(),
                 descriptor: Descriptor::decode(descriptor)?,
             },
-            Record::DropCollection { id } => Self::DropCollection { collection_id: id },
-            Record::RenameCollection { id, name } => {
-                Self::RenameCollection { collection_id: id, name: name.to_owned() }
+            Record::DropCollection { id, .. } => Self::DropCollection { collection_id: id },
+            Record::RenameCollection { name } => {
+                Self::RenameCollection { collection_id: collection, name: name.to_owned() }
             }
-            Record::AlterCollection { id, descriptor } => Self::AlterCollection {
-                collection_id: id,
+            Record::AlterCollection { descriptor } => Self::AlterCollection {
+                collection_id: collection,
                 descriptor: Descriptor::decode(descriptor)?,
             },
             Record::Upsert { external_id, vector, payload } => Self::Upsert {

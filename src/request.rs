@@ -45,6 +45,17 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// The end of a collection whose name need not be known.
+    DropCollectionById {
+        /// Its id.
+        id: CollectionId,
+    },
+    /// The end of a collection, and the intent to destroy its key: answered once that is durable. The
+    /// key is destroyed by [`crate::Store::shred_collection`], or by the next open.
+    ShredCollection {
+        /// Its name.
+        name: String,
+    },
     /// Another name of a collection.
     RenameCollection {
         /// Its name.

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::error::Result;
+use crate::collection::{Collection, LiveSegment};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
-use crate::live_set::{Collection, LiveSegment};
 use crate::memtable::{Entry, Memtable, prefix};
 use crate::scan_range::ScanRange;
 use crate::segment::{Columns, SegmentCursor, Tombstones};
@@ -26,6 +27,8 @@ pub(crate) struct RowCursor {
     current: Option<Source>,
     range: ScanRange,
     left: u64,
+    /// Whether the key of the collection was destroyed meanwhile.
+    shredded: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,11 +128,17 @@ impl RowCursor {
             current: None,
             left: range.rows_max(),
             range,
+            shredded: Arc::clone(&collection.shredded),
         })
     }
 
     /// Goes to the next row; whether there is one.
     pub(crate) fn advance(&mut self) -> Result<bool> {
+        if self.shredded.load(Ordering::Acquire) {
+            self.current = None;
+            let what = "the collection was shredded while it was read: its key is destroyed";
+            return Err(Error::new(ErrorKind::KeyUnavailable, what));
+        }
         if self.left == 0 {
             self.current = None;
             return Ok(false);

@@ -234,7 +234,8 @@ impl Draft {
 
     /// What may be shared from here on, for as long as a memtable points into it.
     fn finish(self, collection: CollectionId, spares: &Arc<Spares>) -> Section {
-        Section { collection, records: self.records, bytes: spares.keep(self.bytes) }
+        let (records, bytes) = (self.records, spares.keep(self.bytes));
+        Section { records, bytes, ..Section::new(collection) }
     }
 }
 

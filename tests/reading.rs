@@ -155,12 +155,7 @@ impl Run {
 }
 
 fn env(vfs: &Arc<MemoryVfs>, entropy: &Arc<CountingEntropy>) -> Env {
-    Env {
-        dir: "/store".into(),
-        vfs: vfs.clone(),
-        clock: Arc::new(StoppedClock),
-        entropy: entropy.clone(),
-    }
+    Env::new("/store", vfs.clone(), Arc::new(StoppedClock), entropy.clone())
 }
 
 /// A snapshot shows exactly these rows, by every way of reading them all.

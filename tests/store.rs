@@ -21,12 +21,7 @@ fn schema(dim: u32) -> Descriptor {
 fn shared_disk() -> impl Fn() -> Env {
     let vfs = Arc::new(MemoryVfs::new());
     let entropy = Arc::new(CountingEntropy::new());
-    move || Env {
-        dir: "/store".into(),
-        vfs: vfs.clone(),
-        clock: Arc::new(StoppedClock),
-        entropy: entropy.clone(),
-    }
+    move || Env::new("/store", vfs.clone(), Arc::new(StoppedClock), entropy.clone())
 }
 
 fn open(env: Env) -> Store {

@@ -4,16 +4,21 @@
 
 #![no_main]
 
+use std::sync::Arc;
+
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use quiver_fuzz::{damage, invert};
-use quiver_store::PlainCodec;
-use quiver_store::ids::{CollectionId, Lsn, Salt, StoreId};
+use quiver_store::codec::{PlainCodec, TAG_SIZE_BYTES};
+use quiver_store::ids::{CollectionId, KeyId, Lsn, Salt, StoreId};
+use quiver_store::keys::Keys;
 use quiver_store::limits::NUMBER_MAX;
+use quiver_store::wal::codecs::{LogCodecs, LogFileIdentity};
 use quiver_store::wal::frame::{
-    Batch, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, FramePlan, LogFileIdentity, Section,
-    checksum, decode, encode,
+    Batch, Carried, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, FramePlan,
+    SECTION_HEADER_SIZE_BYTES, Section, checksum, decode, encode,
 };
+use quiver_store::wal::section::ORIGIN_SIZE_BYTES;
 
 /// Where frames that are read from the input stand.
 const OFFSET: u64 = 512;
@@ -21,15 +26,20 @@ const OFFSET: u64 = 512;
 const LOG: LogFileIdentity = LogFileIdentity { store: StoreId([1; 16]), salt: Salt([2; 16]) };
 
 /// The fewest bytes of a record: what a section may announce is bounded by it.
-const RECORD_BYTES_MIN: usize = 4;
+const RECORD_BYTES_MIN: usize = 3;
+
+/// Where the header has its own checksum: in front of the tag, which ends it.
+const HEADER_CHECKSUM_OFFSET: usize = FRAME_HEADER_SIZE_BYTES - TAG_SIZE_BYTES - 4;
 
 fuzz_target!(|input: &[u8]| {
     // What a reader skips must be no danger either.
-    drop(decode(input, &LOG, OFFSET, &PlainCodec));
+    drop(decode(input, OFFSET, &mut LogCodecs::plain(LOG)));
+    sealed_frame_is_read_without_keys(input);
     intact_frame_encodes_to_the_same_bytes(input);
     let mut mended = input.to_vec();
     mend(&mut mended);
     intact_frame_encodes_to_the_same_bytes(&mended);
+    sealed_frame_is_read_without_keys(&mended);
     if let Ok(planned) = Planned::arbitrary(&mut Unstructured::new(input)) {
         planned.decodes_in_its_place_only(input);
     }
@@ -43,10 +53,35 @@ fn mend(frame: &mut [u8]) {
     }
     frame[..4].copy_from_slice(&len.to_le_bytes());
     // The header's checksum is the frame's, of a frame that ends where the checksum stands.
-    let (header, own) = frame.split_at_mut(FRAME_HEADER_SIZE_BYTES - 4);
+    let (header, own) = frame.split_at_mut(HEADER_CHECKSUM_OFFSET);
     own[..4].copy_from_slice(&checksum(header, LOG.salt, OFFSET).to_le_bytes());
     let checksum = checksum(frame, LOG.salt, OFFSET);
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Who has no key reads the headers, and leaves every section sealed.
+fn sealed_frame_is_read_without_keys(bytes: &[u8]) {
+    let mut codecs = LogCodecs::new(Arc::new(Keys::keyless(1)), LOG);
+    let Ok(batch) = decode(bytes, OFFSET, &mut codecs) else { return };
+    let is_sealed = |section: &Section| {
+        section.carried.is_some_and(|seal| seal.codec == 1) && !section.bytes.is_empty()
+    };
+    assert!(batch.sections.iter().all(is_sealed));
+}
+
+/// Whether each section that has a key is carried, and no other. In a plain log only a section of a key
+/// is still sealed, so any other form is one that the engine does not write.
+fn is_as_written(mut sections: &[u8]) -> bool {
+    while let Some((header, behind)) = sections.split_at_checked(SECTION_HEADER_SIZE_BYTES) {
+        let (is_carried, has_key) = (header[17] != 0, header[24..40] != [0; 16]);
+        if is_carried != has_key {
+            return false;
+        }
+        let len = u32::from_le_bytes(header[8..12].try_into().expect("four bytes")) as usize;
+        let origin = if is_carried { ORIGIN_SIZE_BYTES } else { 0 };
+        sections = behind.get(origin + len..).unwrap_or_default();
+    }
+    true
 }
 
 /// Every field is checked or kept, so an intact frame that decodes has one byte string.
@@ -56,14 +91,18 @@ fn intact_frame_encodes_to_the_same_bytes(bytes: &[u8]) {
     if !header.is_intact(frame, LOG.salt, OFFSET) {
         return;
     }
-    let Ok(batch) = decode(frame, &LOG, OFFSET, &PlainCodec) else { return };
+    let mut codecs = LogCodecs::plain(LOG);
+    let Ok(batch) = decode(frame, OFFSET, &mut codecs) else { return };
     assert_eq!(batch.records(), header.records);
     assert_eq!(header.last().0, header.first.0 + u64::from(header.records) - 1);
     let FrameHeader { first, durable, kind, ends_group, .. } = header;
     let plan = FramePlan { first, durable, kind, ends_group };
     let mut again = Vec::new();
-    encode(&mut again, &LOG, OFFSET, &plan, &batch, &PlainCodec).expect("plain");
-    assert_eq!(again, frame);
+    encode(&mut again, OFFSET, &plan, &batch, &mut codecs).expect("plain");
+    if is_as_written(&frame[FRAME_HEADER_SIZE_BYTES..]) {
+        assert_eq!(again, frame);
+    }
+    assert_eq!(decode(&again, OFFSET, &mut codecs).expect("just encoded"), batch);
 }
 
 /// A batch that the engine could write, and where.
@@ -91,11 +130,16 @@ impl Planned {
             bytes.resize(size.max(RECORD_BYTES_MIN), 0);
             let most = u32::try_from(bytes.len() / RECORD_BYTES_MIN).expect("a few records");
             let records = input.int_in_range(1..=most)?;
-            sections.push(Section {
-                collection: CollectionId(collection),
-                records,
-                bytes: bytes.into(),
-            });
+            let (mut key, mut carried) = (KeyId::NONE, None);
+            if input.ratio(1, 4)? {
+                key = KeyId(input.arbitrary()?);
+                key.0[0] |= 1;
+                let (salt, offset) = (Salt(input.arbitrary()?), input.arbitrary()?);
+                carried =
+                    Some(Carried { salt, offset, codec: PlainCodec::ID, tag: input.arbitrary()? });
+            }
+            let id = CollectionId(collection);
+            sections.push(Section { collection: id, records, key, bytes: bytes.into(), carried });
             collection += 1 + u64::from(input.arbitrary::<u32>()?);
         }
         let kind = match (sections.is_empty(), ends_group) {
@@ -111,7 +155,8 @@ impl Planned {
         let Self { log, offset, plan, batch } = self;
         let mut out = vec![0xEE; input.len() % 7];
         let start = out.len();
-        encode(&mut out, log, *offset, plan, batch, &PlainCodec).expect("plain");
+        let mut codecs = LogCodecs::plain(*log);
+        encode(&mut out, *offset, plan, batch, &mut codecs).expect("plain");
         assert!(out[..start].iter().all(|byte| *byte == 0xEE), "wrote in front of itself");
         let frame = &mut out[start..];
         assert_eq!(frame.len(), batch.frame_bytes());
@@ -122,7 +167,7 @@ impl Planned {
             (header.len, header.first, header.durable, header.kind, header.ends_group),
             (frame.len(), plan.first, plan.durable, plan.kind, plan.ends_group)
         );
-        let decoded = decode(frame, log, *offset, &PlainCodec).expect("just encoded");
+        let decoded = decode(frame, *offset, &mut codecs).expect("just encoded");
         assert_eq!(decoded, *batch);
 
         let mut salt = log.salt;

@@ -7,7 +7,7 @@
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use quiver_store::file_names::{FileName, Tag};
-use quiver_store::ids::{FileId, ManifestVersion, Salt};
+use quiver_store::ids::{FileId, KeyId, ManifestVersion, Salt};
 use quiver_store::limits::NUMBER_MAX;
 
 fuzz_target!(|input: &[u8]| {
@@ -15,6 +15,10 @@ fuzz_target!(|input: &[u8]| {
         // No two texts are one name.
         let name = FileName::parse(text);
         assert!(name.is_none_or(|name| name.text() == text), "{text:?} is {name:?}");
+    }
+    if let Ok(id) = Unstructured::new(input).arbitrary() {
+        let name = FileName::Key(KeyId(id));
+        assert_eq!(FileName::parse(&name.text()), Some(name));
     }
     if let Ok((number, name)) = name(&mut Unstructured::new(input)) {
         // A number that the engine never gives is in no name of its.
@@ -33,6 +37,9 @@ fn name(input: &mut Unstructured<'_>) -> Result<(u64, FileName)> {
         FileName::Log(FileId(number), tag),
         FileName::Segment(FileId(number), tag),
         FileName::Tombstones(FileId(number), tag),
+        FileName::IndexSnapshot(FileId(number), tag),
+        FileName::Changes(FileId(number), tag),
+        FileName::Parked(FileId(number), tag),
         FileName::Reserve(FileId(number), tag),
     ];
     Ok((number, *input.choose(&names)?))

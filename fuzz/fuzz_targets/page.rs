@@ -31,13 +31,7 @@ fn place_in(page: &[u8]) -> PagePlace {
         store: StoreId::default(),
         salt: Salt::default(),
         collection: CollectionId(1),
-        page_type: match page[offsets::TYPE] {
-            1 => PageType::Manifest,
-            2 => PageType::SegmentColumn,
-            3 => PageType::SegmentFooter,
-            4 => PageType::SegmentTail,
-            _ => PageType::Tombstones,
-        },
+        page_type: PageType::of(page[offsets::TYPE]).unwrap_or(PageType::Tombstones),
         index: word(page, offsets::INDEX),
     };
     place.store.0[..8].copy_from_slice(&page[offsets::STORE_TAG..][..8]);

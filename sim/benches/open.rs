@@ -13,12 +13,12 @@ const ROUNDS: usize = 15;
 const OPENS: u32 = 400;
 
 fn env(disk: &SimDisk) -> Env {
-    Env {
-        dir: "/store".into(),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(1)),
-        entropy: Arc::new(SimEntropy::new(7)),
-    }
+    Env::new(
+        "/store",
+        Arc::new(disk.clone()),
+        Arc::new(SimClock::new(1)),
+        Arc::new(SimEntropy::new(7)),
+    )
 }
 
 fn options() -> Options {

@@ -17,13 +17,10 @@ use quiver_store::{
 };
 
 fn env(disk: &SimDisk, dir: &str) -> Env {
-    Env {
-        dir: dir.into(),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(1)),
-        // Stores of different directories have different ids.
-        entropy: Arc::new(SimEntropy::new(dir.bytes().map(u64::from).sum())),
-    }
+    // Stores of different directories have different ids.
+    let entropy = SimEntropy::new(dir.bytes().map(u64::from).sum());
+    let (vfs, clock) = (Arc::new(disk.clone()), Arc::new(SimClock::new(1)));
+    Env::new(dir, vfs, clock, Arc::new(entropy))
 }
 
 fn options() -> Options {

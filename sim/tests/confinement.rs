@@ -13,12 +13,12 @@ use quiver_store::{
 };
 
 fn env(disk: &SimDisk) -> Env {
-    Env {
-        dir: "/store".into(),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(1)),
-        entropy: Arc::new(SimEntropy::new(1)),
-    }
+    Env::new(
+        "/store",
+        Arc::new(disk.clone()),
+        Arc::new(SimClock::new(1)),
+        Arc::new(SimEntropy::new(1)),
+    )
 }
 
 /// Without merges, so that a collection keeps the segments that a test makes.

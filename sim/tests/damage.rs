@@ -12,12 +12,12 @@ use quiver_store::{
 };
 
 fn open(disk: &SimDisk) -> quiver_store::Result<Store> {
-    let env = Env {
-        dir: "/store".into(),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(1)),
-        entropy: Arc::new(SimEntropy::new(1)),
-    };
+    let env = Env::new(
+        "/store",
+        Arc::new(disk.clone()),
+        Arc::new(SimClock::new(1)),
+        Arc::new(SimEntropy::new(1)),
+    );
     let options = Options {
         log_step_bytes_min: 1024,
         log_step_bytes_max: 1024,

@@ -40,12 +40,12 @@ impl<T> fmt::Debug for Visited<T> {
 }
 
 fn env(disk: SimDisk, seed: u64, visit: Visit) -> Env {
-    Env {
-        dir: "/store".into(),
-        vfs: Arc::new(Visited { inner: disk, visit }),
-        clock: Arc::new(SimClock::new(1)),
-        entropy: Arc::new(SimEntropy::new(seed)),
-    }
+    Env::new(
+        "/store",
+        Arc::new(Visited { inner: disk, visit }),
+        Arc::new(SimClock::new(1)),
+        Arc::new(SimEntropy::new(seed)),
+    )
 }
 
 fn create(store: &Store) -> CollectionId {

@@ -10,12 +10,12 @@ use quiver_store::{
 #[test]
 fn a_creation_that_found_no_room_is_done_when_it_comes_again() -> Result<()> {
     let disk = SimDisk::new();
-    let env = Env {
-        dir: "/store".into(),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(1)),
-        entropy: Arc::new(SimEntropy::new(1)),
-    };
+    let env = Env::new(
+        "/store",
+        Arc::new(disk.clone()),
+        Arc::new(SimClock::new(1)),
+        Arc::new(SimEntropy::new(1)),
+    );
     let leader = Store::open_with(Env::memory(), Options::default())?;
     let shown: Arc<Mutex<Vec<WalEntry>>> = Arc::default();
     let list = Arc::clone(&shown);

@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
+use crate::codec::PlainCodec;
 use crate::dump::directory::manifest_in;
 use crate::dump::item::{DumpColumn, See, hex, text_or_hex};
 use crate::dump::segment::{self, CACHE_BYTES};
@@ -56,7 +57,8 @@ fn form_of(disk: &Disk, name: &str) -> Option<VectorForm> {
     let manifest = manifest_in(disk)?;
     let entry = manifest.segment(file)?;
     let of = manifest.collections.iter().find(|collection| collection.id == entry.collection)?;
-    Some(of.descriptor.form())
+    let (_, descriptor) = of.schema.open(manifest.store, of.id, &PlainCodec).ok()?;
+    Some(descriptor.form())
 }
 
 struct Columns<'a> {

@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
-use crate::codec::PlainCodec;
 use crate::cursor::index;
 use crate::dump::item::{See, first_bytes, hex, text_or_hex};
 use crate::error::Result;
+use crate::keys::Keys;
 use crate::limits::SECTOR_SIZE_BYTES;
 use crate::record::Record;
+use crate::sync::Arc;
 use crate::vfs::DiskFile;
-use crate::wal::frame::{
-    self, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, LogFileIdentity, Section,
-};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
+use crate::wal::frame::{self, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, Section};
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
 
 pub(super) fn starts_as_log(file: &DiskFile) -> Result<bool> {
@@ -126,18 +126,30 @@ fn item_of(header: &FrameHeader, bytes: &[u8], identity: &LogFileIdentity, at: u
     if header.kind != FrameKind::Batch {
         return item;
     }
-    match frame::decode(bytes, identity, at, &PlainCodec) {
+    // The first section says which codec there is. What is sealed stays so.
+    let codec = bytes.get(FRAME_HEADER_SIZE_BYTES + 16).copied().unwrap_or_default();
+    let mut codecs = LogCodecs::new(Arc::new(Keys::keyless(codec)), *identity);
+    match frame::decode(bytes, at, &mut codecs) {
         Ok(batch) => item["sections"] = batch.sections.iter().map(section).collect(),
         Err(error) => item["error"] = json!(error.to_string()),
     }
     item
 }
 
-/// A section with its records.
+/// A section with its records, as far as they can be read.
 pub(super) fn section(section: &Section) -> Value {
+    if section.carried.is_some() {
+        return json!({
+            "collection_id": section.collection.0,
+            "key": section.key.to_string(),
+            "sealed_records": section.records,
+            "sealed_bytes": section.bytes.len(),
+        });
+    }
+    let collection = section.collection.0;
     let mut records = Vec::new();
     let read = section.for_each(|found| {
-        records.push(record(&found));
+        records.push(record(collection, &found));
         Ok(())
     });
     let mut item = json!({ "collection_id": section.collection.0, "records": records });
@@ -147,15 +159,16 @@ pub(super) fn section(section: &Section) -> Value {
     item
 }
 
-fn record(record: &Record<'_>) -> Value {
+fn record(collection: u64, record: &Record<'_>) -> Value {
     match record {
-        Record::CreateCollection { id, name, descriptor } => {
-            json!({ "create": id.0, "name": name, "descriptor": hex(descriptor) })
+        Record::CreateCollection { name, descriptor } => {
+            json!({ "create": collection, "name": name, "descriptor": hex(descriptor) })
         }
-        Record::DropCollection { id } => json!({ "drop": id.0 }),
-        Record::RenameCollection { id, name } => json!({ "rename": id.0, "name": name }),
-        Record::AlterCollection { id, descriptor } => {
-            json!({ "alter": id.0, "descriptor": hex(descriptor) })
+        Record::DropCollection { id, shreds: false } => json!({ "drop": id.0 }),
+        Record::DropCollection { id, shreds: true } => json!({ "shred": id.0 }),
+        Record::RenameCollection { name } => json!({ "rename": collection, "name": name }),
+        Record::AlterCollection { descriptor } => {
+            json!({ "alter": collection, "descriptor": hex(descriptor) })
         }
         Record::Upsert { external_id, vector, payload } => json!({
             "upsert": external_id,

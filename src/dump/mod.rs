@@ -31,9 +31,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
-use crate::vfs::{Access, Disk, Env};
+use crate::vfs::{Access, Disk};
 use item::See;
 
 pub use item::{DumpColumn, DumpOptions, STREAM_BYTES_MAX};
@@ -102,7 +103,7 @@ fn show_file(
             Ok(see(&directory::current(&file)?))
         }
         Some(FileName::Log(..)) => log::show(&file, see),
-        Some(FileName::Lock | FileName::Backup | FileName::Reserve(..)) => {
+        Some(FileName::Lock | FileName::Backup | FileName::Reserve(..) | FileName::Key(_)) => {
             let item = json!({ "item": "file", "file": name, "bytes": file.len_bytes()? });
             Ok(see(&item))
         }

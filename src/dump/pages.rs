@@ -11,13 +11,13 @@ use crate::cursor::{index, len_u32};
 use crate::dump::item::{DumpOptions, STREAM_BYTES_MAX, See, first_bytes, hex, place_of};
 use crate::dump::{log, segment, tables};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::CollectionId;
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::manifest::Manifest;
 use crate::page::{self, PAGE_HEADER_SIZE_BYTES, PAGE_MAGIC, PageType, offsets};
 use crate::parked;
 use crate::segment::Tombstones;
 use crate::vfs::DiskFile;
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
 
 /// The most runs of dead rows that are shown.
 const RANGES_MAX: usize = 4096;
@@ -175,7 +175,9 @@ fn contents(file: &DiskFile, stream: Stream, see: &mut See<'_>) -> Result<Contro
         }
         Stream::Parked(bytes) => {
             // Whose they are and where they end stands in the manifest.
-            let sections = parked::decode_any(CollectionId(0), &bytes)?;
+            let own = place_of(&first_bytes(file, PAGE_SIZE_BYTES)?, PageType::Parked, 0);
+            let log = LogFileIdentity { store: own.store, salt: own.salt };
+            let sections = parked::decode_any(&bytes, &mut LogCodecs::plain(log))?;
             sections.iter().try_for_each(|(first, found)| {
                 let section = log::section(found);
                 see(&json!({

@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 
 use serde_json::{Value, json};
 
+use crate::codec::PlainCodec;
 use crate::dump::item::{See, hex};
 use crate::file_names::FileName;
-use crate::manifest::{LogEntry, Manifest};
+use crate::manifest::{CollectionEntry, LogEntry, Manifest};
 
 /// Each entry of each table.
 pub(super) fn manifest(manifest: &Manifest, see: &mut See<'_>) -> ControlFlow<()> {
@@ -37,15 +38,16 @@ fn items(manifest: &Manifest) -> Vec<Value> {
         "sealed_lsn": manifest.sealed.0,
         "next_file_id": manifest.next_file.0,
         "next_collection_id": manifest.next_collection.0,
+        "codec": manifest.codec,
     })];
-    items.extend(manifest.collections.iter().map(|entry| {
+    items.extend(manifest.keys.iter().map(|entry| {
         json!({
-            "item": "collection",
-            "id": entry.id.0,
-            "name": entry.name,
-            "descriptor": format!("{:?}", entry.descriptor),
+            "item": "key",
+            "file": FileName::Key(entry.key).text(),
+            "collection_id": entry.collection.0,
         })
     }));
+    items.extend(manifest.collections.iter().map(|entry| collection(manifest, entry)));
     items.extend(manifest.logs.iter().map(log));
     items.extend(manifest.segments.iter().map(|entry| {
         json!({
@@ -92,6 +94,22 @@ fn items(manifest: &Manifest) -> Vec<Value> {
         })
     }));
     items
+}
+
+fn collection(manifest: &Manifest, entry: &CollectionEntry) -> Value {
+    let mut item = json!({ "item": "collection", "id": entry.id.0 });
+    if manifest.codec != PlainCodec::ID {
+        item["sealed_bytes"] = json!(entry.schema.bytes.len());
+        return item;
+    }
+    match entry.schema.open(manifest.store, entry.id, &PlainCodec) {
+        Ok((name, descriptor)) => {
+            item["name"] = json!(name);
+            item["descriptor"] = json!(format!("{descriptor:?}"));
+        }
+        Err(error) => item["error"] = json!(error.to_string()),
+    }
+    item
 }
 
 fn log(entry: &LogEntry) -> Value {

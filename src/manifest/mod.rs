@@ -6,46 +6,61 @@
 //! - M2. Versions and file ids only grow: no name comes back.
 //! - M3. The logs follow one another without a gap; only the last may be without an end.
 //! - M4. The encoding is canonical: one manifest has one byte string.
+//! - M5. What a manifest says of files and keys can be read without keys, and was said by one who had
+//!   them: the catalog's codec gives a tag over all of it. Names and schemas are sealed, each under its
+//!   collection's key ([`schema`]).
 //!
 //! **A crash leaves** manifests that `CURRENT` does not name; the next process that publishes
 //! removes them.
 //!
-//! **Stored form**: a byte string over pages of type 1. Its plain part can be checked without
-//! keys; its sealed part holds names and descriptors.
+//! **Stored form**: a byte string over plain pages of type 1.
 //!
 //! | field | type | meaning and check |
 //! |---|---|---|
 //! | version | u64 | as in the file's name and `CURRENT` |
 //! | salt | 16 bytes | as in `CURRENT` and this file's pages |
 //! | store id | 16 bytes | the store's |
-//! | required features | u64 | bits this version must know; none yet |
+//! | required features | u64 | bits this version must know; bit 0: the codec is not the plain one |
 //! | sealed LSN | u64 | every operation up to it is in the segments |
 //! | next file id | u64 | above every file id ever given |
 //! | next collection id | u64 | above every collection id ever given |
 //! | plain table count | u32 | 6 |
 //! | tables | | tag u16, entry count u32, entries; in ascending order of tag |
-//! | sealed table count | u32 | 1 |
+//! | collections table count | u32 | 1 |
 //! | tables | | as above |
+//! | codec | u8 | of all that is sealed: 0 plain, 1 AES-256-GCM |
+//! | tag | 16 bytes | of the catalog's codec over all before; zero under the plain one |
 //!
 //! | tag | table | entry |
 //! |---|---|---|
 //! | 1 | logs | file id u64, salt 16, base LSN u64, durable LSN u64, has end u8, end LSN u64, end offset u64 |
 //! | 2 | segments | file id u64, collection id u64, salt 16, length u64, rows u64, footer checksum u32 |
-//! | 3 | keys | none yet |
+//! | 3 | keys | collection id u64, 0 for the store key; key id 16 |
 //! | 4 | tombstones | file id u64, segment's file id u64, salt 16, length u64, dead rows u64, digest u32 |
 //! | 5 | index snapshots | collection id u64, file id u64, salt 16, length u64, digest u32, covered LSN u64, listed since LSN u64; of the changes: file id u64, salt 16, length u64, digest u32, zeros where there are none |
 //! | 6 | parked records | collection id u64, file id u64, salt 16, length u64, digest u32, first LSN u64, last LSN u64 |
-//! | 16 | collections | id u64, name length u8, descriptor length u32, name, descriptor |
+//! | 16 | collections | id u64, salt 16, tag 16, length u32, name and schema, sealed |
 
 pub mod current;
+mod entries;
 pub mod index_snapshots;
 pub mod parked;
+pub mod schema;
 
-use crate::cursor::{Cursor, len_u32};
-use crate::descriptor::Descriptor;
+use crate::codec::{FileKind, PageCodec, Place, PlainCodec, TAG_SIZE_BYTES};
+use crate::cursor::Cursor;
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt, StoreId};
+use crate::ids::{CollectionId, FileId, KeyId, Lsn, ManifestVersion, Salt, StoreId};
 use crate::limits::NUMBER_MAX;
+use entries::{
+    COLLECTION_ENTRY_BYTES_MIN, expect_count, put_collection, put_key, put_log, put_segment,
+    put_table, put_tombstones, table, take_collection, take_key, take_log, take_segment,
+    take_tombstones,
+};
+pub use entries::{
+    CollectionEntry, KEY_ENTRY_SIZE_BYTES, KeyEntry, LOG_ENTRY_SIZE_BYTES, LogEnd, LogEntry,
+    SEGMENT_ENTRY_SIZE_BYTES, SegmentEntry, TOMBSTONES_ENTRY_SIZE_BYTES, TombstonesEntry,
+};
 use index_snapshots::{INDEX_SNAPSHOT_ENTRY_SIZE_BYTES, IndexSnapshotEntry};
 use parked::{PARKED_ENTRY_SIZE_BYTES, ParkedEntry};
 
@@ -55,7 +70,7 @@ pub mod tags {
     pub const LOGS: u16 = 1;
     /// Segments, in ascending order of file id.
     pub const SEGMENTS: u16 = 2;
-    /// Keys: reserved, always empty.
+    /// Keys in key files, in ascending order of collection id; the store key is that of 0.
     pub const KEYS: u16 = 3;
     /// Tombstone files, in ascending order of their segments' file ids.
     pub const TOMBSTONES: u16 = 4;
@@ -67,85 +82,7 @@ pub mod tags {
     pub const COLLECTIONS: u16 = 16;
 }
 
-/// Bytes of one entry of the table of logs.
-pub const LOG_ENTRY_SIZE_BYTES: usize = 57;
-
-/// Bytes of one entry of the table of segments.
-pub const SEGMENT_ENTRY_SIZE_BYTES: usize = 52;
-
-/// Bytes of one entry of the table of tombstones.
-pub const TOMBSTONES_ENTRY_SIZE_BYTES: usize = 52;
-
-const COLLECTION_ENTRY_BYTES_MIN: usize = 13;
-
-/// Where a log file that takes no more frames ends. Frames behind it are void.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogEnd {
-    /// LSN of the last record.
-    pub lsn: Lsn,
-    /// Offset behind the last record's frame.
-    pub offset: u64,
-}
-
-/// A live log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogEntry {
-    /// The number in its name.
-    pub file: FileId,
-    /// Its own salt.
-    pub salt: Salt,
-    /// LSN of its first record.
-    pub base: Lsn,
-    /// Highest LSN known durable when the manifest was made.
-    pub durable: Lsn,
-    /// Its end; none while it may take frames: only the last.
-    pub end: Option<LogEnd>,
-}
-
-/// A live segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SegmentEntry {
-    /// The number in its name.
-    pub file: FileId,
-    /// Whose rows.
-    pub collection: CollectionId,
-    /// Its own salt.
-    pub salt: Salt,
-    /// Bytes of the file.
-    pub len: u64,
-    /// How many rows.
-    pub rows: u64,
-    /// Checksum of its footer page, which holds those of the others.
-    pub footer: u32,
-}
-
-/// The file that lists the dead rows of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TombstonesEntry {
-    /// The number in its name.
-    pub file: FileId,
-    /// The number in the segment's name.
-    pub segment: FileId,
-    /// Its own salt.
-    pub salt: Salt,
-    /// Bytes of the file.
-    pub len: u64,
-    /// How many rows of the segment are dead.
-    pub rows: u64,
-    /// Digest of its pages.
-    pub digest: u32,
-}
-
-/// A collection as of the sealed LSN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectionEntry {
-    /// Its id.
-    pub id: CollectionId,
-    /// Its name.
-    pub name: String,
-    /// Its schema.
-    pub descriptor: Descriptor,
-}
+const FEATURE_SEALED: u64 = 1;
 
 /// Which files exist, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +99,10 @@ pub struct Manifest {
     pub next_file: FileId,
     /// Above every collection id ever given.
     pub next_collection: CollectionId,
+    /// The codec of all that is sealed.
+    pub codec: u8,
+    /// Keys in key files, in ascending order of collection id.
+    pub keys: Vec<KeyEntry>,
     /// Live log files, oldest first.
     pub logs: Vec<LogEntry>,
     /// Live segments, in ascending order of file id.
@@ -186,6 +127,8 @@ impl Manifest {
             sealed: Lsn(0),
             next_file: FileId(1),
             next_collection: CollectionId(1),
+            codec: PlainCodec::ID,
+            keys: Vec::new(),
             logs: Vec::new(),
             segments: Vec::new(),
             tombstones: Vec::new(),
@@ -208,29 +151,53 @@ impl Manifest {
         stated.max().unwrap_or_default().max(self.sealed)
     }
 
-    /// The stored form, before it is cut into pages.
-    pub fn encode(&self) -> Vec<u8> {
+    /// The stored form, before it is cut into pages, with the tag of the catalog's codec (M5).
+    ///
+    /// # Errors
+    /// Those of the codec.
+    pub fn encode(&self, catalog: &dyn PageCodec) -> Result<Vec<u8>> {
+        assert!(catalog.id() == self.codec, "the manifest says which codec the store has");
         let mut out = Vec::with_capacity(256);
         out.extend_from_slice(&self.version.0.to_le_bytes());
         out.extend_from_slice(&self.salt.0);
         out.extend_from_slice(&self.store.0);
-        out.extend_from_slice(&0u64.to_le_bytes());
+        let features = if self.codec == PlainCodec::ID { 0 } else { FEATURE_SEALED };
+        out.extend_from_slice(&features.to_le_bytes());
         out.extend_from_slice(&self.sealed.0.to_le_bytes());
         out.extend_from_slice(&self.next_file.0.to_le_bytes());
         out.extend_from_slice(&self.next_collection.0.to_le_bytes());
         out.extend_from_slice(&6u32.to_le_bytes());
         put_table(&mut out, tags::LOGS, &self.logs, put_log);
         put_table(&mut out, tags::SEGMENTS, &self.segments, put_segment);
-        put_table(&mut out, tags::KEYS, &[(); 0], |_, ()| {});
+        put_table(&mut out, tags::KEYS, &self.keys, put_key);
         put_table(&mut out, tags::TOMBSTONES, &self.tombstones, put_tombstones);
         put_table(&mut out, tags::INDEX_SNAPSHOTS, &self.index_snapshots, index_snapshots::put);
         put_table(&mut out, tags::PARKED, &self.parked, parked::put);
         out.extend_from_slice(&1u32.to_le_bytes());
         put_table(&mut out, tags::COLLECTIONS, &self.collections, put_collection);
-        out
+        out.push(self.codec);
+        let tag = catalog.seal(&self.place(), &out, &mut [])?;
+        out.extend_from_slice(&tag);
+        Ok(out)
     }
 
-    /// Reads the stored form.
+    /// Where the tag stands.
+    fn place(&self) -> Place {
+        let (store, salt, collection) = (self.store, self.salt, CollectionId(0));
+        Place { store, salt, kind: FileKind::Manifest, collection, position: 0 }
+    }
+
+    /// Holds the tag at the end of the stored form against what stands before it (M5).
+    ///
+    /// # Errors
+    /// Those of the codec: `Corrupt` where someone without the key made it.
+    pub fn check_seal(&self, bytes: &[u8], catalog: &dyn PageCodec) -> Result<()> {
+        let short = || Error::corrupt("manifest without a tag");
+        let (stated, tag) = bytes.split_last_chunk::<TAG_SIZE_BYTES>().ok_or_else(short)?;
+        catalog.open(&self.place(), stated, &mut [], tag)
+    }
+
+    /// Reads the stored form; its tag is not looked at.
     ///
     /// # Errors
     /// `Unsupported` for a feature, table or value that this version does not know; `Corrupt`
@@ -241,7 +208,7 @@ impl Manifest {
         let salt = Salt(cursor.array()?);
         let store = StoreId(cursor.array()?);
         let features = cursor.u64()?;
-        if features != 0 {
+        if features & !FEATURE_SEALED != 0 {
             return Err(Error::unsupported(format!("manifest requires features {features:#x}")));
         }
         let sealed = Lsn(cursor.u64()?);
@@ -250,9 +217,7 @@ impl Manifest {
         expect_count(&mut cursor, 6)?;
         let logs = table(&mut cursor, tags::LOGS, LOG_ENTRY_SIZE_BYTES, take_log)?;
         let segments = table(&mut cursor, tags::SEGMENTS, SEGMENT_ENTRY_SIZE_BYTES, take_segment)?;
-        table(&mut cursor, tags::KEYS, 1, |_| -> Result<()> {
-            Err(Error::unsupported("manifest with keys"))
-        })?;
+        let keys = table(&mut cursor, tags::KEYS, KEY_ENTRY_SIZE_BYTES, take_key)?;
         let tombstones =
             table(&mut cursor, tags::TOMBSTONES, TOMBSTONES_ENTRY_SIZE_BYTES, take_tombstones)?;
         let entry_bytes = INDEX_SNAPSHOT_ENTRY_SIZE_BYTES;
@@ -262,7 +227,15 @@ impl Manifest {
         expect_count(&mut cursor, 1)?;
         let collections =
             table(&mut cursor, tags::COLLECTIONS, COLLECTION_ENTRY_BYTES_MIN, take_collection)?;
+        let codec = cursor.u8()?;
+        let tag = cursor.array::<TAG_SIZE_BYTES>()?;
         cursor.finish()?;
+        let is_plain = codec == PlainCodec::ID;
+        if is_plain != (features == 0) || (is_plain && tag != [0; TAG_SIZE_BYTES]) {
+            return Err(Error::corrupt(format!(
+                "manifest of features {features:#x}, codec {codec}"
+            )));
+        }
         let manifest = Self {
             version,
             salt,
@@ -270,6 +243,8 @@ impl Manifest {
             sealed,
             next_file,
             next_collection,
+            codec,
+            keys,
             logs,
             segments,
             tombstones,
@@ -280,6 +255,7 @@ impl Manifest {
         manifest.check_numbers()?;
         manifest.check_logs()?;
         manifest.check_segments()?;
+        manifest.check_keys()?;
         manifest.check_index_snapshots()?;
         manifest.check_parked()?;
         Ok(manifest)
@@ -346,6 +322,24 @@ impl Manifest {
         Ok(())
     }
 
+    /// Either there are no keys, or one of the store and one of each collection.
+    fn check_keys(&self) -> Result<()> {
+        let ids = self.collections.iter().map(|entry| entry.id);
+        let owners = std::iter::once(CollectionId(0)).chain(ids);
+        let has_all = self.keys.iter().map(|entry| entry.collection).eq(owners);
+        let is_drawn = self.keys.iter().all(|entry| entry.key != KeyId::NONE);
+        if self.keys.is_empty() || (has_all && is_drawn && self.codec != PlainCodec::ID) {
+            return Ok(());
+        }
+        Err(Error::corrupt("manifest: keys are not those of its collections"))
+    }
+
+    /// The key of a collection; of the store for 0. None where there are no key files.
+    pub fn key(&self, collection: CollectionId) -> KeyId {
+        let place = self.keys.binary_search_by_key(&collection, |entry| entry.collection);
+        place.map_or(KeyId::NONE, |place| self.keys[place].key)
+    }
+
     /// Index snapshots are of collections, and cover nothing that is not there.
     fn check_index_snapshots(&self) -> Result<()> {
         let ids = self.index_snapshots.iter().map(|entry| entry.collection);
@@ -400,118 +394,6 @@ impl Manifest {
         let place = self.segments.binary_search_by_key(&file, |segment| segment.file).ok()?;
         Some(&self.segments[place])
     }
-}
-
-fn put_table<T>(out: &mut Vec<u8>, tag: u16, entries: &[T], put: impl Fn(&mut Vec<u8>, &T)) {
-    out.extend_from_slice(&tag.to_le_bytes());
-    out.extend_from_slice(&len_u32(entries.len()).to_le_bytes());
-    entries.iter().for_each(|entry| put(out, entry));
-}
-
-fn table<T>(
-    cursor: &mut Cursor<'_>,
-    tag: u16,
-    entry_bytes_min: usize,
-    mut take: impl FnMut(&mut Cursor<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
-    let found = cursor.u16()?;
-    if found != tag {
-        return Err(Error::unsupported(format!("manifest table {found}, expected {tag}")));
-    }
-    let count = cursor.count(entry_bytes_min)?;
-    (0..count).map(|_| take(cursor)).collect()
-}
-
-fn expect_count(cursor: &mut Cursor<'_>, expected: u32) -> Result<()> {
-    let found = cursor.u32()?;
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!("manifest of {found} tables, expected {expected}")))
-}
-
-fn put_log(out: &mut Vec<u8>, log: &LogEntry) {
-    let end = log.end.unwrap_or(LogEnd { lsn: Lsn(0), offset: 0 });
-    out.extend_from_slice(&log.file.0.to_le_bytes());
-    out.extend_from_slice(&log.salt.0);
-    out.extend_from_slice(&log.base.0.to_le_bytes());
-    out.extend_from_slice(&log.durable.0.to_le_bytes());
-    out.push(u8::from(log.end.is_some()));
-    out.extend_from_slice(&end.lsn.0.to_le_bytes());
-    out.extend_from_slice(&end.offset.to_le_bytes());
-}
-
-fn take_log(cursor: &mut Cursor<'_>) -> Result<LogEntry> {
-    let file = FileId(cursor.u64()?);
-    let salt = Salt(cursor.array()?);
-    let base = Lsn(cursor.u64()?);
-    let durable = Lsn(cursor.u64()?);
-    let has_end = cursor.u8()?;
-    let (lsn, offset) = (Lsn(cursor.u64()?), cursor.u64()?);
-    let end = match has_end {
-        0 if lsn.0 == 0 && offset == 0 => None,
-        1 => Some(LogEnd { lsn, offset }),
-        _ => return Err(Error::corrupt(format!("manifest: end of log {file}"))),
-    };
-    Ok(LogEntry { file, salt, base, durable, end })
-}
-
-fn put_segment(out: &mut Vec<u8>, segment: &SegmentEntry) {
-    out.extend_from_slice(&segment.file.0.to_le_bytes());
-    out.extend_from_slice(&segment.collection.0.to_le_bytes());
-    out.extend_from_slice(&segment.salt.0);
-    out.extend_from_slice(&segment.len.to_le_bytes());
-    out.extend_from_slice(&segment.rows.to_le_bytes());
-    out.extend_from_slice(&segment.footer.to_le_bytes());
-}
-
-fn take_segment(cursor: &mut Cursor<'_>) -> Result<SegmentEntry> {
-    Ok(SegmentEntry {
-        file: FileId(cursor.u64()?),
-        collection: CollectionId(cursor.u64()?),
-        salt: Salt(cursor.array()?),
-        len: cursor.u64()?,
-        rows: cursor.u64()?,
-        footer: cursor.u32()?,
-    })
-}
-
-fn put_tombstones(out: &mut Vec<u8>, tombstones: &TombstonesEntry) {
-    out.extend_from_slice(&tombstones.file.0.to_le_bytes());
-    out.extend_from_slice(&tombstones.segment.0.to_le_bytes());
-    out.extend_from_slice(&tombstones.salt.0);
-    out.extend_from_slice(&tombstones.len.to_le_bytes());
-    out.extend_from_slice(&tombstones.rows.to_le_bytes());
-    out.extend_from_slice(&tombstones.digest.to_le_bytes());
-}
-
-fn take_tombstones(cursor: &mut Cursor<'_>) -> Result<TombstonesEntry> {
-    Ok(TombstonesEntry {
-        file: FileId(cursor.u64()?),
-        segment: FileId(cursor.u64()?),
-        salt: Salt(cursor.array()?),
-        len: cursor.u64()?,
-        rows: cursor.u64()?,
-        digest: cursor.u32()?,
-    })
-}
-
-fn put_collection(out: &mut Vec<u8>, collection: &CollectionEntry) {
-    let descriptor = collection.descriptor.encode();
-    out.extend_from_slice(&collection.id.0.to_le_bytes());
-    out.push(u8::try_from(collection.name.len()).expect("names are bounded by `limits`"));
-    out.extend_from_slice(&len_u32(descriptor.len()).to_le_bytes());
-    out.extend_from_slice(collection.name.as_bytes());
-    out.extend_from_slice(&descriptor);
-}
-
-fn take_collection(cursor: &mut Cursor<'_>) -> Result<CollectionEntry> {
-    let id = CollectionId(cursor.u64()?);
-    let name_len = usize::from(cursor.u8()?);
-    let descriptor_len = cursor.u32()? as usize;
-    let name = cursor.text(name_len)?.to_owned();
-    let descriptor = Descriptor::decode(cursor.bytes(descriptor_len)?)?;
-    Ok(CollectionEntry { id, name, descriptor })
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::PageCodec;
+use crate::codec::{self, PageCodec};
 use crate::cursor::{index, len_u32};
 use crate::error::{Error, Result};
 use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAGE_SIZE_BYTES, PAYLOAD_BYTES_MAX};
@@ -71,6 +71,8 @@ impl SegmentBuilder {
         codec: Arc<dyn PageCodec>,
     ) -> Self {
         let SegmentPlan { stride, rows_max, fields, index_bytes_max } = plan;
+        let place = identity.page(PageType::SegmentColumn, 0).sealing();
+        let codec = codec::for_file(&codec, &place);
         Self {
             out: Out { file, identity, codec, pages: 0, digest: 0 },
             stride,

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use crate::codec::PageCodec;
+use crate::codec::{self, PageCodec};
 use crate::cursor::{index, len_u32};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{FileId, StoreId};
@@ -86,6 +86,8 @@ impl Segment {
         let mut end = vec![0; index(end_len)];
         file.read_exact_at(&mut end, len - end_len)?;
         let identity = SegmentIdentity { store, collection: entry.collection, salt: entry.salt };
+        let place = identity.page(PageType::SegmentColumn, 0).sealing();
+        let codec = codec::for_file(&codec, &place);
         let is_whole = end_len == len;
         let (before, footer_page) = end.split_at_mut(index(end_len) - PAGE_SIZE_BYTES);
         let footer = open_footer(&identity, entry, stride, pages, &*codec, footer_page)

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{BACKUP, FileName, LOCK};
 use crate::ids::{Lsn, ManifestVersion};
 use crate::manifest::Manifest;
+use crate::store::backup_keys::{BackupKeys, KeySet};
 use crate::store::create::{Listing, create_dirs};
 use crate::store::load::open_named;
 use crate::store::on_disk::{OnDisk, Tools, files_of};
@@ -107,12 +108,28 @@ impl Store {
         dir: impl AsRef<Path>,
         progress: impl FnMut(&BackupProgress) -> ControlFlow<()>,
     ) -> Result<BackupReport> {
+        self.backup_with(dir, &BackupKeys::default(), progress)
+    }
+
+    /// As [`Store::backup_to`], and says what becomes of the keys of an encrypted store; that call leaves
+    /// them out.
+    ///
+    /// # Errors
+    /// Those of [`Store::backup_to`]; `InvalidArgument` for a ring without a master key.
+    pub fn backup_with(
+        &self,
+        dir: impl AsRef<Path>,
+        keys: &BackupKeys,
+        progress: impl FnMut(&BackupProgress) -> ControlFlow<()>,
+    ) -> Result<BackupReport> {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         let to = inner.disk.at(dir.as_ref());
         let (manifest, lsn, _hold) = self.pin()?;
+        let keys = KeySet::read(inner, &manifest, keys)?;
         let (listing, lock) = prepare_target(inner, &to)?;
-        let files = StoredFile::list(&manifest);
+        let mut files = StoredFile::list(&manifest);
+        files.retain(|file| !matches!(file.name, FileName::Key(_)));
         let bytes = files.iter().map(|file| file.len).sum();
         let mut copy = Copy {
             from: inner.tools(),
@@ -128,7 +145,8 @@ impl Store {
             }
         }
         let mut report = copy.report;
-        finish(inner, &to, manifest, listing, lock)?;
+        keys.write(&to)?;
+        finish(inner, &to, manifest, &keys, listing, lock)?;
         report.is_complete = true;
         tracing::info!(to = %to.root().display(), lsn = lsn.0, bytes, "backup");
         Ok(report)
@@ -158,7 +176,10 @@ impl Store {
         }
         let mut manifest = on_disk.manifest.clone();
         end_last_log(&mut manifest, on_disk.log_end);
-        let names: Vec<String> = files_of(&manifest).map(FileName::text).collect();
+        // Keys are no part of it, or are read at once: none is kept from being destroyed.
+        let is_copied = |name: &FileName| !matches!(name, FileName::Key(_));
+        let names = files_of(&manifest).filter(is_copied);
+        let names: Vec<String> = names.map(FileName::text).collect();
         for name in &names {
             *on_disk.held.entry(name.clone()).or_default() += 1;
         }
@@ -283,11 +304,14 @@ fn finish(
     inner: &Inner,
     to: &Disk,
     manifest: Manifest,
+    keys: &KeySet,
     listing: Listing,
     lock: Box<dyn Lock>,
 ) -> Result<()> {
-    let tools = Tools { disk: to, ..inner.tools() };
-    let named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
+    let tools = Tools { disk: to, keys: &keys.keys, ..inner.tools() };
+    let is_key = |name: &FileName| matches!(name, FileName::Key(_));
+    let named = files_of(&manifest).filter(|name| !is_key(name)).map(FileName::text);
+    let named: BTreeSet<String> = named.chain(keys.names()).collect();
     let mut leftover = listing.files;
     leftover.retain(|name| !named.contains(name) && name != BACKUP);
     let mut on_disk = OnDisk {
@@ -300,6 +324,6 @@ fn finish(
         ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the backup may be there or not"),
         _ => error,
     })?;
-    discard(to, &mut on_disk, [BACKUP.to_owned()]);
+    discard(&tools, &mut on_disk, [BACKUP.to_owned()]);
     Ok(())
 }

@@ -17,11 +17,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::codec::PlainCodec;
+use crate::collection::{Collection, LiveSegment};
 use crate::error::Result;
 use crate::file_names::FileName;
-use crate::ids::{CollectionId, FileId, Lsn};
-use crate::live_set::{Collection, LiveSegment};
-use crate::manifest::{Manifest, SegmentEntry, TombstonesEntry};
+use crate::ids::{CollectionId, FileId, KeyId, Lsn, Salt};
+use crate::live_set::Version;
+use crate::manifest::schema::SealedSchema;
+use crate::manifest::{CollectionEntry, KeyEntry, Manifest, SegmentEntry, TombstonesEntry};
 use crate::memtable::Entry;
 use crate::segment::{Segment, SegmentBuilder, SegmentIdentity, SegmentPlan, Tombstones};
 use crate::store::jobs::{Jobs, Rotation};
@@ -33,7 +36,6 @@ use crate::store::seal::{Pending, Seal, SealOne, Sealed};
 use crate::store::tail::move_tail;
 use crate::store::{Inner, full_disk};
 use crate::sync::{Arc, reading, writing};
-use crate::vector::Stride;
 use crate::vfs::Access;
 
 /// What looking for a row in older segments counts as, in bytes of work.
@@ -131,7 +133,7 @@ impl Inner {
     fn give_up_seal(&self, jobs: &mut Jobs) -> Result<()> {
         let mut on_disk = self.lock_on_disk()?;
         if let Some(seal) = jobs.seal.take_if(|seal| seal.names_lost != on_disk.names_lost) {
-            discard(&self.disk, &mut on_disk, seal.into_made());
+            discard(&self.tools(), &mut on_disk, seal.into_made());
         }
         Ok(())
     }
@@ -184,7 +186,8 @@ impl Inner {
             fields: collection.descriptor.filterable.clone(),
             index_bytes_max: self.options.index_bytes_max,
         };
-        let builder = SegmentBuilder::start(file, identity, plan, Arc::clone(&self.codec));
+        let codec = self.keys.of(collection.id, collection.key)?;
+        let builder = SegmentBuilder::start(file, identity, plan, codec);
         Ok((file_id, identity, builder))
     }
 
@@ -192,9 +195,12 @@ impl Inner {
     pub(super) fn finish_segment(
         &self,
         (file, identity, builder): (FileId, SegmentIdentity, SegmentBuilder),
-        stride: Stride,
+        collection: &Collection,
     ) -> Result<LiveSegment> {
-        let SegmentIdentity { collection, salt, store } = identity;
+        let SegmentIdentity { salt, store, .. } = identity;
+        let codec = self.keys.of(collection.id, collection.key)?;
+        let stride = collection.descriptor.row_stride();
+        let collection = collection.id;
         let sealed = builder.finish()?;
         let entry = SegmentEntry {
             file,
@@ -206,7 +212,7 @@ impl Inner {
         };
         let name = FileName::Segment(file, salt.into()).text();
         let reader = self.disk.open(&name, Access::Read)?;
-        let segment = Segment::open(reader, store, &entry, stride, Arc::clone(&self.codec))?;
+        let segment = Segment::open(reader, store, &entry, stride, codec)?;
         let segment = Arc::new(segment);
         self.lock_on_disk()?.open_segments.insert(file, Arc::downgrade(&segment));
         Ok(LiveSegment { entry, segment, tombstones: None, dead: Arc::default() })
@@ -216,9 +222,11 @@ impl Inner {
     pub(super) fn write_tombstones(
         &self,
         live: &LiveSegment,
+        key: KeyId,
         dead: Tombstones,
         made: &mut Vec<String>,
     ) -> Result<LiveSegment> {
+        let codec = self.keys.of(live.entry.collection, key)?;
         let salt = self.tools().salt()?;
         let (file_id, store) = {
             let mut on_disk = self.lock_on_disk()?;
@@ -227,7 +235,7 @@ impl Inner {
         let name = FileName::Tombstones(file_id, salt.into()).text();
         made.push(name.clone());
         let file = self.disk.create_new(&name)?;
-        let (len, digest) = dead.write(&file, store, salt, &live.entry, &*self.codec)?;
+        let (len, digest) = dead.write(&file, store, salt, &live.entry, &*codec)?;
         let (segment, rows) = (live.entry.file, dead.len());
         let entry = TombstonesEntry { file: file_id, segment, salt, len, rows, digest };
         Ok(LiveSegment { tombstones: Some(entry), dead: Arc::new(dead), ..live.clone() })
@@ -261,18 +269,18 @@ impl Inner {
         through: Lsn,
         made: &mut Vec<String>,
     ) -> Result<Sealed> {
-        let stride = one.collection.descriptor.row_stride();
+        let key = one.collection.key;
         let mut segments = Vec::with_capacity(one.older.len() + 1);
         for (live, (_, dead)) in one.collection.segments.iter().zip(one.older.drain(..)) {
             match dead {
                 None => segments.push(live.clone()),
                 // Nothing of it lives: it goes whole.
                 Some(dead) if dead.len() == live.entry.rows => {}
-                Some(dead) => segments.push(self.write_tombstones(live, dead, made)?),
+                Some(dead) => segments.push(self.write_tombstones(live, key, dead, made)?),
             }
         }
         if let Some(built) = one.made.take() {
-            segments.push(self.finish_segment(built, stride)?);
+            segments.push(self.finish_segment(built, &one.collection)?);
         }
         let rows = segments.iter().map(LiveSegment::rows).sum();
         let index_snapshot =
@@ -293,11 +301,16 @@ impl Inner {
         let sealed: BTreeMap<CollectionId, &Sealed> =
             seal.sealed.iter().map(|sealed| (sealed.id, sealed)).collect();
         let last_end = (on_disk.log.is_none()).then_some(on_disk.log_end.lsn);
+        let schemas = self.seal_schemas(&rotation.catalog)?;
         publish(&self.tools(), &mut on_disk, |manifest| {
             manifest.sealed = lsn;
             drop_logs(manifest, lsn, last_end);
-            let catalog = rotation.catalog.collections.values();
-            manifest.collections = catalog.map(|collection| collection.entry()).collect();
+            manifest.keys = self.key_entries(&rotation.catalog);
+            let entry = |(id, schema): (&CollectionId, &Arc<SealedSchema>)| CollectionEntry {
+                id: *id,
+                schema: Arc::clone(schema),
+            };
+            manifest.collections = schemas.iter().map(entry).collect();
             name_segments(manifest, &sealed);
             name_index_snapshots(manifest, seal);
             name_parked(manifest, &seal.parked, &sealed);
@@ -311,6 +324,15 @@ impl Inner {
                 collection.index_snapshot = *index_snapshot;
             }
         }
+        for (id, before) in &rotation.catalog.collections {
+            // Of a collection that was changed since, it is sealed by the next checkpoint.
+            if before.schema.is_none()
+                && let Some(now) = version.collection_mut(*id)
+                && (&now.name, &now.descriptor) == (&before.name, &before.descriptor)
+            {
+                now.schema = schemas.get(id).cloned();
+            }
+        }
         for entry in &seal.index_snapshots {
             if let Some(collection) = version.collection_mut(entry.collection) {
                 collection.index_snapshot = Some(*entry);
@@ -322,11 +344,45 @@ impl Inner {
         jobs.pending = None;
         jobs.rotation = None;
         jobs.checkpoints += 1;
-        reclaim(&self.disk, &mut on_disk);
+        reclaim(&self.tools(), &mut on_disk);
         let _ = full_disk::set_aside(&self.tools(), &mut on_disk);
         tracing::debug!(lsn = lsn.0, "checkpoint");
         self.observe_checkpoint(&mut on_disk);
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Names and schemas as of the switch, sealed; those that did not change as they are.
+    fn seal_schemas(&self, catalog: &Version) -> Result<BTreeMap<CollectionId, Arc<SealedSchema>>> {
+        let mut schemas = BTreeMap::new();
+        for (id, collection) in &catalog.collections {
+            let schema = match &collection.schema {
+                Some(schema) => Arc::clone(schema),
+                // Its creation is parked, and no more is known of it.
+                None if !collection.is_known() => Arc::default(),
+                None => {
+                    let codec = self.keys.of(*id, collection.key)?;
+                    let what = (&*collection.name, &collection.descriptor);
+                    let salt = match codec.id() {
+                        PlainCodec::ID => Salt::default(),
+                        _ => self.tools().salt()?,
+                    };
+                    Arc::new(SealedSchema::seal(self.store, *id, salt, &*codec, what)?)
+                }
+            };
+            schemas.insert(*id, schema);
+        }
+        Ok(schemas)
+    }
+
+    /// The keys of the collections; that of the store is added by the publish.
+    fn key_entries(&self, catalog: &Version) -> Vec<KeyEntry> {
+        if !self.keys.has_key_files() {
+            return Vec::new();
+        }
+        let all = catalog.collections.values();
+        all.map(|found| KeyEntry { collection: found.id, key: found.key }).collect()
     }
 }
 

@@ -35,7 +35,7 @@ impl Store {
         let Jobs { seal, merge, .. } = std::mem::take(&mut *jobs);
         let made = seal.map(Seal::into_made).into_iter().chain(merge.map(Merge::into_made));
         if on_disk.latched.is_none() {
-            discard(&inner.disk, &mut on_disk, made.flatten());
+            discard(&inner.tools(), &mut on_disk, made.flatten());
         }
         inner.closed.store(true, Ordering::Release);
         inner.queue.close()?;
@@ -52,7 +52,7 @@ impl Inner {
     pub(super) fn state(&self, on_disk: &mut OnDisk, kind: FrameKind) -> Result<()> {
         let durable = on_disk.log_end.lsn;
         let Some(log) = &mut on_disk.log else { return Ok(()) };
-        log.prepare_statement(kind, durable, &*self.codec)?;
+        log.prepare_statement(kind, durable)?;
         let written = log.append();
         match &written {
             Ok(()) => on_disk.unproved = false,

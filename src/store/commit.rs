@@ -24,6 +24,7 @@ use crate::request::Outcome;
 use crate::store::full_disk::{self, with_reserve};
 use crate::store::on_disk::{OnDisk, Tools};
 use crate::store::plan::{Member, Refused};
+use crate::store::provision::dropped_key;
 use crate::store::tail::{move_tail, records};
 use crate::store::{Inner, Store};
 use crate::sync::{Arc, reading, writing};
@@ -62,7 +63,7 @@ impl Inner {
             disk: &self.disk,
             entropy: &*self.entropy,
             options: &self.options,
-            codec: &self.codec,
+            keys: &self.keys,
         }
     }
 
@@ -98,6 +99,7 @@ impl Inner {
             };
             if durable.is_err() {
                 give_ids_back(on_disk, &group, given);
+                self.orphan_keys_of(on_disk, &members);
             }
             if let Err(error) = &durable
                 && group.iter().any(|waiting| waiting.work.frees_space())
@@ -143,7 +145,16 @@ impl Inner {
             });
         };
         let group = batches.iter().copied();
-        let appended = log.prepare(group, durable.next(), durable, &**tools.codec)?;
+        let appended = match log.prepare(group, durable.next(), durable) {
+            Ok(appended) => appended,
+            Err(error) => {
+                // Where there is no room nothing was sealed; else the offset is used up.
+                if error.kind() != ErrorKind::Full {
+                    on_disk.log = None;
+                }
+                return Err(error);
+            }
+        };
         if let Err(error) = log.append().and_then(|()| log.sync()) {
             tracing::warn!(lsn = durable.0, %error, "a log file ends early");
             on_disk.log = None;
@@ -162,7 +173,14 @@ impl Inner {
     /// by a reopen as well: it is our bug, and the store takes no more writes.
     fn make_visible(&self, on_disk: &mut OnDisk, members: &[Member]) {
         for member in members {
+            if let Outcome::Dropped { lsn: Some(lsn), .. } = member.outcome {
+                let key = reading(&self.live).ok().and_then(|live| dropped_key(&live, member));
+                on_disk.key_orphans.extend(key.map(|key| (lsn, key)));
+            }
             let applied = self.apply(member);
+            if let Ok(mut live) = writing(&self.live) {
+                on_disk.shreds.append(&mut live.shreds);
+            }
             on_disk.memtable_bytes += memory_bytes(&member.batch);
             member.ticket.answer(match (applied, member.outcome) {
                 (Ok(hits), Outcome::Written { last_lsn, .. }) => {

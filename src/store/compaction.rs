@@ -18,9 +18,9 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
+use crate::collection::{Collection, LiveSegment};
 use crate::error::Result;
 use crate::ids::{FileId, Lsn};
-use crate::live_set::{Collection, LiveSegment};
 use crate::manifest::Manifest;
 use crate::row_cursor::RowCursor;
 use crate::scan_range::ScanRange;
@@ -83,7 +83,7 @@ impl Inner {
             is_dropped || (!merge.made.is_empty() && merge.names_lost != on_disk.names_lost)
         };
         if let Some(merge) = jobs.merge.take_if(is_in_vain) {
-            discard(&self.disk, &mut on_disk, merge.into_made());
+            discard(&self.tools(), &mut on_disk, merge.into_made());
         }
         Ok(())
     }
@@ -92,9 +92,8 @@ impl Inner {
     fn publish_merge(&self, jobs: &mut Jobs) -> Result<()> {
         assert!(jobs.rotation.is_none(), "a checkpoint goes before a merge");
         let merge = jobs.merge.as_mut().expect("it is being stepped");
-        let stride = merge.inputs.descriptor.row_stride();
         let output = match merge.output.take() {
-            Some(output) => Some(self.finish_segment(output, stride)?),
+            Some(output) => Some(self.finish_segment(output, &merge.inputs)?),
             None => None,
         };
         let id = merge.inputs.id;
@@ -103,7 +102,7 @@ impl Inner {
             // It was dropped meanwhile.
             let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
             drop(output);
-            discard(&self.disk, &mut *self.lock_on_disk()?, made);
+            discard(&self.tools(), &mut *self.lock_on_disk()?, made);
             return Ok(());
         };
         let output = match output {
@@ -115,15 +114,31 @@ impl Inner {
         let mut segments = collection.segments.to_vec();
         segments.retain(|live| !inputs.contains(&live.entry.file));
         segments.extend(output.clone());
+        let rekeyed = self.rekeyed(collection, merge)?;
+        let old_key = collection.key;
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         on_disk.check_names(merge.names_lost)?;
-        publish(&self.tools(), &mut on_disk, |manifest| {
-            replace(manifest, &inputs, output.as_ref())
-        })?;
+        if rekeyed.is_some() {
+            // Records under the old key may stand in the log up to here.
+            on_disk.key_orphans.push((reading(&self.live)?.last, old_key));
+        }
+        let published = publish(&self.tools(), &mut on_disk, |manifest| {
+            replace(manifest, &inputs, output.as_ref());
+            rekeyed.iter().for_each(|rekeyed| rekeyed.name(manifest));
+        });
+        if published.is_err() && rekeyed.is_some() {
+            on_disk.key_orphans.retain(|(_, key)| *key != old_key);
+        }
+        published?;
         let mut live = writing(&self.live)?;
         if let Some(collection) = Arc::make_mut(&mut live.version).collection_mut(id) {
             collection.segments = segments.into();
+            if let Some(rekeyed) = rekeyed {
+                collection.key = rekeyed.key;
+                collection.schema = Some(rekeyed.schema);
+                collection.index_snapshot = rekeyed.index_snapshot;
+            }
         }
         drop((live, version));
         tracing::debug!(collection = id.0, inputs = inputs.len(), "compact");
@@ -136,9 +151,9 @@ impl Inner {
         jobs.merges += 1;
         if output.is_none() {
             // Every row of it died meanwhile.
-            discard(&self.disk, &mut on_disk, made);
+            discard(&self.tools(), &mut on_disk, made);
         }
-        reclaim(&self.disk, &mut on_disk);
+        reclaim(&self.tools(), &mut on_disk);
         Ok(())
     }
 
@@ -176,7 +191,9 @@ impl Inner {
         match dead.len() {
             0 => Ok(Some(output)),
             all if all == output.entry.rows => Ok(None),
-            _ => Ok(Some(self.write_tombstones(&output, dead, &mut merge.made)?)),
+            _ => {
+                Ok(Some(self.write_tombstones(&output, merge.inputs.key, dead, &mut merge.made)?))
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 //! | what stands in the directory, without `CURRENT` | outcome |
 //! |---|---|
 //! | nothing, or `LOCK` and `lost+found` only | created |
-//! | what an unfinished creation leaves: temporaries, manifests that are torn, stale or empty | created, under new names |
-//! | a log file, a segment, a reserve, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
+//! | what an unfinished creation leaves: temporaries, manifests that are torn, stale or empty, store keys | created, under new names |
+//! | a log file, a segment, a reserve, the key of a collection, a manifest that names any or knows an operation | `Corrupt`: `CURRENT` is gone |
 //! | an unfinished backup | `InvalidArgument` |
 //! | anything else | `InvalidArgument`: no store |
 //!
@@ -20,12 +20,16 @@ use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::{BACKUP, FileName, Tag};
 use crate::ids::{FileId, ManifestVersion, Salt, StoreId};
+use crate::key_file::{self, KEY_FILE_SIZE_BYTES};
+use crate::keyring::KeyRing;
+use crate::keys::Keys;
 use crate::limits::{NUMBER_MAX, PAGE_SIZE_BYTES};
 use crate::manifest::Manifest;
 use crate::page::{PAGE_MAGIC, PageType, offsets};
 use crate::store::full_disk::set_aside;
 use crate::store::on_disk::{OnDisk, Tools};
-use crate::store::publish::publish;
+use crate::store::publish::{publish, write_synced};
+use crate::sync::Arc;
 use crate::vfs::{Access, DirEntry, Disk, EntryKind, Lock};
 
 /// Numbers in names from here on are not counted on: no store gives so many, and a stray file would
@@ -74,6 +78,7 @@ impl Listing {
                 ) => {
                     listing.next_file = listing.next_file.max(FileId(above(id.0)));
                 }
+                Some(FileName::Key(_)) => {}
                 None if name == "lost+found" => continue,
                 None => {
                     listing.foreign.get_or_insert(name);
@@ -115,6 +120,7 @@ impl Listing {
                     !manifest_is_of_creation(disk, name, version, tag)?
                 }
                 Some(FileName::CurrentTemporary(..)) => false,
+                Some(FileName::Key(_)) => !key_is_of_creation(disk, name)?,
                 _ => true,
             };
             if of_a_store {
@@ -173,6 +179,15 @@ fn manifest_is_of_creation(
     Ok(manifest.version != version || manifest.is_of_an_empty_store())
 }
 
+/// Whether a key file that nothing names may be left by an unfinished creation: torn, or of a store. One
+/// of a collection is not: there was a store before.
+fn key_is_of_creation(disk: &Disk, name: &str) -> Result<bool> {
+    let file = disk.open(name, Access::Read)?;
+    let mut bytes = [0; KEY_FILE_SIZE_BYTES];
+    let len = file.read_up_to(&mut bytes, 0)?;
+    Ok(key_file::collection_of(&bytes[..len]).is_none_or(|collection| collection.0 == 0))
+}
+
 /// Creates the directory and its missing parents, and makes their names durable.
 ///
 /// Parents that were there are synced too: an earlier creation may have died between making one
@@ -209,9 +224,21 @@ fn create_chain(disk: &Disk, path: &Path) -> Result<()> {
     }
 }
 
-/// Publishes the first manifest of a new store.
-pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -> Result<OnDisk> {
+/// Publishes the first manifest of a new store, behind its key.
+pub(super) fn create(
+    tools: &Tools<'_>,
+    ring: &Arc<dyn KeyRing>,
+    listing: Listing,
+    lock: Box<dyn Lock>,
+) -> Result<(OnDisk, Arc<Keys>)> {
     let store = StoreId(tools.salt()?.0);
+    let (keys, made) = Keys::create(ring, tools.disk, tools.entropy, store)?;
+    let keys = Arc::new(keys);
+    let tools = &Tools { keys: &keys, ..*tools };
+    if let Some(made) = made {
+        // Its name is made durable by the publish, which names it.
+        write_synced(tools.disk, &FileName::Key(made.id).text(), &made.file)?;
+    }
     // Version 0 is never on disk: it stands for what was before.
     let mut on_disk = OnDisk {
         orphans: listing.files,
@@ -222,5 +249,5 @@ pub(super) fn create(tools: &Tools<'_>, listing: Listing, lock: Box<dyn Lock>) -
     publish(tools, &mut on_disk, |_| {})?;
     // Where there is no room for it yet, the first write says so.
     let _ = set_aside(tools, &mut on_disk);
-    Ok(on_disk)
+    Ok((on_disk, keys))
 }

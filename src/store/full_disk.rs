@@ -29,7 +29,7 @@ pub(super) fn set_aside(tools: &Tools<'_>, on_disk: &mut OnDisk) -> Result<()> {
         match made {
             Ok(()) => Ok(name),
             Err(error) => {
-                discard(tools.disk, on_disk, [name]);
+                discard(tools, on_disk, [name]);
                 Err(error)
             }
         }
@@ -68,7 +68,7 @@ pub(super) fn give_back(tools: &Tools<'_>, on_disk: &mut OnDisk, error: &Error) 
     let Some(name) = on_disk.reserve.file.take() else { return false };
     tracing::warn!(%error, "the disk is full: the reserve is given back");
     on_disk.reserve.is_tight = true;
-    discard(tools.disk, on_disk, [name]);
+    discard(tools, on_disk, [name]);
     true
 }
 

@@ -19,11 +19,12 @@ use std::io;
 use std::ops::Bound;
 
 use crate::change_set::{ChangeSet, is_worth_telling};
+use crate::codec::PageCodec;
+use crate::collection::Collection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
-use crate::ids::{CollectionId, Lsn, Salt};
+use crate::ids::{CollectionId, KeyId, Lsn, Salt};
 use crate::limits::INDEX_SNAPSHOT_BYTES_MAX;
-use crate::live_set::Collection;
 use crate::manifest::index_snapshots::{ChangesEntry, IndexSnapshotEntry};
 use crate::memtable::{Entry, Memtable};
 use crate::page::{PagePlace, PageType};
@@ -113,7 +114,7 @@ impl Store {
             if let Some(pending) = jobs.pending.take() {
                 let mut on_disk = locked(&inner.on_disk)?;
                 if on_disk.latched.is_none() {
-                    discard(&inner.disk, &mut on_disk, pending.made);
+                    discard(&inner.tools(), &mut on_disk, pending.made);
                 }
             }
             done?;
@@ -130,8 +131,9 @@ impl Store {
         loop {
             self.check_open()?;
             let version = Arc::clone(&reading(&inner.live)?.version);
-            let Some(entry) = version.collection(id)?.index_snapshot else { return Ok(None) };
-            match inner.read_index_snapshot(&entry) {
+            let collection = version.collection(id)?;
+            let Some(entry) = collection.index_snapshot else { return Ok(None) };
+            match inner.read_index_snapshot(&entry, collection.key) {
                 Ok(bytes) => return Ok(Some((bytes, entry.covered))),
                 Err(error) => inner.again_if_replaced(id, &entry, error)?,
             }
@@ -154,7 +156,7 @@ impl Store {
             if entry.listed_since > entry.covered {
                 return Ok(RecoveryTail::Rebuild);
             }
-            let changes = match inner.read_changes(&entry) {
+            let changes = match inner.read_changes(&entry, collection.key) {
                 Ok(changes) => changes,
                 Err(error) => match inner.again_if_replaced(id, &entry, error) {
                     Ok(()) => continue,
@@ -241,7 +243,10 @@ impl Inner {
         let names_lost = self.lock_on_disk()?.names_lost;
         let pending = jobs.pending.insert(Pending { names_lost, ..Pending::default() });
         for (id, bytes, covered) in snapshots {
-            let entry = self.write_index_snapshot(*id, bytes, *covered, &mut pending.made)?;
+            let entry = {
+                let key = reading(&self.live)?.version.collection(*id)?.key;
+                self.write_index_snapshot((*id, key), bytes, *covered, &mut pending.made)?
+            };
             pending.entries.insert(*id, entry);
         }
         self.rotate(jobs)?;
@@ -257,11 +262,12 @@ impl Inner {
 
     fn write_index_snapshot(
         &self,
-        collection: CollectionId,
+        (collection, key): (CollectionId, KeyId),
         bytes: &[u8],
         covered: Lsn,
         made: &mut Vec<String>,
     ) -> Result<IndexSnapshotEntry> {
+        let codec = self.keys.of(collection, key)?;
         let salt = self.tools().salt()?;
         let (file, sealed) = {
             let mut on_disk = self.lock_on_disk()?;
@@ -271,7 +277,7 @@ impl Inner {
         made.push(name.clone());
         let disk_file = self.disk.create_new(&name)?;
         let first = self.place(collection, salt, PageType::IndexSnapshot);
-        let written = paged_file::write(&disk_file, &first, &*self.codec, bytes)?;
+        let written = paged_file::write(&disk_file, &first, &*codec, bytes)?;
         let Written { len, digest } = written;
         // What the seal that is to come lists begins behind what is sealed now.
         let listed_since = sealed.max(covered);
@@ -303,7 +309,7 @@ impl Inner {
         let mut changes = ChangeSet::default();
         if let Some(old) = &old {
             entry.listed_since = old.listed_since.max(entry.covered);
-            match self.read_changes(old) {
+            match self.read_changes(old, collection.key) {
                 Ok(listed) => changes = listed,
                 Err(error) => {
                     // What is lost can be built again: it is no reason to stop all checkpoints, and one
@@ -325,46 +331,74 @@ impl Inner {
         }
         entry.changes = match changes.len() {
             0 => None,
-            _ => Some(self.write_changes(collection.id, &changes, made)?),
+            _ => Some(self.write_changes((collection.id, collection.key), &changes, made)?),
         };
         Ok(Some(entry))
     }
 
     fn write_changes(
         &self,
-        collection: CollectionId,
+        (collection, key): (CollectionId, KeyId),
         changes: &ChangeSet,
         made: &mut Vec<String>,
     ) -> Result<ChangesEntry> {
+        let codec = self.keys.of(collection, key)?;
         let salt = self.tools().salt()?;
         let file = self.lock_on_disk()?.take_file();
         let name = FileName::Changes(file, salt.into()).text();
         made.push(name.clone());
         let disk_file = self.disk.create_new(&name)?;
         let first = self.place(collection, salt, PageType::Changes);
-        let written = paged_file::write(&disk_file, &first, &*self.codec, &changes.encode())?;
+        let written = paged_file::write(&disk_file, &first, &*codec, &changes.encode())?;
         Ok(ChangesEntry { file, salt, len: written.len, digest: written.digest })
     }
 
-    fn read_index_snapshot(&self, entry: &IndexSnapshotEntry) -> Result<Vec<u8>> {
+    /// An index snapshot and its list of changes, written anew under another key.
+    pub(super) fn index_snapshot_under(
+        &self,
+        entry: &IndexSnapshotEntry,
+        (old, new): (KeyId, KeyId),
+        made: &mut Vec<String>,
+    ) -> Result<IndexSnapshotEntry> {
+        let bytes = self.read_index_snapshot(entry, old)?;
+        let changes = self.read_changes(entry, old)?;
+        let place = (entry.collection, new);
+        let written = self.write_index_snapshot(place, &bytes, entry.covered, made)?;
+        let changes = match entry.changes {
+            None => None,
+            Some(_) => Some(self.write_changes(place, &changes, made)?),
+        };
+        let IndexSnapshotEntry { file, salt, len, digest, .. } = written;
+        Ok(IndexSnapshotEntry { file, salt, len, digest, changes, ..*entry })
+    }
+
+    fn read_index_snapshot(&self, entry: &IndexSnapshotEntry, key: KeyId) -> Result<Vec<u8>> {
+        let codec = self.keys.of(entry.collection, key)?;
         let name = FileName::IndexSnapshot(entry.file, entry.salt.into()).text();
         let file = self.disk.open(&name, Access::Read)?;
         let first = self.place(entry.collection, entry.salt, PageType::IndexSnapshot);
         let listed = Written { len: entry.len, digest: entry.digest };
-        paged_file::read(&file, &first, &*self.codec, listed)
+        paged_file::read(&file, &first, &*codec, listed)
     }
 
-    fn read_changes(&self, entry: &IndexSnapshotEntry) -> Result<ChangeSet> {
+    fn read_changes(&self, entry: &IndexSnapshotEntry, key: KeyId) -> Result<ChangeSet> {
         let Some(changes) = entry.changes else { return Ok(ChangeSet::default()) };
         let name = FileName::Changes(changes.file, changes.salt.into()).text();
         let file = self.disk.open(&name, Access::Read)?;
         let first = self.place(entry.collection, changes.salt, PageType::Changes);
         let listed = Written { len: changes.len, digest: changes.digest };
-        let bytes = paged_file::read(&file, &first, &*self.codec, listed)?;
+        let codec = self.keys.of(entry.collection, key)?;
+        let bytes = paged_file::read(&file, &first, &*codec, listed)?;
         ChangeSet::decode(&bytes).map_err(|error| {
             let kind = error.kind();
             error.reported_as(kind, &file.path().display().to_string())
         })
+    }
+
+    /// The codec of a collection as it is now.
+    pub(super) fn codec_of(&self, id: CollectionId) -> Result<Arc<dyn PageCodec>> {
+        let key = reading(&self.live)?.version.collection(id)?.key;
+        self.keys.of(id, key)
     }
 
     fn place(&self, collection: CollectionId, salt: Salt, page_type: PageType) -> PagePlace {

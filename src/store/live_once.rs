@@ -5,8 +5,8 @@
 //! up in the order of the ids, so each id page of a segment is read once more at most for each segment
 //! read behind it.
 
+use crate::collection::LiveSegment;
 use crate::error::{Error, Result};
-use crate::live_set::LiveSegment;
 use crate::segment::{KnownIds, SeenIds, SegmentProbe};
 
 /// A segment, and those that must not have its live rows.

@@ -8,16 +8,20 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::codec::PlainCodec;
+use crate::collection::{Collection, LiveSegment};
 use crate::cursor::index;
 use crate::damage::Hidden;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, KeyId, Lsn};
+use crate::keyring::KeyRing;
+use crate::keys::{Keys, Stated};
 use crate::limits::PAGE_SIZE_BYTES;
-use crate::live_set::{Collection, LiveSegment, Version};
+use crate::live_set::Version;
 use crate::manifest::current::{CURRENT_SIZE_BYTES, Current};
 use crate::manifest::parked::ParkedEntry;
-use crate::manifest::{Manifest, SegmentEntry, TombstonesEntry};
+use crate::manifest::{CollectionEntry, Manifest, SegmentEntry, TombstonesEntry};
 use crate::memtable::{Memtable, memory_bytes};
 use crate::page::{self, PagePlace, PageType};
 use crate::paged_file::{self, Written};
@@ -27,6 +31,7 @@ use crate::store::on_disk::Tools;
 use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::{Access, Disk, DiskFile};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
 use crate::wal::frame::Batch;
 
 /// What a store is opened for.
@@ -51,8 +56,9 @@ impl Mode {
     }
 }
 
-/// Reads `CURRENT` and the manifest it names, and holds one against the other.
-pub(super) fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
+/// Reads `CURRENT` and the manifest it names, and holds one against the other. The stored form comes
+/// with it: its tag is looked at once there are keys ([`unlock`]).
+pub(super) fn read_manifest(tools: &Tools<'_>) -> Result<(Manifest, Vec<u8>)> {
     let file = open_named(tools.disk, CURRENT)?;
     let mut bytes = [0; CURRENT_SIZE_BYTES + 1];
     let len = file.read_up_to(&mut bytes, 0)?;
@@ -80,15 +86,43 @@ pub(super) fn read_manifest(tools: &Tools<'_>) -> Result<Manifest> {
         page_type: PageType::Manifest,
         index: 0,
     };
-    let manifest = page::open_stream(&first, &**tools.codec, &mut pages)
-        .and_then(|bytes| Manifest::decode(&bytes))
+    let (manifest, bytes) = page::open_stream(&first, &PlainCodec, &mut pages)
+        .and_then(|bytes| Ok((Manifest::decode(&bytes)?, bytes)))
         .map_err(|error| named(error, &file))?;
     let named = (current.version, current.store, current.salt);
     if (manifest.version, manifest.store, manifest.salt) != named {
         let path = file.path().display();
         return Err(Error::corrupt(format!("{path}: is another manifest than CURRENT names")));
     }
-    Ok(manifest)
+    Ok((manifest, bytes))
+}
+
+/// The keys of a store, by what its manifest says of them; the manifest is held against its tag.
+///
+/// # Errors
+/// `KeyUnavailable` where the keys are not those of the store; `InvalidArgument` where there are keys
+/// and nothing is encrypted; `Corrupt` where someone without the keys made the manifest.
+pub(super) fn unlock(
+    tools: &Tools<'_>,
+    ring: &Arc<dyn KeyRing>,
+    manifest: &Manifest,
+    bytes: &[u8],
+) -> Result<Arc<Keys>> {
+    let store_key = manifest.keys.first().map(|entry| entry.key);
+    let stated = Stated { store: manifest.store, codec: manifest.codec, store_key };
+    let keys = Keys::open(ring, tools.disk, stated)?;
+    manifest.check_seal(bytes, &**keys.catalog()).map_err(|error| {
+        let name = FileName::Manifest(manifest.version, manifest.salt.into()).text();
+        let path = tools.disk.path(&name);
+        if store_key.is_none() && manifest.codec != PlainCodec::ID {
+            let what = "does not open: it is another key, or the file was changed";
+            return error
+                .reported_as(ErrorKind::KeyUnavailable, &format!("{}: {what}", path.display()));
+        }
+        let kind = error.kind();
+        error.reported_as(kind, &path.display().to_string())
+    })?;
+    Ok(Arc::new(keys))
 }
 
 /// The collections of a manifest, with their segments and without the log; and about how much memory
@@ -100,8 +134,7 @@ pub(super) fn load_collections(
 ) -> Result<(Version, usize)> {
     let mut collections = BTreeMap::new();
     for entry in &manifest.collections {
-        let (name, descriptor) = (entry.name.clone(), entry.descriptor.clone());
-        let mut collection = Collection::new(entry.id, name, descriptor);
+        let mut collection = load_collection(tools, manifest, entry)?;
         collection.index_snapshot = manifest.index_snapshot(entry.id).copied();
         collections.insert(entry.id, collection);
     }
@@ -110,8 +143,12 @@ pub(super) fn load_collections(
         let collection = collections.get_mut(&entry.collection).expect("checked by the manifest");
         let place = manifest.tombstones.binary_search_by_key(&entry.file, |found| found.segment);
         let tombstones = place.ok().map(|place| manifest.tombstones[place]);
-        let stride = collection.descriptor.row_stride();
-        match load_segment(tools, manifest, *entry, stride, tombstones) {
+        if collection.check_key().is_err() {
+            // What is sealed under its key stays as it is.
+            continue;
+        }
+        let shape = (collection.descriptor.row_stride(), collection.key);
+        match load_segment(tools, manifest, *entry, shape, tombstones) {
             Ok(live) => segments.entry(entry.collection).or_default().push(live),
             Err(error) => leave_out(collection, error, Hidden::Rows, mode)?,
         }
@@ -127,9 +164,43 @@ pub(super) fn load_collections(
     let mut version = Version::default();
     for (id, mut collection) in collections {
         collection.segments = segments.remove(&id).unwrap_or_default().into();
+        if !collection.is_known() && collection.damage.is_none() {
+            let what = format!("the schema of collection {id} is neither listed nor parked");
+            return Err(Error::corrupt(what));
+        }
         version.insert(collection)?;
     }
     Ok((version, memory))
+}
+
+/// A collection as the manifest has it, without its files. One whose key is missing or damaged is known
+/// by its id alone.
+pub(super) fn load_collection(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    entry: &CollectionEntry,
+) -> Result<Collection> {
+    let (id, key) = (entry.id, manifest.key(entry.id));
+    let codec = match tools.keys.of(id, key) {
+        Ok(codec) => codec,
+        Err(error) if matches!(error.kind(), ErrorKind::KeyUnavailable | ErrorKind::Corrupt) => {
+            tracing::error!(collection = id.0, %error, "key unavailable");
+            let mut collection = Collection::keyless(id, key, error);
+            collection.schema = Some(Arc::clone(&entry.schema));
+            return Ok(collection);
+        }
+        Err(error) => return Err(error),
+    };
+    if !entry.schema.is_known() && manifest.codec != PlainCodec::ID {
+        // Its creation is the first of its parked records.
+        let mut collection = Collection::keyless(id, key, Error::corrupt("no schema"));
+        collection.damage = None;
+        return Ok(collection);
+    }
+    let (name, descriptor) = entry.schema.open(manifest.store, id, &*codec)?;
+    let mut collection = Collection::new(id, key, name, descriptor);
+    collection.schema = Some(Arc::clone(&entry.schema));
+    Ok(collection)
 }
 
 /// Goes on without a file of a collection.
@@ -148,7 +219,7 @@ fn load_parked(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: &ParkedEntry,
-    collection: &Collection,
+    collection: &mut Collection,
 ) -> Result<usize> {
     let file = open_named(tools.disk, &FileName::Parked(entry.file, entry.salt.into()).text())?;
     let first = PagePlace {
@@ -159,20 +230,36 @@ fn load_parked(
         index: 0,
     };
     let listed = Written { len: entry.len, digest: entry.digest };
-    let bytes = paged_file::read(&file, &first, &**tools.codec, listed)?;
-    let stride = collection.descriptor.row_stride();
-    let sections = parked::decode(entry.collection, (entry.first, entry.through), &bytes);
+    let bytes = paged_file::read(&file, &first, &**tools.keys.catalog(), listed)?;
+    let log = LogFileIdentity { store: manifest.store, salt: entry.salt };
+    let mut codecs = LogCodecs::new(Arc::clone(tools.keys), log);
+    let listed = (entry.first, entry.through);
+    let sections = parked::decode(entry.collection, listed, &bytes, &mut codecs);
     let replayed = sections.and_then(|sections| {
         // Of a file with a record that cannot be, none is shown.
-        let checked = Memtable::default();
+        let (checked, mut changed) = (Memtable::default(), collection.clone());
         for (first, section) in &sections {
-            checked.insert(*first, section, stride, |_, _| Ok(()))?;
+            if section.is_of_catalog() {
+                changed.alter_by(section)?;
+            } else {
+                let stride = changed.descriptor.row_stride();
+                checked.insert(*first, section, stride, |_, _| Ok(()))?;
+            }
         }
+        (collection.name, collection.descriptor) = (changed.name, changed.descriptor);
         Ok(sections)
     });
     let mut memory = 0;
     for (first, section) in replayed.map_err(|error| named(error, &file))? {
-        collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
+        if section.carried.is_some() && collection.damage.is_none() {
+            let what = format!("records of collection {}: a key is missing", collection.id);
+            let error = Error::new(ErrorKind::KeyUnavailable, what);
+            collection.note_damage(error, Hidden::Newer(Lsn(0)));
+        }
+        if !section.is_of_catalog() {
+            let stride = collection.descriptor.row_stride();
+            collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
+        }
         memory += memory_bytes(&Batch { sections: vec![section] });
     }
     Ok(memory)
@@ -182,18 +269,19 @@ pub(super) fn load_segment(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: SegmentEntry,
-    stride: Stride,
+    (stride, key): (Stride, KeyId),
     tombstones: Option<TombstonesEntry>,
 ) -> Result<LiveSegment> {
     let (disk, store) = (tools.disk, manifest.store);
     let file = open_named(disk, &FileName::Segment(entry.file, entry.salt.into()).text())?;
-    let segment = Segment::open(file, store, &entry, stride, Arc::clone(tools.codec))?;
+    let codec = tools.keys.of(entry.collection, key)?;
+    let segment = Segment::open(file, store, &entry, stride, Arc::clone(&codec))?;
     let dead = match &tombstones {
         None => Arc::default(),
         Some(listed) => {
             let name = FileName::Tombstones(listed.file, listed.salt.into()).text();
             let file = open_named(disk, &name)?;
-            Arc::new(Tombstones::read(&file, store, listed, &entry, &**tools.codec)?)
+            Arc::new(Tombstones::read(&file, store, listed, &entry, &*codec)?)
         }
     };
     Ok(LiveSegment { entry, segment: Arc::new(segment), tombstones, dead })

@@ -147,7 +147,7 @@ impl Inner {
         if !on_disk.orphans.is_empty() && !on_disk.has_published {
             publish(&self.tools(), on_disk, |_| {})?;
         }
-        reclaim(&self.disk, on_disk);
+        reclaim(&self.tools(), on_disk);
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl Inner {
             let mut jobs = locked(&self.jobs)?;
             if !goes_on {
                 let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
-                discard(&self.disk, &mut *self.lock_on_disk()?, made);
+                discard(&self.tools(), &mut *self.lock_on_disk()?, made);
                 return Ok(ControlFlow::Break(()));
             }
             // Someone else may have begun a checkpoint, or ended the merge.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 
-use crate::ids::FileId;
+use crate::collection::{Collection, LiveSegment};
+use crate::ids::{FileId, KeyId};
 use crate::limits::PAGE_SIZE_BYTES;
-use crate::live_set::{Collection, LiveSegment, Version};
+use crate::live_set::Version;
 use crate::page_cache::PageCache;
 use crate::row_cursor::RowCursor;
 use crate::segment::{SegmentBuilder, SegmentIdentity};
@@ -26,6 +27,8 @@ pub(super) struct Merge {
     /// How many syncs of the directory had failed when it began to make files.
     pub(super) names_lost: u64,
     pub(super) rows_done: u64,
+    /// Whether the output, and with it all of the collection, is under another key.
+    pub(super) rekeys: bool,
     /// Set when its output is published, for whoever began it: a step of another caller may do that,
     /// or undo the merge.
     pub(super) published: Arc<AtomicBool>,
@@ -57,9 +60,16 @@ impl Merge {
         (!is_whole).then(|| Self::of(collection, segments.to_vec()))
     }
 
+    /// A merge of all that a collection has, under another key.
+    pub(super) fn under(collection: &Collection, key: KeyId) -> Self {
+        let mut merge = Self::of(collection, collection.segments.to_vec());
+        (merge.inputs.key, merge.rekeys) = (key, true);
+        merge
+    }
+
     fn of(collection: &Collection, inputs: Vec<LiveSegment>) -> Self {
-        let Collection { id, name, descriptor, .. } = collection.clone();
-        let mut alone = Collection::new(id, name, descriptor);
+        let Collection { id, key, name, descriptor, .. } = collection.clone();
+        let mut alone = Collection::new(id, key, name, descriptor);
         alone.segments = inputs.into();
         Self {
             inputs: alone,
@@ -68,6 +78,7 @@ impl Merge {
             made: Vec::new(),
             names_lost: 0,
             rows_done: 0,
+            rekeys: false,
             published: Arc::default(),
         }
     }

@@ -19,6 +19,7 @@
 //! - T5. A process removes no file of an earlier one before it has itself published.
 
 mod backup;
+mod backup_keys;
 mod checkpoint;
 mod close;
 mod commit;
@@ -36,16 +37,21 @@ mod observing;
 mod on_disk;
 mod park;
 mod plan;
+mod provision;
 mod publish;
 mod read;
 mod reclaim;
 mod recovery;
+mod rekey;
 mod replicate;
 mod rescue;
 mod reserve;
+#[cfg(feature = "encryption")]
+mod rotate;
 mod salvage;
 mod scan;
 mod seal;
+mod shred;
 mod snapshot;
 mod stored;
 mod tail;
@@ -60,20 +66,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec::PageCodec;
 use crate::commit_queue::{CommitQueue, closed};
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn, ManifestVersion, StoreId};
+use crate::keyring::{KeyRing, SingleCodecKeyRing};
+use crate::keys::Keys;
 use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
 use crate::row_bytes::Spares;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
-use crate::vfs::{Disk, Entropy, Env};
+use crate::vfs::{Disk, Entropy};
 use jobs::Jobs;
 use load::Mode;
 use observing::Observing;
 use on_disk::OnDisk;
 
 pub use backup::{BackupProgress, BackupReport};
+pub use backup_keys::BackupKeys;
 pub use index_snapshot::RecoveryTail;
 pub use maintain::CompactProgress;
 pub use replicate::ReplicationSnapshot;
@@ -96,7 +106,7 @@ pub(in crate::store) struct Inner {
     disk: Disk,
     entropy: Arc<dyn Entropy>,
     options: Options,
-    codec: Arc<dyn PageCodec>,
+    keys: Arc<Keys>,
     cache: PageCache,
     spares: Arc<Spares>,
     queue: CommitQueue,
@@ -145,6 +155,9 @@ pub struct Stats {
     pub files: Vec<String>,
     /// Files known to belong to no manifest, which the next publish removes; without the pinned.
     pub orphans: u64,
+    /// Shreds that are logged and whose key is not destroyed yet: it is tried again at the next open, or
+    /// when it is asked for.
+    pub unfinished_shreds: u64,
     /// Why writes are refused until a reopen, if they are.
     pub latched: Option<String>,
     /// Whether the store was opened for reading only.
@@ -187,6 +200,36 @@ impl Store {
     /// ```
     pub fn open_with(env: Env, options: Options) -> Result<Self> {
         Self::open_for(env, options, Mode::Write).map(|(store, _)| store)
+    }
+
+    /// As [`Store::open`], of a store in which one codec seals everything. The caller keeps its key.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; `KeyUnavailable` and `InvalidArgument` as
+    /// [`Store::open_with_keyring`].
+    pub fn open_with_codec(dir: impl AsRef<Path>, codec: Arc<dyn PageCodec>) -> Result<Self> {
+        Self::open_with_keyring(dir, Arc::new(SingleCodecKeyRing::new(codec)))
+    }
+
+    /// As [`Store::open`], of an encrypted store. A store that is created is encrypted from its first
+    /// byte on; whether it is encrypted does not change later.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]; `KeyUnavailable` where the store needs a key that is not there, or
+    /// another one than the ring has; `InvalidArgument` where the store is not encrypted.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # #[cfg(feature = "encryption")] {
+    /// use std::sync::Arc;
+    /// use quiver_store::{EnvelopeKeyRing, Key, Store};
+    /// let master = Key::from_file("/etc/points.key")?;
+    /// let store = Store::open_with_keyring("points", Arc::new(EnvelopeKeyRing::new(master)))?;
+    /// # }
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn open_with_keyring(dir: impl AsRef<Path>, ring: Arc<dyn KeyRing>) -> Result<Self> {
+        Self::open_with(Env::os(dir.as_ref()).with_keyring(ring), Options::default())
     }
 
     /// Opens the store in a directory of the operating system for reading. Nothing is written: it works
@@ -253,7 +296,7 @@ impl Store {
         let inner = Inner {
             disk: opened.disk,
             entropy: env.entropy,
-            codec: opened.codec,
+            keys: opened.keys,
             cache: PageCache::new(options.page_cache_bytes),
             spares: Spares::new(options.memtable_bytes_max),
             queue: CommitQueue::default(),
@@ -266,7 +309,19 @@ impl Store {
             store,
             observing: Observing::default(),
         };
+        if mode == Mode::Write {
+            inner.resume_shreds()?;
+        }
         Ok((Self { inner: Arc::new(inner) }, opened.lost))
+    }
+
+    /// The codec that a collection is sealed with.
+    ///
+    /// # Errors
+    /// `NotFound`; `KeyUnavailable`; `Closed`.
+    pub fn collection_codec_clone(&self, id: CollectionId) -> Result<Arc<dyn PageCodec>> {
+        self.check_open()?;
+        self.inner.codec_of(id)
     }
 
     /// The store's directory.

@@ -164,7 +164,7 @@ impl Inner {
             let expected =
                 Expected { store: self.store, file: log.file, salt: log.salt, base: log.base };
             let window = self.options.log_window_bytes;
-            let mut reader = LogReader::start(file, &expected, window, &*self.codec)?;
+            let mut reader = LogReader::start(file, &expected, window, &self.keys)?;
             let mut panicked = false;
             let read = reader.read_closed(end, offset, |frame| {
                 entries(frame.first, &frame.batch, |entry| {

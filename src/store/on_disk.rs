@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::codec::PageCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
-use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion, Salt};
+use crate::ids::{CollectionId, FileId, KeyId, Lsn, ManifestVersion, Salt};
+use crate::keys::Keys;
+use crate::live_set::Shred;
 use crate::manifest::{LogEnd, Manifest};
 use crate::options::Options;
 use crate::segment::Segment;
@@ -50,6 +51,14 @@ pub(super) struct OnDisk {
     /// The newest drop of a collection; 0 where there was none. Until a checkpoint seals it, the
     /// manifest names what the collection had.
     pub(super) last_drop: Lsn,
+    /// Keys of collections that no manifest named, or may have named: of those that were dropped, and of
+    /// creations that came to nothing. Each is destroyed once everything up to its LSN is sealed, for then
+    /// no log refers to it.
+    pub(super) key_orphans: Vec<(Lsn, KeyId)>,
+    /// Shreds that are logged and not yet done.
+    pub(super) shreds: Vec<Shred>,
+    /// Names of the collections whose shred this open went on with.
+    pub(super) shredded_at_open: BTreeSet<String>,
     /// Why writes are refused until a reopen, if they are.
     pub(super) latched: Option<String>,
     pub(super) next_version: ManifestVersion,
@@ -71,7 +80,7 @@ pub(super) struct Tools<'a> {
     pub(super) disk: &'a Disk,
     pub(super) entropy: &'a dyn Entropy,
     pub(super) options: &'a Options,
-    pub(super) codec: &'a Arc<dyn PageCodec>,
+    pub(super) keys: &'a Arc<Keys>,
 }
 
 impl Tools<'_> {
@@ -81,10 +90,15 @@ impl Tools<'_> {
     /// `Io` where the source of randomness fails: there is no weaker one to fall back to.
     pub(super) fn salt(&self) -> Result<Salt> {
         let mut salt = Salt::default();
-        self.entropy.fill(&mut salt.0).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("cannot draw random bytes: {error}"))
-        })?;
+        self.fill(&mut salt.0)?;
         Ok(salt)
+    }
+
+    /// Random bytes; errors as [`Tools::salt`].
+    pub(super) fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        self.entropy.fill(bytes).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot draw random bytes: {error}"))
+        })
     }
 }
 
@@ -110,6 +124,9 @@ impl OnDisk {
             reserve: Reserve::default(),
             found_full: false,
             last_drop: Lsn(0),
+            key_orphans: Vec::new(),
+            shreds: Vec::new(),
+            shredded_at_open: BTreeSet::new(),
             latched: None,
             held: BTreeMap::new(),
             is_partial: false,
@@ -123,6 +140,13 @@ impl OnDisk {
         let open = self.log.as_ref().map_or(self.log_end.offset, |log| log.bytes());
         let logs = self.manifest.logs.iter();
         logs.map(|log| log.end.map_or(open, |end| end.offset)).fold(0, u64::saturating_add)
+    }
+
+    /// Makes orphans of the keys that no log refers to any more (R4).
+    pub(super) fn orphan_keys(&mut self) {
+        let sealed = self.manifest.sealed;
+        let settled = self.key_orphans.extract_if(.., |(lsn, _)| *lsn <= sealed);
+        self.orphans.extend(settled.map(|(_, key)| FileName::Key(key).text()));
     }
 
     /// A file id that was never given before.
@@ -184,6 +208,7 @@ pub(super) fn files_of(manifest: &Manifest) -> impl Iterator<Item = FileName> + 
     });
     let parked =
         manifest.parked.iter().map(|entry| FileName::Parked(entry.file, entry.salt.into()));
+    let keys = manifest.keys.iter().map(|entry| FileName::Key(entry.key));
     let of_collections = segments.chain(tombstones).chain(index_snapshots).chain(parked);
-    std::iter::once(own).chain(logs).chain(of_collections)
+    std::iter::once(own).chain(keys).chain(logs).chain(of_collections)
 }

@@ -13,11 +13,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::collection::Collection;
 use crate::damage::Hidden;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::{Collection, LiveSet};
+use crate::live_set::LiveSet;
 use crate::manifest::Manifest;
 use crate::manifest::parked::ParkedEntry;
 use crate::memtable::Memtable;
@@ -29,6 +30,7 @@ use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::discard;
 use crate::store::seal::{Seal, SealOne, Sealed};
 use crate::sync::{Arc, writing};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
 
 impl Inner {
     /// Notes that a file of a collection is damaged; from here on it takes no writes.
@@ -52,7 +54,7 @@ impl Inner {
         let mut collection = Collection::clone(&one.collection);
         collection.note_damage(error, Hidden::Nothing);
         drop(one);
-        discard(&self.disk, &mut *self.lock_on_disk()?, made);
+        discard(&self.tools(), &mut *self.lock_on_disk()?, made);
         seal.queue.push_front(Arc::new(collection));
         Ok(())
     }
@@ -87,8 +89,10 @@ impl Inner {
             page_type: PageType::Parked,
             index: 0,
         };
-        let parts = parked::encode(&sections);
-        let written = paged_file::write_parts(&file, &first, &*self.codec, parts)?;
+        let log = LogFileIdentity { store: self.store, salt };
+        let mut codecs = LogCodecs::new(Arc::clone(&self.keys), log);
+        let parts = parked::encode(&sections, &mut codecs);
+        let written = paged_file::write_parts(&file, &first, &**self.keys.catalog(), parts)?;
         let (id, records) = (collection.id, sections.len());
         tracing::warn!(collection = id.0, records, through = through.0, "parked");
         seal.parked.push(ParkedEntry {

@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::collection::Found;
 use crate::commit_queue::{Waiting, Work};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{CollectionId, Lsn};
+use crate::ids::{CollectionId, KeyId, Lsn};
 use crate::limits::COLLECTIONS_MAX;
-use crate::live_set::{Below, Found, LiveSet};
+use crate::live_set::{Below, LiveSet};
 use crate::record::Record;
 use crate::replication::WalOp;
 use crate::request::{Outcome, Ticket};
@@ -55,6 +56,8 @@ struct Overlay {
     names: BTreeMap<String, Option<CollectionId>>,
     schemas: BTreeMap<CollectionId, Descriptor>,
     gone: BTreeSet<CollectionId>,
+    /// Of the collections that are created.
+    keys: BTreeMap<CollectionId, KeyId>,
     created: usize,
     /// Kept only where the group asks for a row.
     rows: Option<BTreeMap<(CollectionId, String), RowBehind>>,
@@ -117,7 +120,7 @@ impl Overlay {
     /// Keeps the rows of a batch, where one of the group asks for a row.
     fn note(&mut self, batch: &Batch) -> Result<()> {
         let Some(rows) = &mut self.rows else { return Ok(()) };
-        for section in batch.sections.iter().filter(|section| section.collection.0 > 0) {
+        for section in batch.sections.iter().filter(|section| !section.is_of_catalog()) {
             section.for_each(|record| {
                 let (id, behind) = match record {
                     Record::Upsert { external_id, vector, .. } => (external_id, Some(vector)),
@@ -149,7 +152,8 @@ impl Planner<'_> {
             | Work::UpdatePayload { collection, external_id, .. } => {
                 gone.contains(collection) || self.overlay.row(*collection, external_id).is_some()
             }
-            Work::Create { name, .. } | Work::Drop { name } => names.contains_key(name),
+            Work::Create { name, .. } | Work::Drop { name, .. } => names.contains_key(name),
+            Work::DropById { id } => gone.contains(id) || schemas.contains_key(id),
             Work::Rename { name, new_name } => {
                 names.contains_key(name) || names.contains_key(new_name)
             }
@@ -182,7 +186,11 @@ impl Planner<'_> {
                 self.update_payload(*collection, external_id, payload)?
             }
             Work::Create { name, descriptor } => self.create(on_disk, name, descriptor)?,
-            Work::Drop { name } => self.drop(name),
+            Work::Drop { name, shreds } => self.drop(name, *shreds),
+            Work::DropById { id } => match self.there(*id) {
+                None => Planned::Is(Outcome::Dropped { existed: false, lsn: None }),
+                Some((name, _)) => self.drop_id(*id, &name, false),
+            },
             Work::Rename { name, new_name } => self.rename(name, new_name)?,
             Work::AddFilterable { name, field } => self.add_filterable(name, field)?,
             Work::Replicated { op } => self.replicated(on_disk, op)?,
@@ -209,7 +217,11 @@ impl Planner<'_> {
             self.check_well(section.collection)?;
         }
         let last_lsn = Lsn(self.next.0 + u64::from(batch.records()) - 1);
-        Ok(Planned::Commits(batch.clone(), Outcome::Written { last_lsn, hits: 0 }))
+        let mut batch = batch.clone();
+        for section in &mut batch.sections {
+            section.key = self.key(section.collection)?;
+        }
+        Ok(Planned::Commits(batch, Outcome::Written { last_lsn, hits: 0 }))
     }
 
     /// The vector that a row has behind the members before, if it is live (P1).
@@ -241,9 +253,8 @@ impl Planner<'_> {
         let Some(vector) = self.vector(id, external_id)? else {
             return Ok(Planned::Is(Outcome::Unchanged));
         };
-        let mut section = Section::new(id);
-        section.push(&Record::Upsert { external_id, vector: &vector, payload });
-        let batch = Batch { sections: vec![section] };
+        let record = Record::Upsert { external_id, vector: &vector, payload };
+        let batch = one_record(id, self.key(id)?, &record);
         let (bytes, most) = (batch.frame_bytes(), self.inner.options.batch_bytes_max);
         if bytes > most {
             let what = format!("row of {bytes} bytes with its vector, expected at most {most}");
@@ -262,7 +273,17 @@ impl Planner<'_> {
         self.id(name).ok_or_else(|| Error::not_found(format!("no collection is named {name}")))
     }
 
+    /// The key of a collection behind the members before.
+    fn key(&self, id: CollectionId) -> Result<KeyId> {
+        match self.overlay.keys.get(&id) {
+            Some(key) => Ok(*key),
+            None => Ok(self.live.version.collection(id)?.key),
+        }
+    }
+
+    /// Refuses a name that a collection has, or may have.
     fn check_free(&self, name: &str) -> Result<()> {
+        self.live.version.check_names_known()?;
         match self.id(name) {
             None => Ok(()),
             Some(_) => {
@@ -296,20 +317,30 @@ impl Planner<'_> {
         }
         // Also if the creation comes to nothing, the id is not given again, unless it was asked for.
         on_disk.next_collection = CollectionId(id.0 + 1);
+        let key = self.inner.provision(on_disk, id)?;
         let stored = descriptor.encode();
-        let batch = catalog_batch(&Record::CreateCollection { id, name, descriptor: &stored });
+        let record = Record::CreateCollection { name, descriptor: &stored };
+        let batch = one_record(id, key, &record);
+        self.overlay.keys.insert(id, key);
         self.overlay.names.insert(name.to_owned(), Some(id));
         self.overlay.schemas.insert(id, descriptor.clone());
         self.overlay.created += 1;
         Ok(Planned::Commits(batch, Outcome::Created { id, lsn: self.next }))
     }
 
-    fn drop(&mut self, name: &str) -> Planned {
+    fn drop(&mut self, name: &str, shreds: bool) -> Planned {
         let Some(id) = self.id(name) else {
             return Planned::Is(Outcome::Dropped { existed: false, lsn: None });
         };
-        let batch = catalog_batch(&Record::DropCollection { id });
-        self.overlay.names.insert(name.to_owned(), None);
+        self.drop_id(id, name, shreds)
+    }
+
+    fn drop_id(&mut self, id: CollectionId, name: &str, shreds: bool) -> Planned {
+        let record = Record::DropCollection { id, shreds };
+        let batch = one_record(CollectionId(0), KeyId::NONE, &record);
+        if !name.is_empty() {
+            self.overlay.names.insert(name.to_owned(), None);
+        }
         self.overlay.gone.insert(id);
         Planned::Commits(batch, Outcome::Dropped { existed: true, lsn: Some(self.next) })
     }
@@ -318,7 +349,7 @@ impl Planner<'_> {
         let id = self.id_there(name)?;
         self.check_well(id)?;
         self.check_free(new_name)?;
-        let batch = catalog_batch(&Record::RenameCollection { id, name: new_name });
+        let batch = one_record(id, self.key(id)?, &Record::RenameCollection { name: new_name });
         self.overlay.names.insert(name.to_owned(), None);
         self.overlay.names.insert(new_name.to_owned(), Some(id));
         Ok(Planned::Commits(batch, Outcome::Altered { id, lsn: self.next }))
@@ -337,7 +368,7 @@ impl Planner<'_> {
             }
             WalOp::DropCollection { collection_id: id } => match self.known(on_disk, *id)? {
                 None => Ok(Planned::Is(Outcome::Unchanged)),
-                Some((name, _)) => Ok(self.drop(&name)),
+                Some((name, _)) => Ok(self.drop_id(*id, &name, false)),
             },
             WalOp::RenameCollection { collection_id: id, name } => {
                 match self.known(on_disk, *id)? {
@@ -349,7 +380,7 @@ impl Planner<'_> {
                 match self.known(on_disk, *id)? {
                     Some((_, own)) if !own.is_alteration_of(descriptor) => {
                         own.check_alteration(descriptor)?;
-                        Ok(self.alter(*id, descriptor.clone()))
+                        self.alter(*id, descriptor.clone())
                     }
                     _ => Ok(Planned::Is(Outcome::Unchanged)),
                 }
@@ -419,19 +450,20 @@ impl Planner<'_> {
         fields.push(field.clone());
         let descriptor = descriptor.with_filterable(fields);
         descriptor.validate()?;
-        Ok(self.alter(id, descriptor))
+        self.alter(id, descriptor)
     }
 
-    fn alter(&mut self, id: CollectionId, descriptor: Descriptor) -> Planned {
+    fn alter(&mut self, id: CollectionId, descriptor: Descriptor) -> Result<Planned> {
         let stored = descriptor.encode();
-        let batch = catalog_batch(&Record::AlterCollection { id, descriptor: &stored });
+        let batch = one_record(id, self.key(id)?, &Record::AlterCollection { descriptor: &stored });
         self.overlay.schemas.insert(id, descriptor);
-        Planned::Commits(batch, Outcome::Altered { id, lsn: self.next })
+        Ok(Planned::Commits(batch, Outcome::Altered { id, lsn: self.next }))
     }
 }
 
-fn catalog_batch(record: &Record<'_>) -> Batch {
-    let mut section = Section::new(CollectionId(0));
+/// A batch of one record in the section of a collection.
+fn one_record(id: CollectionId, key: KeyId, record: &Record<'_>) -> Batch {
+    let mut section = Section { key, ..Section::new(id) };
     section.push(record);
     Batch { sections: vec![section] }
 }

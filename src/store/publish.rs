@@ -18,11 +18,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::codec::PlainCodec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::CollectionId;
-use crate::manifest::Manifest;
 use crate::manifest::current::Current;
+use crate::manifest::{KeyEntry, Manifest};
 use crate::page::{self, PagePlace, PageType};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::reclaim::{discard, reclaim};
@@ -43,6 +44,12 @@ pub(super) fn publish(
     next.salt = tools.salt()?;
     next.next_file = on_disk.next_file;
     next.next_collection = on_disk.next_collection;
+    let stated = tools.keys.stated(next.store)?;
+    next.codec = stated.codec;
+    if let Some(key) = stated.store_key {
+        next.keys.retain(|entry| entry.collection.0 > 0);
+        next.keys.insert(0, KeyEntry { collection: CollectionId(0), key });
+    }
     let manifest_name = FileName::Manifest(next.version, next.salt.into()).text();
     let temporary = FileName::CurrentTemporary(next.version, next.salt.into()).text();
     let prepared = write_manifest(tools, &next, &manifest_name)
@@ -53,7 +60,7 @@ pub(super) fn publish(
             synced
         });
     if let Err(error) = prepared {
-        discard(tools.disk, on_disk, [temporary, manifest_name]);
+        discard(tools, on_disk, [temporary, manifest_name]);
         return Err(error);
     }
     let renamed = tools.disk.rename(&temporary, CURRENT);
@@ -66,9 +73,15 @@ pub(super) fn publish(
     let previous = std::mem::replace(&mut on_disk.manifest, next);
     on_disk.has_published = true;
     let live: BTreeSet<FileName> = files_of(&on_disk.manifest).collect();
-    let dropped = files_of(&previous).filter(|name| !live.contains(name)).map(FileName::text);
-    on_disk.orphans.extend(dropped.filter(|_| previous.version.0 > 0));
-    reclaim(tools.disk, on_disk);
+    let waits = |name: &FileName| {
+        // A log may refer to it (R4).
+        on_disk.key_orphans.iter().any(|(_, key)| *name == FileName::Key(*key))
+    };
+    let dropped = files_of(&previous).filter(|name| !live.contains(name) && !waits(name));
+    let dropped: Vec<String> = dropped.map(FileName::text).collect();
+    on_disk.orphans.extend(dropped.into_iter().filter(|_| previous.version.0 > 0));
+    on_disk.orphan_keys();
+    reclaim(tools, on_disk);
     Ok(())
 }
 
@@ -80,7 +93,8 @@ fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<
         page_type: PageType::Manifest,
         index: 0,
     };
-    let pages = page::seal_stream(&first, &**tools.codec, &manifest.encode())?;
+    let bytes = manifest.encode(&**tools.keys.catalog())?;
+    let pages = page::seal_stream(&first, &PlainCodec, &bytes)?;
     write_synced(tools.disk, name, &pages)?;
     let (len, digest) = (pages.len() as u64, page::digest(&pages));
     let Manifest { store, version, salt, .. } = *manifest;
@@ -89,7 +103,7 @@ fn write_manifest(tools: &Tools<'_>, manifest: &Manifest, name: &str) -> Result<
 
 /// Writes a new file and makes its bytes durable; its name is not.
 #[track_caller]
-fn write_synced(disk: &Disk, name: &str, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn write_synced(disk: &Disk, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let file = disk.create_new(name)?;
     file.write_all_at(bytes, 0)?;
     file.sync_data()

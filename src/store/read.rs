@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use crate::collection::Collection;
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, Lsn, ManifestVersion};
-use crate::live_set::Collection;
 use crate::row::{Record, RecordRef};
 use crate::scan_range::ScanRange;
 use crate::sec::SecPredicate;
@@ -320,6 +320,7 @@ impl Store {
                 .chain(reserve.cloned())
                 .collect(),
             orphans: on_disk.orphans.len() as u64 - pinned,
+            unfinished_shreds: on_disk.shreds.len() as u64,
             latched: on_disk.latched.clone(),
             is_read_only: on_disk.is_read_only,
             damaged: snapshot.damaged(),

@@ -6,20 +6,36 @@
 //! - R2. It removes only what its own publishes stopped naming, and what it found unnamed when it
 //!   opened. A file that a reader, a checkpoint or a merge holds stays until they have let go.
 //!
+//! - R3. A key file is removed only behind its destruction: random bytes over it, synced. One whose
+//!   destruction failed stays an orphan, so that it is tried again; its bytes go first, since a name that
+//!   a failed sync of the directory brings back must not bring the key back.
+//! - R4. A key is destroyed when neither the newest manifest nor a log refers to its collection.
+//!
 //! **A crash leaves** orphans, which the next open finds and removes behind its first publish.
 
 use std::io;
 
+use crate::error::Result;
 use crate::file_names::FileName;
-use crate::store::on_disk::OnDisk;
+use crate::ids::KeyId;
+use crate::key_file::KEY_FILE_SIZE_BYTES;
+use crate::store::on_disk::{OnDisk, Tools};
 use crate::sync::Weak;
-use crate::vfs::Disk;
+use crate::vfs::Access;
 
 /// Removes files of this process that no manifest ever named. What cannot be removed now is left
 /// for later.
-pub(super) fn discard(disk: &Disk, on_disk: &mut OnDisk, names: impl IntoIterator<Item = String>) {
+pub(super) fn discard(
+    tools: &Tools<'_>,
+    on_disk: &mut OnDisk,
+    names: impl IntoIterator<Item = String>,
+) {
     for name in names {
-        if let Err(error) = disk.unlink(&name)
+        let removed = match FileName::parse(&name) {
+            Some(FileName::Key(key)) => destroy(tools, on_disk, key),
+            _ => tools.disk.unlink(&name),
+        };
+        if let Err(error) = removed
             && error.io_kind() != Some(io::ErrorKind::NotFound)
         {
             tracing::warn!(file = name, %error, "an orphan stays");
@@ -29,7 +45,7 @@ pub(super) fn discard(disk: &Disk, on_disk: &mut OnDisk, names: impl IntoIterato
 }
 
 /// Removes the orphans that nobody holds.
-pub(super) fn reclaim(disk: &Disk, on_disk: &mut OnDisk) {
+pub(super) fn reclaim(tools: &Tools<'_>, on_disk: &mut OnDisk) {
     if !on_disk.has_published || on_disk.orphans.is_empty() {
         return;
     }
@@ -38,7 +54,34 @@ pub(super) fn reclaim(disk: &Disk, on_disk: &mut OnDisk) {
     let (held, free): (Vec<_>, Vec<_>) =
         orphans.into_iter().partition(|name| is_held(on_disk, name));
     on_disk.orphans.extend(held);
-    discard(disk, on_disk, free);
+    discard(tools, on_disk, free);
+}
+
+/// Destroys a key (R3). Called again after a failure it does what is left to do.
+///
+/// *Durability*: if it returned Ok, the key is on this disk no more, as far as the disk writes where it
+/// is told to.
+///
+/// # Errors
+/// `Io`; the key may be readable still.
+pub(super) fn destroy(tools: &Tools<'_>, on_disk: &mut OnDisk, key: KeyId) -> Result<()> {
+    tools.keys.forget(key);
+    let name = FileName::Key(key).text();
+    match tools.disk.open(&name, Access::ReadWrite) {
+        Ok(file) => {
+            let mut bytes = [0; KEY_FILE_SIZE_BYTES];
+            tools.fill(&mut bytes)?;
+            file.write_all_at(&bytes, 0)?;
+            file.sync_data()?;
+            tools.disk.unlink(&name)?;
+        }
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {}
+        Err(error) => return Err(error),
+    }
+    let synced = tools.disk.sync_dir(tools.disk.root());
+    on_disk.names_lost += u64::from(synced.is_err());
+    tracing::debug!(%key, "key destroyed");
+    synced
 }
 
 /// Whether a reader or a backup still needs the file.

@@ -21,27 +21,30 @@
 //! | holds none above d | a publish that ends it at d: what is torn behind stays void |
 //! | there is none | a publish: a log file whose `CURRENT` is lost would look like a lost store |
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use crate::codec::{PageCodec, PlainCodec};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName, LOCK};
-use crate::ids::{CollectionId, FileId, Lsn, ManifestVersion};
+use crate::ids::{CollectionId, FileId, KeyId, Lsn, ManifestVersion};
+use crate::keyring::KeyRing;
+use crate::keys::Keys;
 use crate::live_set::LiveSet;
 use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest};
 use crate::memtable::memory_bytes;
 use crate::options::Options;
+use crate::segment::Segment;
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::full_disk::with_reserve;
-use crate::store::load::{Mode, load_collections, open_named, read_manifest};
+use crate::store::load::{Mode, load_collections, open_named, read_manifest, unlock};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::publish::publish;
 use crate::store::reserve::Reserve;
 use crate::store::salvage;
 use crate::store::tail::{end_last_log, move_tail};
-use crate::sync::Arc;
-use crate::vfs::{Access, Disk, Env, Lock};
+use crate::sync::{Arc, Weak};
+use crate::vfs::{Access, Disk, Lock};
 use crate::wal::frame::Batch;
 use crate::wal::header::LOG_HEADER_SIZE_BYTES;
 use crate::wal::reader::{Expected, FrameRead, LogReader};
@@ -49,7 +52,7 @@ use crate::wal::reader::{Expected, FrameRead, LogReader};
 /// An opened store, before its first caller.
 pub(super) struct Opened {
     pub(super) disk: Disk,
-    pub(super) codec: Arc<dyn PageCodec>,
+    pub(super) keys: Arc<Keys>,
     pub(super) on_disk: OnDisk,
     pub(super) live: LiveSet,
     /// What could not be used.
@@ -59,16 +62,25 @@ pub(super) struct Opened {
 /// Opens or creates; see the table at the top.
 pub(super) fn open(env: &Env, options: &Options, mode: Mode) -> Result<Opened> {
     let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
-    let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
-    let tools = Tools { disk: &disk, entropy: &*env.entropy, options, codec: &codec };
-    let (on_disk, live, lost) = match mode {
-        Mode::Write => open_to_write(&tools)?,
-        Mode::Read | Mode::Salvage => open_to_read(&tools, mode)?,
+    // Which keys there are is in the manifest, which can be read without.
+    let keys = Arc::new(Keys::plain());
+    let tools = Tools { disk: &disk, entropy: &*env.entropy, options, keys: &keys };
+    let Recovered { keys, on_disk, live, lost } = match mode {
+        Mode::Write => open_to_write(&tools, &env.keyring)?,
+        Mode::Read | Mode::Salvage => open_to_read(&tools, &env.keyring, mode)?,
     };
-    Ok(Opened { disk, codec, on_disk, live, lost })
+    Ok(Opened { disk, keys, on_disk, live, lost })
 }
 
-fn open_to_write(tools: &Tools<'_>) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+/// What an open found.
+struct Recovered {
+    keys: Arc<Keys>,
+    on_disk: OnDisk,
+    live: LiveSet,
+    lost: Vec<Error>,
+}
+
+fn open_to_write(tools: &Tools<'_>, ring: &Arc<dyn KeyRing>) -> Result<Recovered> {
     let disk = tools.disk;
     // Before the lock, which makes a file: a directory that is no store is left as it is.
     if !has_current(disk)? {
@@ -77,17 +89,18 @@ fn open_to_write(tools: &Tools<'_>) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
     let lock = disk.lock(LOCK, Access::ReadWrite).map_err(|error| locked(disk, error))?;
     let listing = Listing::of(disk.read_dir(disk.root())?);
     if listing.has_current {
-        return recover(tools, listing, Some(lock), Mode::Write);
+        return recover(tools, ring, listing, Some(lock), Mode::Write);
     }
     listing.check_creatable(disk)?;
-    let on_disk = create(tools, listing, lock).map_err(unfinished)?;
-    Ok((on_disk, LiveSet::default(), Vec::new()))
+    let (on_disk, keys) = create(tools, ring, listing, lock).map_err(unfinished)?;
+    let (live, lost) = (LiveSet::default(), Vec::new());
+    Ok(Recovered { keys, on_disk, live, lost })
 }
 
 /// Opens what is there, and writes nothing.
-fn open_to_read(tools: &Tools<'_>, mode: Mode) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+fn open_to_read(tools: &Tools<'_>, ring: &Arc<dyn KeyRing>, mode: Mode) -> Result<Recovered> {
     let (lock, listing) = lock_to_read(tools.disk, mode)?;
-    recover(tools, listing, lock, mode)
+    recover(tools, ring, listing, lock, mode)
 }
 
 /// Looks what is there, and keeps those out who would write. No lock is made: it is held only where
@@ -156,18 +169,22 @@ fn prepare_creation(disk: &Disk, options: &Options) -> Result<()> {
 /// Recovers what the manifest and its logs hold; what of it could not be used is returned as well.
 fn recover(
     tools: &Tools<'_>,
+    ring: &Arc<dyn KeyRing>,
     listing: Listing,
     lock: Option<Box<dyn Lock>>,
     mode: Mode,
-) -> Result<(OnDisk, LiveSet, Vec<Error>)> {
+) -> Result<Recovered> {
     let mut lost = Vec::new();
-    let manifest = match read_manifest(tools) {
+    let (manifest, bytes) = match read_manifest(tools) {
         Err(error) if mode == Mode::Salvage => salvage::manifest(tools, error, &mut lost)?,
         read => read?,
     };
+    let keys = unlock(tools, ring, &manifest, &bytes)?;
+    let tools = &Tools { keys: &keys, ..*tools };
     let (version, parked_bytes) = load_collections(tools, &manifest, mode)?;
     let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
-    let live = LiveSet { version: Arc::new(version), last: manifest.sealed, last_collection };
+    let (last, version) = (manifest.sealed, Arc::new(version));
+    let live = LiveSet { version, last, last_collection, shreds: Vec::new() };
     let mut replay = Replay::new(&manifest, live);
     let read = replay.read_logs(tools, &manifest);
     if let Err(error) = read.and_then(|()| replay.check(tools.disk)) {
@@ -177,27 +194,25 @@ fn recover(
         lost.push(error);
     }
     let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes + parked_bytes);
-    let Replay { live, end: log_end, tail, .. } = replay;
+    let Replay { mut live, end: log_end, tail, keys_seen, .. } = replay;
     let is_partial = !lost.is_empty();
     let damaged = live.version.collections.values().filter_map(|found| found.damage.as_ref());
     lost.extend(damaged.map(|damage| damage.to_reader()));
     if mode != Mode::Write {
         // Nothing is settled: it ends where it is read to.
-        let last = tail.last().map(|frame| LogEnd { lsn: frame.last, offset: frame.end });
-        let log_end = last.unwrap_or(log_end);
+        let log_end = tail.last().map_or(log_end, end_of);
         let read_only =
             OnDisk { log_end, is_partial, is_read_only: true, ..OnDisk::new(manifest, lock) };
-        return Ok((read_only, live, lost));
+        return Ok(Recovered { keys, on_disk: read_only, live, lost });
     }
     let tail: Vec<Batch> = tail.into_iter().map(|frame| frame.batch).collect();
     let reserve = Reserve::adopt(tools.disk, &listing.reserves, tools.options.reserve_bytes);
     let mut named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
     named.extend(reserve.name().cloned());
-    let orphans = listing.files.into_iter().filter(|name| !named.contains(name)).collect();
+    let key_orphans = sort_keys(&live, &keys_seen, &mut named);
+    let orphans: BTreeSet<String> =
+        listing.files.into_iter().filter(|name| !named.contains(name)).collect();
     let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
-    let segments = live.version.collections.values().flat_map(|found| found.segments.iter());
-    let open_segments =
-        segments.map(|live| (live.entry.file, Arc::downgrade(&live.segment))).collect();
     let is_dropped = |entry: &CollectionEntry| !live.version.collections.contains_key(&entry.id);
     let was_drop = manifest.collections.iter().any(is_dropped);
     let mut on_disk = OnDisk {
@@ -208,15 +223,43 @@ fn recover(
         log_end,
         memtable_bytes,
         orphans,
-        open_segments,
+        open_segments: open_segments(&live),
         reserve,
+        key_orphans,
+        shreds: std::mem::take(&mut live.shreds),
         ..OnDisk::new(manifest, lock)
     };
-    if !settled {
+    // A key that nothing refers to is destroyed by this open, not by the next publish there will be.
+    let is_key = |name: &String| matches!(FileName::parse(name), Some(FileName::Key(_)));
+    if !settled || on_disk.orphans.iter().any(is_key) {
         with_reserve(tools, &mut on_disk, |on_disk| settle(tools, on_disk, &tail))
             .map_err(unfinished)?;
     }
-    Ok((on_disk, live, lost))
+    Ok(Recovered { keys, on_disk, live, lost })
+}
+
+/// The segments that are open, as long as anyone holds them.
+fn open_segments(live: &LiveSet) -> BTreeMap<FileId, Weak<Segment>> {
+    let segments = live.version.collections.values().flat_map(|found| found.segments.iter());
+    segments.map(|live| (live.entry.file, Arc::downgrade(&live.segment))).collect()
+}
+
+/// Names the keys that are in use; those that only logs refer to are returned, with the LSN behind which
+/// none does.
+fn sort_keys(
+    live: &LiveSet,
+    seen: &BTreeSet<KeyId>,
+    named: &mut BTreeSet<String>,
+) -> Vec<(Lsn, KeyId)> {
+    let in_use: BTreeSet<KeyId> =
+        live.version.collections.values().map(|found| found.key).collect();
+    named.extend(in_use.iter().chain(seen).map(|key| FileName::Key(*key).text()));
+    seen.difference(&in_use).map(|key| (live.last, *key)).collect()
+}
+
+/// Where a log ends whose last frame this is.
+fn end_of(frame: &FrameRead) -> LogEnd {
+    LogEnd { lsn: frame.last, offset: frame.end }
 }
 
 /// Makes durable what was recovered; see the table at the top.
@@ -250,6 +293,8 @@ struct Replay {
     /// Batches above `durable`.
     tail: Vec<FrameRead>,
     memtable_bytes: usize,
+    /// Keys of collections that have records in the logs.
+    keys_seen: BTreeSet<KeyId>,
     /// Whether the last log ends in a closing frame.
     closed: bool,
     /// The name of the last listed log; that of `CURRENT` where none is listed.
@@ -263,7 +308,9 @@ impl Replay {
         let (sealed, tail) = (manifest.sealed, Vec::new());
         let name = |log: &LogEntry| FileName::Log(log.file, log.salt.into()).text();
         let last_log = manifest.logs.last().map_or(CURRENT.to_owned(), name);
-        Self { live, sealed, durable, end, tail, memtable_bytes: 0, closed: false, last_log }
+        let keys_seen = BTreeSet::new();
+        let (memtable_bytes, closed) = (0, false);
+        Self { live, sealed, durable, end, tail, memtable_bytes, keys_seen, closed, last_log }
     }
 
     fn read_logs(&mut self, tools: &Tools<'_>, manifest: &Manifest) -> Result<()> {
@@ -275,7 +322,7 @@ impl Replay {
         let expected =
             Expected { store: manifest.store, file: log.file, salt: log.salt, base: log.base };
         let window = tools.options.log_window_bytes;
-        let mut reader = LogReader::start(file, &expected, window, &**tools.codec)?;
+        let mut reader = LogReader::start(file, &expected, window, tools.keys)?;
         self.end = LogEnd { lsn: log.base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
         match log.end {
             Some(end) => {
@@ -309,6 +356,8 @@ impl Replay {
             return Err(Error::corrupt(format!("LSN {sealed} was sealed within its batch")));
         }
         self.memtable_bytes += memory_bytes(&frame.batch);
+        let keys = frame.batch.sections.iter().map(|section| section.key);
+        self.keys_seen.extend(keys.filter(|key| *key != KeyId::NONE));
         self.live.apply(frame.first, &frame.batch)
     }
 
@@ -317,7 +366,7 @@ impl Replay {
         self.durable = self.durable.max(stated);
         let proved = self.tail.partition_point(|frame| frame.last <= self.durable);
         if let Some(frame) = self.tail.drain(..proved).next_back() {
-            self.end = LogEnd { lsn: frame.last, offset: frame.end };
+            self.end = end_of(&frame);
         }
     }
 

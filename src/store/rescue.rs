@@ -10,16 +10,16 @@
 
 use std::ops::{Bound, ControlFlow};
 
+use crate::collection::{Collection, LiveSegment};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::{Collection, LiveSegment};
 use crate::memtable::{Entry, Memtable};
 use crate::options::Options;
 use crate::replication::WalOp;
 use crate::segment::Rescued;
 use crate::store::Store;
 use crate::sync::Arc;
-use crate::vfs::Env;
 
 /// Rows are written in batches of about so many bytes.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -135,7 +135,13 @@ impl Store {
             goes_on: true,
         };
         for id in snapshot.collection_ids() {
-            rescue.collection(snapshot.collection_of(id)?)?;
+            match snapshot.collection_of(id) {
+                Ok(collection) => rescue.collection(collection)?,
+                Err(error) if error.kind() == ErrorKind::KeyUnavailable => {
+                    rescue.lose_all(id, error)?;
+                }
+                Err(error) => return Err(error),
+            }
             if !rescue.goes_on {
                 break;
             }
@@ -167,6 +173,16 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
             self.segment(collection, live)?;
         }
         self.write()
+    }
+
+    /// Counts what a collection has whose key is missing.
+    fn lose_all(&mut self, id: CollectionId, error: Error) -> Result<()> {
+        let on_disk = self.from.lock_on_disk()?;
+        let of_it = on_disk.manifest.segments.iter().filter(|entry| entry.collection == id);
+        let rows_at_most = of_it.map(|entry| entry.rows).sum();
+        drop(on_disk);
+        self.lose(Loss { collection: id, external_id: None, rows_at_most, error });
+        Ok(())
     }
 
     /// Counts what stands in segments that did not open.

@@ -10,6 +10,7 @@
 //! damaged in front of the drop of a collection, that collection is shown again, and may lack rows: a
 //! checkpoint that meets a drop seals nothing more of it.
 
+use crate::codec::PlainCodec;
 use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
@@ -27,7 +28,11 @@ const MANIFEST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 ///
 /// # Errors
 /// The error of that one, where there is no other.
-pub(super) fn manifest(tools: &Tools<'_>, error: Error, lost: &mut Vec<Error>) -> Result<Manifest> {
+pub(super) fn manifest(
+    tools: &Tools<'_>,
+    error: Error,
+    lost: &mut Vec<Error>,
+) -> Result<(Manifest, Vec<u8>)> {
     let mut versions: Vec<(ManifestVersion, String)> = Vec::new();
     for entry in tools.disk.read_dir(tools.disk.root())? {
         if let Some(FileName::Manifest(version, _)) = FileName::parse(&entry.name) {
@@ -37,9 +42,9 @@ pub(super) fn manifest(tools: &Tools<'_>, error: Error, lost: &mut Vec<Error>) -
     versions.sort();
     for (version, name) in versions.into_iter().rev() {
         match read_any(tools, &name) {
-            Ok(manifest) if manifest.version == version => {
+            Ok((manifest, bytes)) if manifest.version == version => {
                 lost.push(error);
-                return Ok(manifest);
+                return Ok((manifest, bytes));
             }
             Ok(_) => lost.push(Error::corrupt(format!("{name}: says it is another version"))),
             Err(error) => lost.push(error),
@@ -50,7 +55,7 @@ pub(super) fn manifest(tools: &Tools<'_>, error: Error, lost: &mut Vec<Error>) -
 }
 
 /// Reads a manifest that nothing names, by what its pages say of themselves.
-fn read_any(tools: &Tools<'_>, name: &str) -> Result<Manifest> {
+fn read_any(tools: &Tools<'_>, name: &str) -> Result<(Manifest, Vec<u8>)> {
     let file = tools.disk.open(name, Access::Read)?;
     let len = file.len_bytes()?;
     let of = |what: String| Error::corrupt(format!("{}: {what}", file.path().display()));
@@ -67,13 +72,14 @@ fn read_any(tools: &Tools<'_>, name: &str) -> Result<Manifest> {
     let salt = Salt(std::array::from_fn(|at| pages[offsets::SALT + at]));
     let page_type = PageType::Manifest;
     let first = PagePlace { store, salt, collection: CollectionId(0), page_type, index: 0 };
-    let opened = page::open_stream(&first, &**tools.codec, &mut pages);
-    let manifest = opened.and_then(|bytes| Manifest::decode(&bytes)).map_err(|error| {
+    let opened = page::open_stream(&first, &PlainCodec, &mut pages);
+    let decoded = opened.and_then(|bytes| Ok((Manifest::decode(&bytes)?, bytes)));
+    let (manifest, bytes) = decoded.map_err(|error| {
         let kind = error.kind();
         error.reported_as(kind, &file.path().display().to_string())
     })?;
     if manifest.salt != salt || manifest.store.tag() != store.tag() {
         return Err(of("holds another manifest than its pages say".to_owned()));
     }
-    Ok(manifest)
+    Ok((manifest, bytes))
 }

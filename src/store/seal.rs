@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
+use crate::collection::{Collection, LiveSegment};
 use crate::error::Result;
 use crate::ids::{CollectionId, FileId, Lsn};
-use crate::live_set::{Collection, LiveSegment};
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::parked::ParkedEntry;
 use crate::memtable::{Entry, Memtable};

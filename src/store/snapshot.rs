@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 
 use roaring::RoaringBitmap;
 
+use crate::collection::Collection;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::{Collection, Version};
+use crate::live_set::Version;
 use crate::matching::Ordinals;
 use crate::page_cache::PageCache;
 use crate::row::{Record, RecordRef};
@@ -265,9 +266,10 @@ impl Snapshot {
         let all = self.version.collections.values();
         let counted = all.map(|collection| {
             let rows = collection.len(&self.store.inner.cache, self.lsn);
-            rows.or_else(
-                |error| if error.kind() == ErrorKind::Corrupt { Ok(0) } else { Err(error) },
-            )
+            rows.or_else(|error| match error.kind() {
+                ErrorKind::Corrupt | ErrorKind::KeyUnavailable => Ok(0),
+                _ => Err(error),
+            })
         });
         counted.sum()
     }

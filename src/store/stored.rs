@@ -9,6 +9,7 @@ use crate::cursor::{index, len_u32};
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, Salt, StoreId};
+use crate::key_file::{self, KEY_FILE_SIZE_BYTES, KeyIdentity};
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::manifest::{LogEntry, Manifest};
 use crate::page;
@@ -33,6 +34,7 @@ enum Check {
     /// Checksum of the last page.
     Footer(u32),
     Log(LogEntry),
+    Key(KeyIdentity),
 }
 
 impl StoredFile {
@@ -42,6 +44,12 @@ impl StoredFile {
         let mut add = |name, collection, len, salt, check| {
             files.push(Self { name, collection, len, salt, check });
         };
+        for entry in &manifest.keys {
+            let (collection, key, store) = (entry.collection, entry.key, manifest.store);
+            let check = Check::Key(KeyIdentity { store, key, collection });
+            let of = Some(collection).filter(|collection| collection.0 > 0);
+            add(FileName::Key(key), of, KEY_FILE_SIZE_BYTES as u64, Salt(key.0), check);
+        }
         for entry in &manifest.segments {
             let name = FileName::Segment(entry.file, entry.salt.into());
             let check = Check::Footer(entry.footer);
@@ -88,6 +96,12 @@ impl StoredFile {
         mut see: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         let found = source.len_bytes()?;
+        if let Check::Key(identity) = &self.check {
+            let mut bytes = [0; KEY_FILE_SIZE_BYTES + 1];
+            let len = source.read_up_to(&mut bytes, 0)?;
+            key_file::verify(identity, &bytes[..len]).map_err(|error| named(source, error))?;
+            return Ok(see(self.len));
+        }
         let has_pages = !matches!(self.check, Check::Log(_));
         if found < self.len || (has_pages && found != self.len) {
             let what = format!("{found} bytes long, expected {}", self.len);
@@ -118,6 +132,7 @@ impl StoredFile {
         let (found, expected) = match &self.check {
             Check::Digest(expected) => (digest, *expected),
             Check::Footer(expected) => (last, *expected),
+            Check::Key(_) => unreachable!("read whole above"),
             Check::Log(log) => {
                 read_log(tools, store, log, source)?;
                 // One without an end is read to where it stops.
@@ -137,7 +152,7 @@ impl StoredFile {
 fn read_log(tools: &Tools<'_>, store: StoreId, log: &LogEntry, file: &DiskFile) -> Result<()> {
     let expected = Expected { store, file: log.file, salt: log.salt, base: log.base };
     let window = tools.options.log_window_bytes;
-    let mut reader = LogReader::start(file.clone(), &expected, window, &**tools.codec)?;
+    let mut reader = LogReader::start(file.clone(), &expected, window, tools.keys)?;
     match log.end {
         Some(end) => reader.read_closed(end.lsn, end.offset, |_| Ok(())),
         None => {

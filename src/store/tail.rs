@@ -47,7 +47,7 @@ pub(super) fn settle_log(
 ) -> Result<()> {
     if let Err(error) = published {
         if on_disk.latched.is_none() {
-            discard(tools.disk, on_disk, [log.name()]);
+            discard(tools, on_disk, [log.name()]);
         }
         return Err(error);
     }
@@ -76,19 +76,19 @@ pub(super) fn start_log(
     let name = FileName::Log(file_id, header.salt.into()).text();
     let made = write_log(tools, &name, header, tail);
     if made.is_err() {
-        discard(tools.disk, on_disk, [name]);
+        discard(tools, on_disk, [name]);
     }
     made
 }
 
 fn write_log(tools: &Tools<'_>, name: &str, header: LogHeader, tail: &[&Batch]) -> Result<NewLog> {
     let file = tools.disk.create_new(name)?;
-    let mut writer = LogWriter::start(file, header, tools.options)?;
+    let mut writer = LogWriter::start(file, header, tools.options, tools.keys)?;
     let mut end = LogEnd { lsn: header.base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
     if !tail.is_empty() {
         let durable = end.lsn;
         let batches = tail.iter().copied();
-        end.offset = writer.prepare(batches, header.base, durable, &**tools.codec)?.end;
+        end.offset = writer.prepare(batches, header.base, durable)?.end;
         end.lsn = Lsn(durable.0 + records(tail));
         writer.append()?;
     }

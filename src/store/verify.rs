@@ -13,14 +13,17 @@
 //! - Q2. What is found does not end it: every file is looked at, and each finding names its own.
 //! - Q3. A collection of which something is found takes no writes from then on (D2).
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use crate::codec::{PageCodec, PlainCodec};
+use crate::codec::PageCodec;
+use crate::collection::LiveSegment;
+use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, FileId, Salt};
-use crate::live_set::LiveSegment;
+use crate::keys::Keys;
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::{LogEnd, LogEntry, Manifest};
 use crate::options::Options;
@@ -29,14 +32,15 @@ use crate::paged_file::{self, Written};
 use crate::parked;
 use crate::segment::{RunBytes, Seen, Tombstones};
 use crate::store::live_once::LiveOnce;
-use crate::store::load::{Mode, load_segment, open_named, read_manifest};
+use crate::store::load::{Mode, load_collection, load_segment, open_named, read_manifest};
 use crate::store::on_disk::{Tools, files_of};
 use crate::store::recovery::lock_to_read;
 use crate::store::snapshot::Snapshot;
 use crate::store::stored::StoredFile;
 use crate::store::{Inner, Store};
 use crate::sync::Arc;
-use crate::vfs::{Disk, Env};
+use crate::vfs::{Access, Disk};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
 use crate::wal::reader::{Expected, LogReader};
 
 /// What [`Store::verify`] does beside reading every page.
@@ -195,8 +199,8 @@ impl Store {
     ) -> Result<VerifyReport> {
         options.validate()?;
         let disk = Disk::new(Arc::clone(&env.vfs), &env.dir);
-        let codec: Arc<dyn PageCodec> = Arc::new(PlainCodec);
-        let tools = Tools { disk: &disk, entropy: &*env.entropy, options: &options, codec: &codec };
+        let keys = Arc::new(Keys::plain());
+        let tools = Tools { disk: &disk, entropy: &*env.entropy, options: &options, keys: &keys };
         let _lock = lock_to_read(&disk, Mode::Read)?.0;
         let mut report = VerifyReport::default();
         let find = |report: &mut VerifyReport, file: &str, collection, error| {
@@ -204,20 +208,32 @@ impl Store {
             report.findings.push(Finding { file, collection, error });
         };
         let manifest = match read_manifest(&tools) {
-            Ok(manifest) => manifest,
+            Ok((manifest, _)) => manifest,
             Err(error) => {
                 find(&mut report, CURRENT, None, error);
                 report.is_complete = true;
                 return Ok(report);
             }
         };
+        let keys = Arc::new(Keys::keyless(manifest.codec));
+        let tools = Tools { keys: &keys, ..tools };
         report.files = 2;
         let files = StoredFile::list(&manifest);
         let bytes = files.iter().map(|file| file.len).sum();
         let mut at = VerifyProgress { bytes, ..VerifyProgress::default() };
         for file in files {
             at.file = file.name.text();
-            let walked = open_named(&disk, &at.file).and_then(|source| {
+            let opened = match disk.open(&at.file, Access::Read) {
+                // A backup may be without keys.
+                Err(error)
+                    if matches!(file.name, FileName::Key(_))
+                        && error.io_kind() == Some(io::ErrorKind::NotFound) =>
+                {
+                    continue;
+                }
+                _ => open_named(&disk, &at.file),
+            };
+            let walked = opened.and_then(|source| {
                 file.walk(&tools, manifest.store, &source, None, |bytes| {
                     at.bytes_done += bytes;
                     progress(&at)
@@ -269,9 +285,41 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
                 return Ok(ControlFlow::Break(()));
             }
         }
+        if self.walk(|name, _| matches!(name, FileName::Key(_)))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         for entry in self.manifest.collections.clone() {
-            if self.collection(entry.id)?.is_break() {
+            let id = entry.id;
+            let flow = match self.inner.keys.of(id, self.manifest.key(id)) {
+                Ok(_) => self.collection(id)?,
+                // Without its key, only what is stored can be looked at.
+                Err(_) => {
+                    self.walk(|name, of| of == Some(id) && !matches!(name, FileName::Key(_)))?
+                }
+            };
+            if flow.is_break() {
                 return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Looks at some of the stored files, as they are.
+    fn walk(
+        &mut self,
+        wanted: impl Fn(&FileName, Option<CollectionId>) -> bool,
+    ) -> Result<ControlFlow<()>> {
+        for file in StoredFile::list(&self.manifest) {
+            if !wanted(&file.name, file.collection) {
+                continue;
+            }
+            let flow = self.look(file.name, file.collection, |this| {
+                let inner = this.inner;
+                let source = open_named(&inner.disk, &this.at.file)?;
+                file.walk(&inner.tools(), inner.store, &source, None, |bytes| this.see(bytes))
+            })?;
+            if flow.is_break() {
+                return Ok(flow);
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -314,11 +362,12 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         let Manifest { version, salt, .. } = on_disk.manifest;
         let file = FileName::Manifest(version, salt.into()).text();
         let error = match read {
-            Ok(manifest) if manifest == on_disk.manifest => {
+            Ok((manifest, bytes)) if manifest == on_disk.manifest => {
+                manifest.check_seal(&bytes, &**self.inner.keys.catalog())?;
                 self.report.files += 2;
                 return Ok(());
             }
-            Ok(_) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
+            Ok((..)) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
             Err(error) => error,
         };
         self.report.findings.push(Finding { file, collection: None, error });
@@ -332,7 +381,7 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         let expected =
             Expected { store: inner.store, file: log.file, salt: log.salt, base: log.base };
         let window = inner.options.log_window_bytes;
-        let mut reader = LogReader::start(file, &expected, window, &*inner.codec)?;
+        let mut reader = LogReader::start(file, &expected, window, &inner.keys)?;
         let end = log.end.unwrap_or(self.log_end);
         if end.lsn < log.base {
             return Ok(self.see(end.offset));
@@ -382,10 +431,13 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     /// Opens a segment that is not open because something is wrong with it or its tombstones, without
     /// those.
     fn open_segment(&self, id: CollectionId, file: FileId) -> Result<LiveSegment> {
+        let tools = self.inner.tools();
         let place = self.manifest.collections.binary_search_by_key(&id, |entry| entry.id);
-        let stride = self.manifest.collections[place.expect("listed")].descriptor.row_stride();
+        let listed = &self.manifest.collections[place.expect("listed")];
+        let collection = load_collection(&tools, &self.manifest, listed)?;
+        let shape = (collection.descriptor.row_stride(), collection.key);
         let entry = self.manifest.segment(file).expect("listed");
-        load_segment(&self.inner.tools(), &self.manifest, *entry, stride, None)
+        load_segment(&tools, &self.manifest, *entry, shape, None)
     }
 
     /// Reads a segment whole; `others` are of the same collection.
@@ -415,8 +467,8 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         let name = FileName::Tombstones(listed.file, listed.salt.into());
         self.look(name, Some(id), |this| {
             let file = open_named(&this.inner.disk, &this.at.file)?;
-            let codec = &*this.inner.codec;
-            Tombstones::read(&file, this.inner.store, &listed, &entry, codec)?;
+            let codec = this.codec(id)?;
+            Tombstones::read(&file, this.inner.store, &listed, &entry, &*codec)?;
             Ok(this.see(listed.len))
         })
     }
@@ -441,8 +493,11 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
             let flow = self.look(name, Some(id), |this| {
                 let file = open_named(&this.inner.disk, &this.at.file)?;
                 let first = this.place(id, entry.salt, PageType::Parked);
-                let bytes = paged_file::read(&file, &first, &*this.inner.codec, listed)?;
-                parked::decode(id, (entry.first, entry.through), &bytes)?;
+                let inner = this.inner;
+                let bytes = paged_file::read(&file, &first, &**inner.keys.catalog(), listed)?;
+                let log = LogFileIdentity { store: inner.store, salt: entry.salt };
+                let mut codecs = LogCodecs::new(Arc::clone(&inner.keys), log);
+                parked::decode(id, (entry.first, entry.through), &bytes, &mut codecs)?;
                 Ok(this.see(entry.len))
             })?;
             if flow.is_break() {
@@ -462,10 +517,12 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     ) -> Result<ControlFlow<()>> {
         let file = open_named(&self.inner.disk, &self.at.file)?;
         let first = self.place(id, salt, page_type);
-        let inner = self.inner;
-        paged_file::read_runs(&file, &first, &*inner.codec, listed, |run| {
-            self.see(run.len() as u64)
-        })
+        let codec = self.codec(id)?;
+        paged_file::read_runs(&file, &first, &*codec, listed, |run| self.see(run.len() as u64))
+    }
+
+    fn codec(&self, id: CollectionId) -> Result<Arc<dyn PageCodec>> {
+        self.inner.keys.of(id, self.manifest.key(id))
     }
 
     fn place(&self, collection: CollectionId, salt: Salt, page_type: PageType) -> PagePlace {

@@ -95,7 +95,7 @@ impl Inner {
             on_disk.latched = Some(format!("its directory is gone: {error}"));
             return Ok(false);
         }
-        discard(&self.disk, &mut on_disk, made);
+        discard(&self.tools(), &mut on_disk, made);
         Ok(frees_space && full_disk::give_back(&self.tools(), &mut on_disk, error))
     }
 

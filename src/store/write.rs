@@ -1,11 +1,11 @@
 //! The calls that change something: each is a request to the commit queue, driven at once.
 
+use crate::collection::is_name;
 use crate::commit_queue::{Turn, Work};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::limits::{COLLECTION_NAME_BYTES_MAX, VECTOR_BYTES_MAX};
-use crate::live_set::is_name;
 use crate::request::{Outcome, Request, Ticket};
 use crate::sec::FilterableField;
 use crate::store::Store;
@@ -48,6 +48,18 @@ impl Store {
     /// Those of [`Store::write`].
     pub fn drop_collection(&self, name: &str) -> Result<bool> {
         match self.commit(Request::DropCollection { name: name.to_owned() })? {
+            Outcome::Dropped { existed, .. } => Ok(existed),
+            other => unreachable!("a drop was answered with {other:?}"),
+        }
+    }
+
+    /// As [`Store::drop_collection`], of a collection whose name is not known, because its key is
+    /// missing.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`].
+    pub fn drop_collection_by_id(&self, id: CollectionId) -> Result<bool> {
+        match self.commit(Request::DropCollectionById { id })? {
             Outcome::Dropped { existed, .. } => Ok(existed),
             other => unreachable!("a drop was answered with {other:?}"),
         }
@@ -385,7 +397,9 @@ impl Store {
                     if stride.is_multi { VECTOR_BYTES_MAX } else { stride.bytes };
                 Ok(Work::UpdatePayload { collection, external_id, payload, vector_bytes_max })
             }
-            Request::DropCollection { name } => Ok(Work::Drop { name }),
+            Request::DropCollection { name } => Ok(Work::Drop { name, shreds: false }),
+            Request::DropCollectionById { id } => Ok(Work::DropById { id }),
+            Request::ShredCollection { name } => Ok(Work::Drop { name, shreds: true }),
             Request::RenameCollection { name, new_name } => {
                 check_name(&new_name)?;
                 Ok(Work::Rename { name, new_name })
@@ -398,7 +412,7 @@ impl Store {
     }
 
     /// Submits a request and waits for its answer, leading a commit where nobody else does.
-    fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
+    pub(super) fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
         let work = self.prepare(request.into(), true)?;
         self.commit_work(work)
     }

@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::{Access, CallSite, Clock, DirEntry, Entropy, EntryKind, Env, File, Lock, Vfs};
+use super::{Access, CallSite, Clock, DirEntry, Entropy, EntryKind, File, Lock, Vfs};
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -259,23 +259,6 @@ impl Entropy for CountingEntropy {
             chunk.copy_from_slice(&spread(count).to_le_bytes()[..chunk.len()]);
         }
         Ok(())
-    }
-}
-
-impl Env {
-    /// A store in memory, at `/store` of a new disk, with a clock that stands still and a random
-    /// stream that is the same in every run.
-    ///
-    /// Clones are the same disk: a store that was closed can be opened again from a clone.
-    ///
-    /// *Durability*: none; the store is gone with the last clone.
-    pub fn memory() -> Self {
-        Self {
-            dir: PathBuf::from("/store"),
-            vfs: Arc::new(MemoryVfs::new()),
-            clock: Arc::new(StoppedClock),
-            entropy: Arc::new(CountingEntropy::new()),
-        }
     }
 }
 

@@ -20,7 +20,7 @@ pub mod os;
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use disk::{Disk, DiskFile};
@@ -149,17 +149,4 @@ pub trait Entropy: Send + Sync + fmt::Debug {
     /// Fills the buffer with unpredictable bytes, or fails; there is no weaker source to fall
     /// back to.
     fn fill(&self, buf: &mut [u8]) -> io::Result<()>;
-}
-
-/// Where a store lives and what it stands on.
-#[derive(Clone, Debug)]
-pub struct Env {
-    /// The store's directory. Missing parents are created.
-    pub dir: PathBuf,
-    /// The filesystem.
-    pub vfs: Arc<dyn Vfs>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// The random number source.
-    pub entropy: Arc<dyn Entropy>,
 }

@@ -1,6 +1,6 @@
 //! A frame: length and checksum around one batch.
 //!
-//! **Frame header**, 40 bytes:
+//! **Frame header**, 56 bytes:
 //!
 //! | offset | size | field | meaning and check |
 //! |---|---|---|---|
@@ -14,43 +14,34 @@
 //! | 30 | 2 | reserved | zero |
 //! | 32 | 4 | section count | |
 //! | 36 | 4 | header checksum | CRC32C of salt, file offset, bytes 0 to 4 and 8 to 36 |
+//! | 40 | 16 | tag | of the catalog's codec over bytes 0 to 4 and 8 to 36, and over the headers and origins of all sections; zero under the plain one |
 //!
 //! The header's own checksum lets a reader look for frames at every sector without reading what
-//! a header that is none announces.
+//! a header that is none announces. The tag is what an attacker cannot make: it binds the sections
+//! of a batch, and their LSNs, together.
 //!
-//! **Section**, one for each collection that the batch touches, in ascending order of id; the
-//! catalog is collection 0. A header of 40 bytes and the sealed records:
-//!
-//! | offset | size | field | meaning and check |
-//! |---|---|---|---|
-//! | 0 | 8 | collection id | |
-//! | 8 | 4 | length | bytes of the sealed records |
-//! | 12 | 4 | record count | |
-//! | 16 | 1 | codec | 0 plain |
-//! | 17 | 7 | reserved | zero |
-//! | 24 | 16 | tag | of the codec; zero under the plain one |
+//! Behind it a section ([`crate::wal::section`]) for each collection that the batch touches, in
+//! ascending order of id.
 //!
 //! The checksum is seeded with salt and offset, so that a frame is intact in its own place only:
 //! bytes of a user that look like a frame are none.
 
 use crate::checksum;
-use crate::codec::{FileKind, PageCodec, Place, TAG_SIZE_BYTES};
+use crate::codec::TAG_SIZE_BYTES;
 use crate::cursor::{Cursor, len_u32};
 use crate::error::{Error, Result};
-use crate::ids::{CollectionId, Lsn, Salt, StoreId};
+use crate::ids::{Lsn, Salt};
 use crate::limits::{FRAME_BYTES_MAX, NUMBER_MAX};
-use crate::record::{RECORD_BYTES_MIN, Record};
-use crate::row_bytes::RowBytes;
+use crate::wal::codecs::LogCodecs;
+use crate::wal::section;
+pub use crate::wal::section::{Carried, SECTION_HEADER_SIZE_BYTES, Section};
 
 /// Bytes of a frame's header.
-pub const FRAME_HEADER_SIZE_BYTES: usize = 40;
+pub const FRAME_HEADER_SIZE_BYTES: usize = 56;
 
-/// Bytes of a section's header.
-pub const SECTION_HEADER_SIZE_BYTES: usize = 40;
+const FRAME_TAG_OFFSET: usize = FRAME_HEADER_SIZE_BYTES - TAG_SIZE_BYTES;
 
-const HEADER_CHECKSUM_OFFSET: usize = FRAME_HEADER_SIZE_BYTES - 4;
-
-const ASSOCIATED_SIZE_BYTES: usize = SECTION_HEADER_SIZE_BYTES - TAG_SIZE_BYTES;
+const HEADER_CHECKSUM_OFFSET: usize = FRAME_TAG_OFFSET - 4;
 
 /// Flag of the last frame of a group.
 pub const FLAG_ENDS_GROUP: u8 = 1;
@@ -65,15 +56,6 @@ pub enum FrameKind {
     Proof = 2,
     /// The last frame of a log that was closed cleanly.
     Closing = 3,
-}
-
-/// The file that frames stand in.
-#[derive(Clone, Copy, Debug)]
-pub struct LogFileIdentity {
-    /// The store.
-    pub store: StoreId,
-    /// The file's salt.
-    pub salt: Salt,
 }
 
 /// The header of a frame.
@@ -153,46 +135,6 @@ impl FrameHeader {
     }
 }
 
-/// The records of one collection in a batch, as stored before sealing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// Whose rows; 0 is the catalog.
-    pub collection: CollectionId,
-    /// How many records.
-    pub records: u32,
-    /// The records, one after the other. Shared with the memtable, which points into them.
-    pub bytes: RowBytes,
-}
-
-impl Section {
-    pub(crate) fn new(collection: CollectionId) -> Self {
-        Self { collection, records: 0, bytes: Vec::new().into() }
-    }
-
-    /// Adds a record; for sections of a few, because all are copied.
-    pub(crate) fn push(&mut self, record: &Record<'_>) {
-        let mut bytes = self.bytes.to_vec();
-        record.encode(&mut bytes);
-        self.bytes = bytes.into();
-        self.records += 1;
-    }
-
-    /// Calls `visit` with each record, in order.
-    ///
-    /// # Errors
-    /// Those of `visit`, and of bytes that are no records.
-    pub(crate) fn for_each<'a>(
-        &'a self,
-        mut visit: impl FnMut(Record<'a>) -> Result<()>,
-    ) -> Result<()> {
-        let mut cursor = Cursor::new(&self.bytes, "log section");
-        for _ in 0..self.records {
-            visit(Record::decode(&mut cursor)?)?;
-        }
-        cursor.finish()
-    }
-}
-
 /// A batch: what one frame carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -209,8 +151,7 @@ impl Batch {
     /// Bytes of the frame that carries it.
     pub fn frame_bytes(&self) -> usize {
         let sections = self.sections.iter();
-        let bytes = sections.map(|section| SECTION_HEADER_SIZE_BYTES + section.bytes.len());
-        FRAME_HEADER_SIZE_BYTES + bytes.sum::<usize>()
+        FRAME_HEADER_SIZE_BYTES + sections.map(Section::stored_bytes).sum::<usize>()
     }
 }
 
@@ -230,14 +171,13 @@ pub struct FramePlan {
 /// Appends a frame that will stand at `offset` of the file.
 ///
 /// # Errors
-/// Those of the codec.
+/// Those of the codecs.
 pub fn encode(
     out: &mut Vec<u8>,
-    log: &LogFileIdentity,
     offset: u64,
     plan: &FramePlan,
     batch: &Batch,
-    codec: &dyn PageCodec,
+    codecs: &mut LogCodecs,
 ) -> Result<()> {
     let start = out.len();
     let len = batch.frame_bytes();
@@ -249,40 +189,38 @@ pub fn encode(
     let flags = if plan.ends_group { FLAG_ENDS_GROUP } else { 0 };
     out.extend_from_slice(&[plan.kind as u8, flags, 0, 0]);
     out.extend_from_slice(&len_u32(batch.sections.len()).to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[0; 4 + TAG_SIZE_BYTES]);
     for section in &batch.sections {
-        let at = out.len();
-        out.extend_from_slice(&section.collection.0.to_le_bytes());
-        out.extend_from_slice(&len_u32(section.bytes.len()).to_le_bytes());
-        out.extend_from_slice(&section.records.to_le_bytes());
-        out.extend_from_slice(&[codec.id(), 0, 0, 0, 0, 0, 0, 0]);
-        out.extend_from_slice(&[0; TAG_SIZE_BYTES]);
-        out.extend_from_slice(&section.bytes);
-        let (header, body) = out[at..].split_at_mut(SECTION_HEADER_SIZE_BYTES);
-        let place = section_place(log, section.collection, offset + (at - start) as u64);
-        let tag = codec.seal(&place, &header[..ASSOCIATED_SIZE_BYTES], body)?;
-        header[ASSOCIATED_SIZE_BYTES..].copy_from_slice(&tag);
+        let at = offset + (out.len() - start) as u64;
+        section.encode(out, at, codecs)?;
     }
     debug_assert_eq!(out.len() - start, len, "frame_bytes and encode agree");
-    let own = header_checksum(&out[start..], log.salt, offset);
-    out[start + HEADER_CHECKSUM_OFFSET..][..4].copy_from_slice(&own.to_le_bytes());
-    let checksum = checksum(&out[start..], log.salt, offset);
-    out[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
+    let salt = codecs.log().salt;
+    let frame = &mut out[start..];
+    let tag = codecs.seal_frame(offset, || bound(frame))?;
+    frame[FRAME_TAG_OFFSET..][..TAG_SIZE_BYTES].copy_from_slice(&tag);
+    let own = header_checksum(frame, salt, offset);
+    frame[HEADER_CHECKSUM_OFFSET..][..4].copy_from_slice(&own.to_le_bytes());
+    let checksum = checksum(frame, salt, offset);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
     Ok(())
+}
+
+/// What the tag of a frame covers: its header, and the headers and origins of its sections.
+fn bound(frame: &[u8]) -> Vec<u8> {
+    let mut bound = [&frame[..4], &frame[8..HEADER_CHECKSUM_OFFSET]].concat();
+    section::bound(&frame[FRAME_HEADER_SIZE_BYTES..], &mut bound);
+    bound
 }
 
 /// Reads the sections of an intact frame.
 ///
 /// # Errors
 /// `Corrupt` or `Unsupported`: the checksum holds, so these bytes were written so.
-pub fn decode(
-    frame: &[u8],
-    log: &LogFileIdentity,
-    offset: u64,
-    codec: &dyn PageCodec,
-) -> Result<Batch> {
+pub fn decode(frame: &[u8], offset: u64, codecs: &mut LogCodecs) -> Result<Batch> {
     let header = FrameHeader::plausible(frame)
         .ok_or_else(|| Error::corrupt("frame header is of no known kind"))?;
+    check_seal(frame, offset, codecs)?;
     let mut cursor = Cursor::new(&frame[FRAME_HEADER_SIZE_BYTES..], "log frame");
     let most = cursor.left() / SECTION_HEADER_SIZE_BYTES;
     if header.sections as usize > most {
@@ -293,7 +231,7 @@ pub fn decode(
     let mut previous = None;
     for _ in 0..header.sections {
         let at = offset + (frame.len() - cursor.left()) as u64;
-        let section = decode_section(&mut cursor, log, at, codec)?;
+        let section = Section::decode(&mut cursor, at, codecs)?;
         if previous >= Some(section.collection) {
             return Err(Error::corrupt("sections of a frame are not in ascending order"));
         }
@@ -311,34 +249,13 @@ pub fn decode(
     Ok(batch)
 }
 
-fn decode_section(
-    cursor: &mut Cursor<'_>,
-    log: &LogFileIdentity,
-    offset: u64,
-    codec: &dyn PageCodec,
-) -> Result<Section> {
-    let header = cursor.array::<SECTION_HEADER_SIZE_BYTES>()?;
-    let mut fields = Cursor::new(&header, "log section header");
-    let collection = CollectionId(fields.u64()?);
-    let len = fields.u32()? as usize;
-    let records = fields.u32()?;
-    let codec_id = fields.u8()?;
-    fields.zeros(7)?;
-    let tag = fields.array::<TAG_SIZE_BYTES>()?;
-    if codec_id != codec.id() {
-        return Err(Error::unsupported(format!("log section sealed by codec {codec_id}")));
-    }
-    if records == 0 || records as usize > len / RECORD_BYTES_MIN {
-        return Err(Error::corrupt(format!("{records} records in {len} bytes")));
-    }
-    let mut bytes = cursor.bytes(len)?.to_vec();
-    let place = section_place(log, collection, offset);
-    codec.open(&place, &header[..ASSOCIATED_SIZE_BYTES], &mut bytes, &tag)?;
-    Ok(Section { collection, records, bytes: bytes.into() })
-}
-
-fn section_place(log: &LogFileIdentity, collection: CollectionId, position: u64) -> Place {
-    Place { store: log.store, salt: log.salt, kind: FileKind::Log, collection, position }
+/// Holds the tag of an intact frame against what it covers.
+///
+/// # Errors
+/// `Corrupt`: the frame was made by someone without the key.
+pub(crate) fn check_seal(frame: &[u8], offset: u64, codecs: &mut LogCodecs) -> Result<()> {
+    let tag = frame[FRAME_TAG_OFFSET..][..TAG_SIZE_BYTES].try_into().expect("of that size");
+    codecs.open_frame(offset, || bound(frame), tag)
 }
 
 /// CRC32C of salt, offset and the header without its two checksums.
@@ -367,7 +284,9 @@ fn seed(frame: &[u8], salt: Salt, offset: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::PlainCodec;
+    use crate::ids::{CollectionId, StoreId};
+    use crate::record::Record;
+    use crate::wal::codecs::LogFileIdentity;
 
     const LOG: LogFileIdentity = LogFileIdentity { store: StoreId([1; 16]), salt: Salt([2; 16]) };
 
@@ -376,15 +295,19 @@ mod tests {
         rows.push(&Record::Upsert { external_id: "a", vector: &[0; 8], payload: b"{}" });
         rows.push(&Record::Delete { external_id: "b" });
         let mut catalog = Section::new(CollectionId(0));
-        catalog.push(&Record::DropCollection { id: CollectionId(2) });
+        catalog.push(&Record::DropCollection { id: CollectionId(2), shreds: false });
         Batch { sections: vec![catalog, rows] }
+    }
+
+    fn codecs() -> LogCodecs {
+        LogCodecs::plain(LOG)
     }
 
     fn frame(offset: u64) -> Vec<u8> {
         let plan =
             FramePlan { first: Lsn(10), durable: Lsn(9), kind: FrameKind::Batch, ends_group: true };
         let mut bytes = Vec::new();
-        encode(&mut bytes, &LOG, offset, &plan, &batch(), &PlainCodec).expect("plain");
+        encode(&mut bytes, offset, &plan, &batch(), &mut codecs()).expect("plain");
         bytes
     }
 
@@ -394,7 +317,7 @@ mod tests {
         let header = FrameHeader::plausible(&bytes).expect("own bytes");
         assert!(header.is_intact(&bytes, LOG.salt, 512));
         assert_eq!((header.first, header.last(), header.records), (Lsn(10), Lsn(12), 3));
-        assert_eq!(decode(&bytes, &LOG, 512, &PlainCodec).expect("own bytes"), batch());
+        assert_eq!(decode(&bytes, 512, &mut codecs()).expect("own bytes"), batch());
     }
 
     #[test]

@@ -20,7 +20,9 @@
 //! **A crash leaves** a tail of frames that may be whole, torn or missing. Recovery drops what is
 //! torn and writes again, into a new file, what is whole but unproven.
 
+pub mod codecs;
 pub mod frame;
 pub mod header;
 pub(crate) mod reader;
+pub mod section;
 pub(crate) mod writer;

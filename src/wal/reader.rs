@@ -11,15 +11,15 @@
 //! What the manifest and the frames before it state is held against n by the caller, who knows
 //! all of it. A read that fails is an error of the disk and never ends a log.
 
-use crate::codec::PageCodec;
 use crate::cursor::index;
 use crate::error::{Error, Result};
 use crate::ids::{FileId, Lsn, Salt, StoreId};
+use crate::keys::Keys;
 use crate::limits::SECTOR_SIZE_BYTES;
+use crate::sync::Arc;
 use crate::vfs::DiskFile;
-use crate::wal::frame::{
-    self, Batch, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, LogFileIdentity,
-};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
+use crate::wal::frame::{self, Batch, FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind};
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 
 /// A batch read back, and where it stands.
@@ -58,19 +58,18 @@ pub(crate) struct Expected {
 
 /// One log file being read.
 #[derive(Debug)]
-pub(crate) struct LogReader<'c> {
+pub(crate) struct LogReader {
     file: DiskFile,
     len: u64,
     window: Vec<u8>,
     window_at: u64,
     /// How much is read at a time.
     window_bytes: u64,
-    identity: LogFileIdentity,
     base: Lsn,
-    codec: &'c dyn PageCodec,
+    codecs: LogCodecs,
 }
 
-impl<'c> LogReader<'c> {
+impl LogReader {
     /// Reads the header and holds it against the manifest.
     ///
     /// # Errors
@@ -79,13 +78,14 @@ impl<'c> LogReader<'c> {
         file: DiskFile,
         expected: &Expected,
         window_bytes: u64,
-        codec: &'c dyn PageCodec,
+        keys: &Arc<Keys>,
     ) -> Result<Self> {
         let identity = LogFileIdentity { store: expected.store, salt: expected.salt };
         let len = file.len_bytes()?;
         let base = expected.base;
         let (window, window_at) = (Vec::new(), 0);
-        let mut reader = Self { file, len, window, window_at, window_bytes, identity, base, codec };
+        let codecs = LogCodecs::new(Arc::clone(keys), identity);
+        let mut reader = Self { file, len, window, window_at, window_bytes, base, codecs };
         if len < LOG_HEADER_SIZE_BYTES as u64 {
             return Err(reader.corrupt(0, &format!("{len} bytes long, shorter than its header")));
         }
@@ -129,6 +129,8 @@ impl<'c> LogReader<'c> {
                     ));
                 }
                 visit(read)?;
+            } else {
+                self.check_seal(at, &header)?;
             }
             at = behind(at, &header);
         }
@@ -159,8 +161,9 @@ impl<'c> LogReader<'c> {
             log.last = header.last();
             match header.kind {
                 FrameKind::Batch => visit(self.read(at, &header)?)?,
-                FrameKind::Proof => {}
+                FrameKind::Proof => self.check_seal(at, &header)?,
                 FrameKind::Closing => {
+                    self.check_seal(at, &header)?;
                     log.closed = true;
                     return Ok(log);
                 }
@@ -195,11 +198,20 @@ impl<'c> LogReader<'c> {
     }
 
     fn read(&mut self, at: u64, header: &FrameHeader) -> Result<FrameRead> {
-        let (identity, codec) = (self.identity, self.codec);
-        let batch = frame::decode(self.bytes(at, header.len)?, &identity, at, codec)
-            .map_err(|error| self.named(error))?;
+        self.bytes(at, header.len)?;
+        let Self { window, window_at, codecs, .. } = self;
+        let frame = &window[index(at - *window_at)..][..header.len];
+        let batch = frame::decode(frame, at, codecs).map_err(|error| self.named(error))?;
         let (first, last, durable) = (header.first, header.last(), header.durable);
         Ok(FrameRead { first, last, durable, end: at + header.len as u64, batch })
+    }
+
+    /// Refuses a frame without records that someone without the key made.
+    fn check_seal(&mut self, at: u64, header: &FrameHeader) -> Result<()> {
+        self.bytes(at, header.len)?;
+        let Self { window, window_at, codecs, .. } = self;
+        let frame = &window[index(at - *window_at)..][..header.len];
+        frame::check_seal(frame, at, codecs).map_err(|error| self.named(error))
     }
 
     /// The header of the frame at an offset, if the whole frame is intact.
@@ -208,7 +220,7 @@ impl<'c> LogReader<'c> {
         if left < FRAME_HEADER_SIZE_BYTES as u64 {
             return Ok(None);
         }
-        let salt = self.identity.salt;
+        let salt = self.codecs.log().salt;
         let bytes = self.bytes(at, FRAME_HEADER_SIZE_BYTES)?;
         let Some(header) = FrameHeader::plausible(bytes) else { return Ok(None) };
         if header.len as u64 > left || !header.stands_at(bytes, salt, at) {

@@ -4,14 +4,16 @@
 //! it is allocated before, in doubling steps, so that the sync writes no file metadata, and so
 //! that a full disk is noticed while no byte of the group exists.
 
-use crate::codec::PageCodec;
 use crate::cursor::len_u32;
 use crate::error::{ErrorKind, Result};
 use crate::ids::Lsn;
+use crate::keys::Keys;
 use crate::limits::{ALLOCATION_ZEROED_BYTES_MAX, SECTOR_SIZE_BYTES};
 use crate::options::Options;
+use crate::sync::Arc;
 use crate::vfs::DiskFile;
-use crate::wal::frame::{self, Batch, FrameKind, FramePlan, LogFileIdentity};
+use crate::wal::codecs::{LogCodecs, LogFileIdentity};
+use crate::wal::frame::{self, Batch, FRAME_HEADER_SIZE_BYTES, FrameKind, FramePlan};
 use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 
 /// Groups below this size are taken for single writes, of which many more will follow.
@@ -28,6 +30,7 @@ pub(crate) struct LogWriter {
     step: u64,
     step_max: u64,
     pub(crate) header: LogHeader,
+    codecs: LogCodecs,
     buffer: Vec<u8>,
 }
 
@@ -40,7 +43,13 @@ pub(crate) struct Appended {
 
 impl LogWriter {
     /// Starts a file that was just created: space and header, not yet synced.
-    pub(crate) fn start(file: DiskFile, header: LogHeader, options: &Options) -> Result<Self> {
+    pub(crate) fn start(
+        file: DiskFile,
+        header: LogHeader,
+        options: &Options,
+        keys: &Arc<Keys>,
+    ) -> Result<Self> {
+        let identity = LogFileIdentity { store: header.store, salt: header.salt };
         let mut writer = Self {
             file,
             offset: LOG_HEADER_SIZE_BYTES as u64,
@@ -48,6 +57,7 @@ impl LogWriter {
             step: options.log_step_bytes_min,
             step_max: options.log_step_bytes_max,
             header,
+            codecs: LogCodecs::new(Arc::clone(keys), identity),
             buffer: Vec::new(),
         };
         writer.reserve(0)?;
@@ -60,19 +70,17 @@ impl LogWriter {
         self.offset
     }
 
-    /// Encodes a group whose first record has LSN `first`, and makes room for it. After an error
-    /// the file is as it was, but for zeros at its end.
+    /// Makes room for a group whose first record has LSN `first`, and encodes it. Where there is no room
+    /// the file is as it was, but for zeros at its end, and nothing was sealed: what is sealed at an
+    /// offset is written there, or the file takes no more.
     pub(crate) fn prepare<'b>(
         &mut self,
         batches: impl ExactSizeIterator<Item = &'b Batch> + Clone,
         first: Lsn,
         durable: Lsn,
-        codec: &dyn PageCodec,
     ) -> Result<Appended> {
-        self.buffer.clear();
         let bytes: usize = batches.clone().map(Batch::frame_bytes).sum();
-        self.buffer.reserve(bytes + SECTOR_SIZE_BYTES);
-        let identity = self.identity();
+        let end = self.make_room(bytes)?;
         let (count, mut next) = (batches.len(), first);
         for (i, batch) in batches.enumerate() {
             let plan = FramePlan {
@@ -82,10 +90,11 @@ impl LogWriter {
                 ends_group: i + 1 == count,
             };
             let offset = self.offset + self.buffer.len() as u64;
-            frame::encode(&mut self.buffer, &identity, offset, &plan, batch, codec)?;
+            frame::encode(&mut self.buffer, offset, &plan, batch, &mut self.codecs)?;
             next = Lsn(next.0 + u64::from(batch.records()));
         }
-        self.pad_and_reserve()
+        self.pad();
+        Ok(end)
     }
 
     /// Writes the prepared group. After an error a part of it may be there: the file must take
@@ -103,24 +112,25 @@ impl LogWriter {
     }
 
     /// Prepares a frame without records: a proof, or the closing frame.
-    pub(crate) fn prepare_statement(
-        &mut self,
-        kind: FrameKind,
-        durable: Lsn,
-        codec: &dyn PageCodec,
-    ) -> Result<Appended> {
+    pub(crate) fn prepare_statement(&mut self, kind: FrameKind, durable: Lsn) -> Result<Appended> {
         let plan = FramePlan { first: durable.next(), durable, kind, ends_group: true };
-        self.buffer.clear();
-        let (identity, offset) = (self.identity(), self.offset);
-        frame::encode(&mut self.buffer, &identity, offset, &plan, &Batch::default(), codec)?;
-        self.pad_and_reserve()
+        let end = self.make_room(FRAME_HEADER_SIZE_BYTES)?;
+        let batch = Batch::default();
+        frame::encode(&mut self.buffer, self.offset, &plan, &batch, &mut self.codecs)?;
+        self.pad();
+        Ok(end)
     }
 
-    fn pad_and_reserve(&mut self) -> Result<Appended> {
-        let end = self.offset + self.buffer.len() as u64;
+    /// Where a group of so many bytes will end, with room for it and its padding.
+    fn make_room(&mut self, bytes: usize) -> Result<Appended> {
+        self.buffer.clear();
+        self.reserve(bytes.next_multiple_of(SECTOR_SIZE_BYTES))?;
+        self.buffer.reserve(bytes + SECTOR_SIZE_BYTES);
+        Ok(Appended { end: self.offset + bytes as u64 })
+    }
+
+    fn pad(&mut self) {
         self.buffer.resize(self.buffer.len().next_multiple_of(SECTOR_SIZE_BYTES), 0);
-        self.reserve(self.buffer.len())?;
-        Ok(Appended { end })
     }
 
     /// Allocates ahead so that `len` more bytes fit.
@@ -150,9 +160,5 @@ impl LogWriter {
         self.allocated = allocated;
         self.step = (self.step * 2).min(self.step_max);
         Ok(())
-    }
-
-    fn identity(&self) -> LogFileIdentity {
-        LogFileIdentity { store: self.header.store, salt: self.header.salt }
     }
 }

@@ -82,11 +82,11 @@ impl Document {
                 "u16" => 2,
                 "u32" => 4,
                 "u64" => 8,
-                "16 bytes" => 16,
-                _ => {
-                    let len = kind.strip_prefix("bytes of ").expect("a type the document defines");
-                    usize::try_from(fields.number(len)).expect("a length")
-                }
+                _ => match (kind.strip_suffix(" bytes"), kind.strip_prefix("bytes of ")) {
+                    (Some(count), _) => count.parse().expect("a number of bytes"),
+                    (_, Some(len)) => usize::try_from(fields.number(len)).expect("a length"),
+                    _ => panic!("{kind} is no type that the document defines"),
+                },
             };
             let (bytes, behind) = rest.split_at(size);
             fields.all.push((offset, field.clone(), bytes));
@@ -94,6 +94,14 @@ impl Document {
             offset += size;
         }
         fields
+    }
+
+    /// A structure takes all of some bytes.
+    #[cfg(feature = "encryption")]
+    pub(crate) fn assert_fills(&self, structure: &str, bytes: &[u8]) {
+        let mut rest = bytes;
+        self.take(structure, &mut rest);
+        assert!(rest.is_empty(), "{structure} has more bytes than the document says");
     }
 
     /// The text between the fences of an example.
@@ -161,7 +169,9 @@ pub(crate) fn number(bytes: &[u8]) -> u64 {
 fn said(field: &str, bytes: &[u8]) -> String {
     match field {
         "magic" | "name" => format!("{field} = {}", String::from_utf8_lossy(bytes)),
-        "checksum" | "manifest digest" => format!("{field} = {:#010x}", number(bytes)),
+        "checksum" | "header checksum" | "manifest digest" => {
+            format!("{field} = {:#010x}", number(bytes))
+        }
         _ if bytes.len() <= 8 && !field.starts_with("reserved") => {
             format!("{field} = {}", number(bytes))
         }

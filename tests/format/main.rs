@@ -7,7 +7,13 @@
 #![expect(clippy::disallowed_methods, reason = "it reads the document and the golden files")]
 
 mod document;
+#[cfg(feature = "encryption")]
+mod encrypted;
+#[cfg(feature = "encryption")]
+mod known_answers;
 mod sample;
+mod seals;
+mod tables;
 mod walk;
 
 use std::fs;
@@ -15,13 +21,18 @@ use std::fs;
 use document::Document;
 use quiver_store::codec::{FileKind, PlainCodec, TAG_SIZE_BYTES};
 use quiver_store::file_names::FileName;
+use quiver_store::key_file;
+use quiver_store::manifest::index_snapshots::INDEX_SNAPSHOT_ENTRY_SIZE_BYTES;
+use quiver_store::manifest::parked::PARKED_ENTRY_SIZE_BYTES;
 use quiver_store::manifest::{
-    LOG_ENTRY_SIZE_BYTES, SEGMENT_ENTRY_SIZE_BYTES, TOMBSTONES_ENTRY_SIZE_BYTES, current, tags,
+    KEY_ENTRY_SIZE_BYTES, LOG_ENTRY_SIZE_BYTES, SEGMENT_ENTRY_SIZE_BYTES,
+    TOMBSTONES_ENTRY_SIZE_BYTES, current, tags,
 };
 use quiver_store::page::{self, PageType, offsets};
-use quiver_store::wal::{frame, header};
+use quiver_store::wal::{frame, header, section};
 use quiver_store::{Descriptor, DistanceMetric, Dtype, ErrorKind, Lsn, RecoveryTail, limits};
-use sample::{Files, Sample};
+use sample::{Files, Golden, Sample};
+use seals::Seals;
 
 fn blessing() -> bool {
     std::env::var_os("QUIVER_BLESS").is_some()
@@ -38,10 +49,16 @@ fn constants_are_those_of_the_engine() {
         ("LOG_HEADER_SIZE_BYTES", header::LOG_HEADER_SIZE_BYTES as u64),
         ("FRAME_HEADER_SIZE_BYTES", frame::FRAME_HEADER_SIZE_BYTES as u64),
         ("SECTION_HEADER_SIZE_BYTES", frame::SECTION_HEADER_SIZE_BYTES as u64),
+        ("ORIGIN_SIZE_BYTES", section::ORIGIN_SIZE_BYTES as u64),
         ("TAG_SIZE_BYTES", TAG_SIZE_BYTES as u64),
+        ("KEY_FILE_SIZE_BYTES", key_file::KEY_FILE_SIZE_BYTES as u64),
+        ("SEALED_KEY_SIZE_BYTES", key_file::SEALED_KEY_SIZE_BYTES as u64),
         ("LOG_ENTRY_SIZE_BYTES", LOG_ENTRY_SIZE_BYTES as u64),
         ("SEGMENT_ENTRY_SIZE_BYTES", SEGMENT_ENTRY_SIZE_BYTES as u64),
         ("TOMBSTONES_ENTRY_SIZE_BYTES", TOMBSTONES_ENTRY_SIZE_BYTES as u64),
+        ("KEY_ENTRY_SIZE_BYTES", KEY_ENTRY_SIZE_BYTES as u64),
+        ("INDEX_SNAPSHOT_ENTRY_SIZE_BYTES", INDEX_SNAPSHOT_ENTRY_SIZE_BYTES as u64),
+        ("PARKED_ENTRY_SIZE_BYTES", PARKED_ENTRY_SIZE_BYTES as u64),
         ("FRAME_BYTES_MAX", limits::FRAME_BYTES_MAX as u64),
         ("EXTERNAL_ID_BYTES_MAX", limits::EXTERNAL_ID_BYTES_MAX as u64),
         ("COLLECTION_NAME_BYTES_MAX", limits::COLLECTION_NAME_BYTES_MAX as u64),
@@ -51,6 +68,7 @@ fn constants_are_those_of_the_engine() {
         ("PAGE_FORMAT_VERSION", u64::from(page::PAGE_FORMAT_VERSION)),
         ("CURRENT_FORMAT_VERSION", u64::from(current::CURRENT_FORMAT_VERSION)),
         ("LOG_FORMAT_VERSION", u64::from(header::LOG_FORMAT_VERSION)),
+        ("KEY_FILE_FORMAT_VERSION", u64::from(key_file::KEY_FILE_FORMAT_VERSION)),
     ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value)).into();
     assert_eq!(Document::read().numbers("constants"), expected);
@@ -76,7 +94,9 @@ fn stored_numbers_are_those_of_the_engine() {
             ("parked", PageType::Parked as u64),
         ],
     );
-    check("codecs", &[("plain", PlainCodec::ID.into())]);
+    #[cfg(feature = "encryption")]
+    assert_eq!(quiver_store::AesGcmCodec::ID, 1);
+    check("codecs", &[("plain", PlainCodec::ID.into()), ("AES-256-GCM", 1)]);
     check(
         "file kinds",
         &[
@@ -87,6 +107,8 @@ fn stored_numbers_are_those_of_the_engine() {
             ("index snapshot", FileKind::IndexSnapshot as u64),
             ("changes", FileKind::Changes as u64),
             ("parked", FileKind::Parked as u64),
+            ("key", FileKind::Key as u64),
+            ("schema", FileKind::Schema as u64),
         ],
     );
     check(
@@ -120,6 +142,8 @@ fn layouts_are_without_gaps_and_of_the_declared_size() {
         ("log header", header::LOG_HEADER_SIZE_BYTES),
         ("frame header", frame::FRAME_HEADER_SIZE_BYTES),
         ("section header", frame::SECTION_HEADER_SIZE_BYTES),
+        ("origin", section::ORIGIN_SIZE_BYTES),
+        ("key file", key_file::KEY_FILE_SIZE_BYTES),
     ] {
         assert_eq!(document.layout_size(layout), size, "{layout}");
     }
@@ -168,11 +192,9 @@ fn descriptor_is_as_documented() {
     }
 }
 
-#[test]
-fn files_of_a_store_are_as_documented() {
-    let files = sample::write().expect("memory does not fail");
-    let document = Document::read();
-    let mut walk = walk::Walk::new(&document, &files);
+/// Walks all files of a store.
+fn walk_all(document: &Document, files: &Files, seals: Seals) {
+    let mut walk = walk::Walk::new(document, files, seals);
     walk.manifest();
     walk.segments();
     walk.tombstones();
@@ -183,10 +205,16 @@ fn files_of_a_store_are_as_documented() {
 }
 
 #[test]
+fn files_of_a_store_are_as_documented() {
+    let files = sample::write(Golden::Plain).expect("memory does not fail");
+    walk_all(&Document::read(), &files, Seals::Plain);
+}
+
+#[test]
 fn examples_are_what_the_engine_writes() {
-    let files = sample::write().expect("memory does not fail");
+    let files = sample::write(Golden::Plain).expect("memory does not fail");
     let mut document = Document::read();
-    let mut walk = walk::Walk::new(&document, &files);
+    let mut walk = walk::Walk::new(&document, &files, Seals::Plain);
     walk.manifest();
     let examples = [("CURRENT", walk.current_example()), ("frame", walk.frame_example())];
     if blessing() {
@@ -200,8 +228,8 @@ fn examples_are_what_the_engine_writes() {
     }
 }
 
-fn golden_files() -> Files {
-    let entries = fs::read_dir(sample::golden()).expect("corpus/golden/store-1 is there");
+fn golden_files(golden: Golden) -> Files {
+    let entries = fs::read_dir(golden.dir()).expect("the golden files are there");
     let read = |path: std::path::PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str()).expect("our names").to_owned();
         (name, fs::read(path).expect("readable"))
@@ -209,11 +237,11 @@ fn golden_files() -> Files {
     entries.map(|entry| read(entry.expect("listed").path())).collect()
 }
 
-#[test]
-fn golden_files_are_written_to_the_byte() {
-    let files = sample::write().expect("memory does not fail");
+/// Holds the golden files of a sample against what the engine writes.
+fn assert_written_to_the_byte(golden: Golden) {
+    let files = sample::write(golden).expect("memory does not fail");
     if blessing() {
-        let dir = sample::golden();
+        let dir = golden.dir();
         if let Err(error) = fs::remove_dir_all(&dir) {
             assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
@@ -222,7 +250,7 @@ fn golden_files_are_written_to_the_byte() {
             fs::write(dir.join(name), bytes).expect("the repository is writable");
         }
     }
-    let golden = golden_files();
+    let golden = golden_files(golden);
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&files), names(&golden));
     for (name, bytes) in &files {
@@ -232,15 +260,23 @@ fn golden_files_are_written_to_the_byte() {
 }
 
 #[test]
+fn golden_files_are_written_to_the_byte() {
+    assert_written_to_the_byte(Golden::Plain);
+}
+
+/// What a sample holds.
+const ROWS: [&str; 4] = [
+    r#"fruit 1 apple [1.0, -2.0] {"red":true}"#,
+    "fruit 1 fig [-0.0, 0.0] []",
+    "fruit 1 plum [4.0, 5.0] null",
+    "seeds 2 poppy [3.0] {}",
+];
+
+#[test]
 fn golden_files_are_read_back() {
-    let store = Sample::of(&golden_files()).open().expect("opens");
-    let expected = [
-        r#"fruit 1 apple [1.0, -2.0] {"red":true}"#,
-        "fruit 1 fig [-0.0, 0.0] []",
-        "fruit 1 plum [4.0, 5.0] null",
-        "seeds 2 poppy [3.0] {}",
-    ];
-    assert_eq!(sample::rows(&store).expect("open"), expected);
+    let files = golden_files(Golden::Plain);
+    let store = Sample::of(&files, Golden::Plain.ring()).open().expect("opens");
+    assert_eq!(sample::rows(&store).expect("open"), ROWS);
     assert_eq!(store.stats().expect("open").last_lsn, Lsn(17));
     let id = store.create_collection("next", Descriptor::new(1, Dtype::F32, DistanceMetric::L2));
     assert_eq!(id.expect("free").value(), 4, "the id of a dropped collection does not come back");
@@ -248,14 +284,14 @@ fn golden_files_are_read_back() {
 
 #[test]
 fn a_store_that_misses_any_of_its_files_is_corrupt_or_one_collection_of_it_is() {
-    let golden = golden_files();
+    let golden = golden_files(Golden::Plain);
     let mut confined = 0;
     for name in golden.keys() {
         let mut files = golden.clone();
         files.remove(name);
         let is_of_the_store =
             ["CURRENT", "manifest", "log"].iter().any(|kind| name.starts_with(kind));
-        let store = match Sample::of(&files).open() {
+        let store = match Sample::of(&files, Golden::Plain.ring()).open() {
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Corrupt, "{name}: {error}");
                 assert!(is_of_the_store, "{name}: {error}");

@@ -1,22 +1,67 @@
-//! A small store that uses every structure of the format once, the same in every run.
+//! A small store that uses every structure of the format once, the same in every run: as it is, and
+//! encrypted.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use quiver_store::file_names::FileName;
 use quiver_store::vfs::memory::{CountingEntropy, MemoryVfs, StoppedClock};
 use quiver_store::vfs::{Access, CallSite, File};
 use quiver_store::{
-    Descriptor, DistanceMetric, Dtype, Env, FilterableField, Options, Request, Store, WriteBatch,
+    CollectionId, Descriptor, DistanceMetric, Dtype, Env, FilterableField, KeyRing, Options,
+    Request, SingleCodecKeyRing, Store, WriteBatch,
 };
 
 /// Bytes of files by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Where the sample stands in the repository.
-pub(crate) fn golden() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/golden/store-1")
+/// The two samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Golden {
+    Plain,
+    #[cfg(feature = "encryption")]
+    Encrypted,
+}
+
+/// The master key of the encrypted sample: bytes that count from 0.
+#[cfg(feature = "encryption")]
+pub(crate) const MASTER_KEY: [u8; 32] = {
+    let mut key = [0; 32];
+    let mut byte = 0;
+    while byte < 32 {
+        key[byte as usize] = byte;
+        byte += 1;
+    }
+    key
+};
+
+impl Golden {
+    /// Where the sample stands in the repository.
+    pub(crate) fn dir(self) -> PathBuf {
+        let name = match self {
+            Self::Plain => "store-1",
+            #[cfg(feature = "encryption")]
+            Self::Encrypted => "store-1-encrypted",
+        };
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/golden").join(name)
+    }
+
+    pub(crate) fn ring(self) -> Arc<dyn KeyRing> {
+        match self {
+            Self::Plain => Arc::new(SingleCodecKeyRing::plaintext()),
+            #[cfg(feature = "encryption")]
+            Self::Encrypted => {
+                let key = quiver_store::Key::from_bytes(MASTER_KEY);
+                Arc::new(quiver_store::EnvelopeKeyRing::new(key))
+            }
+        }
+    }
+
+    fn is_encrypted(self) -> bool {
+        self != Self::Plain
+    }
 }
 
 /// A disk and all that an open needs beside it.
@@ -25,25 +70,28 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn empty() -> Self {
-        let env = Env {
-            dir: "/store".into(),
-            vfs: Arc::new(MemoryVfs::new()),
-            clock: Arc::new(StoppedClock),
-            entropy: Arc::new(CountingEntropy::new()),
-        };
+    pub(crate) fn empty(ring: Arc<dyn KeyRing>) -> Self {
+        let env = Env::new(
+            "/store",
+            Arc::new(MemoryVfs::new()),
+            Arc::new(StoppedClock),
+            Arc::new(CountingEntropy::new()),
+        );
+        let env = env.with_keyring(ring);
         Self { env }
     }
 
     /// A disk with these files in the store's directory.
-    pub(crate) fn of(files: &Files) -> Self {
-        let sample = Self::empty();
+    pub(crate) fn of(files: &Files, ring: Arc<dyn KeyRing>) -> Self {
+        let sample = Self::empty(ring);
         sample.env.vfs.create_dir(&sample.env.dir, here()).expect("a new disk");
-        for (name, bytes) in files {
-            let file = sample.env.vfs.create_new(&sample.path(name), here()).expect("a new disk");
-            file.write_at(bytes, 0, here()).expect("memory takes all");
-        }
+        files.iter().for_each(|(name, bytes)| sample.put(name, bytes));
         sample
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let file = self.env.vfs.create_new(&self.path(name), here()).expect("not there yet");
+        file.write_at(bytes, 0, here()).expect("memory takes all");
     }
 
     pub(crate) fn open(&self) -> quiver_store::Result<Store> {
@@ -58,16 +106,7 @@ impl Sample {
 
     /// All files but the lock.
     pub(crate) fn files(&self) -> Files {
-        let names = self.env.vfs.read_dir(&self.env.dir, here()).expect("a store's directory");
-        let names = names.into_iter().map(|entry| entry.name).filter(|name| name != "LOCK");
-        names.map(|name| (name.clone(), self.read(&name))).collect()
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        let file = self.env.vfs.open(&self.path(name), Access::Read, here()).expect("listed");
-        let mut bytes = vec![0; usize::try_from(length(&*file)).expect("small")];
-        assert_eq!(file.read_at(&mut bytes, 0, here()).expect("memory"), bytes.len());
-        bytes
+        files_in(&self.env)
     }
 
     /// Changes one bit at the end of the only file of a kind, or changes it back.
@@ -80,9 +119,35 @@ impl Sample {
         file.write_at(&[files[name][last] ^ 1], last as u64, here()).expect("memory takes all");
     }
 
+    /// Opens and closes the store while the key of a collection is missing.
+    fn reopen_without_key_of(&self, collection: CollectionId) -> quiver_store::Result<()> {
+        let is_its = |(name, bytes): &(String, Vec<u8>)| {
+            matches!(FileName::parse(name), Some(FileName::Key(_)))
+                && bytes[40..48] == collection.value().to_le_bytes()
+        };
+        let (name, bytes) = self.files().into_iter().find(is_its).expect("it has a key");
+        self.env.vfs.unlink(&self.path(&name), here()).expect("memory");
+        self.open()?.close()?;
+        self.put(&name, &bytes);
+        Ok(())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         Path::join(&self.env.dir, name)
     }
+}
+
+/// All files of a store but the lock.
+pub(crate) fn files_in(env: &Env) -> Files {
+    let names = env.vfs.read_dir(&env.dir, here()).expect("a store's directory");
+    let names = names.into_iter().map(|entry| entry.name).filter(|name| name != "LOCK");
+    let read = |name: String| {
+        let file = env.vfs.open(&env.dir.join(&name), Access::Read, here()).expect("listed");
+        let mut bytes = vec![0; usize::try_from(length(&*file)).expect("small")];
+        assert_eq!(file.read_at(&mut bytes, 0, here()).expect("memory"), bytes.len());
+        (name, bytes)
+    };
+    names.map(read).collect()
 }
 
 fn length(file: &dyn File) -> u64 {
@@ -94,9 +159,10 @@ fn here() -> CallSite {
 }
 
 /// Writes the sample: a segment, its tombstones, an index snapshot and its changes, parked records, two
-/// logs, every kind of frame and record.
-pub(crate) fn write() -> quiver_store::Result<Files> {
-    let sample = Sample::empty();
+/// logs, every kind of frame and record. What there is in an encrypted store only, a carried section and
+/// a record that shreds, is in the encrypted one.
+pub(crate) fn write(golden: Golden) -> quiver_store::Result<Files> {
+    let sample = Sample::empty(golden.ring());
     let store = sample.open()?;
     let schema = |dim, metric| Descriptor::new(dim, Dtype::F32, metric);
     let red = [FilterableField::boolean("red")];
@@ -125,23 +191,32 @@ pub(crate) fn write() -> quiver_store::Result<Files> {
     batch.delete(fruit, "pear");
     store.write(batch)?;
     store.maintain()?;
+    if golden.is_encrypted() {
+        // Nothing proves it, so the next open writes it into another file.
+        store.delete(fruit, "nobody")?;
+    }
     drop(store);
+    if golden.is_encrypted() {
+        sample.reopen_without_key_of(fruit)?;
+    }
     let store = sample.open()?;
     store.delete(fruit, "nobody")?;
     let mut batch = WriteBatch::new();
     batch.upsert(fruit, "plum", &[4.0, 5.0], b"null");
-    let requests = [
-        Request::CreateCollection {
-            name: "gone".into(),
-            descriptor: schema(3, DistanceMetric::Dot),
-        },
-        Request::DropCollection { name: "gone".into() },
-        batch.into(),
-    ];
+    let create = |name: &str| Request::CreateCollection {
+        name: name.into(),
+        descriptor: schema(3, DistanceMetric::Dot),
+    };
+    let mut requests =
+        vec![create("gone"), Request::DropCollection { name: "gone".into() }, batch.into()];
+    if golden.is_encrypted() {
+        requests.extend([create("ashes"), Request::ShredCollection { name: "ashes".into() }]);
+    }
+    let frames = requests.len();
     for request in requests {
         store.submit(request)?;
     }
-    assert_eq!(store.drive()?, 3, "one group of three frames");
+    assert_eq!(store.drive()?, frames, "one group of all frames");
     store.close()?;
     Ok(sample.files())
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quiver_store::codec::{FileKind, Place};
 use quiver_store::file_names::{CURRENT, FileName};
+use quiver_store::ids::{CollectionId, KeyId, Salt};
 use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::manifest::Manifest;
 use quiver_store::manifest::current::{CURRENT_MAGIC, CURRENT_SIZE_BYTES, Current};
@@ -12,19 +14,34 @@ use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
 
 use crate::document::{Document, Fields};
 use crate::sample::Files;
+use crate::seals::{Sealed, Sealer, Seals};
 
 /// What the walk knows so far.
 pub(crate) struct Walk<'a> {
-    document: &'a Document,
+    pub(crate) document: &'a Document,
     files: &'a Files,
+    pub(crate) seals: Seals,
     manifest: Option<Manifest>,
     /// Files and kinds of frames and records that were met.
     seen: BTreeSet<String>,
+    /// How many sections were carried.
+    carried: usize,
+}
+
+/// A section that was opened.
+struct Section {
+    collection: CollectionId,
+    count: u64,
+    records: Vec<u8>,
+    /// Where the sealed records start.
+    records_at: usize,
+    /// Where they end.
+    end: usize,
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(document: &'a Document, files: &'a Files) -> Self {
-        Self { document, files, manifest: None, seen: BTreeSet::new() }
+    pub(crate) fn new(document: &'a Document, files: &'a Files, seals: Seals) -> Self {
+        Self { document, files, seals, manifest: None, seen: BTreeSet::new(), carried: 0 }
     }
 
     /// `CURRENT` and the manifest, table by table.
@@ -43,109 +60,63 @@ impl<'a> Walk<'a> {
         let name = FileName::Manifest(decoded.version, decoded.salt.into()).text();
         let pages = self.file(&name);
         assert_eq!(current.number("manifest length"), pages.len() as u64);
-        let (body, digest) = self.stream(pages, "manifest", current.bytes("manifest salt"));
+        let (body, digest) = self.stream(pages, "manifest", decoded.salt, 0);
         assert_eq!(current.number("manifest digest"), u64::from(digest));
         let manifest = Manifest::decode(&body).expect("our own");
+        self.manifest = Some(manifest.clone());
         self.check_manifest(&body, &manifest);
-        self.manifest = Some(manifest);
     }
 
-    fn check_manifest(&self, body: &[u8], manifest: &Manifest) {
-        let mut rest = body;
-        let head = self.document.take("manifest", &mut rest);
-        assert_eq!(head.number("version"), manifest.version.value());
-        assert_eq!(head.bytes("salt"), manifest.salt.0);
-        assert_eq!(head.bytes("store id"), manifest.store.0);
-        assert_eq!(head.number("required features"), 0);
-        assert_eq!(head.number("sealed LSN"), manifest.sealed.value());
-        assert_eq!(head.number("next file id"), manifest.next_file.value());
-        assert_eq!(head.number("next collection id"), manifest.next_collection.value());
-        assert_eq!(head.number("plain table count"), 6);
-        let count = self.table("logs", &mut rest);
-        assert_eq!(count, manifest.logs.len());
-        for log in &manifest.logs {
-            let entry = self.document.take("log entry", &mut rest);
-            assert_eq!(entry.number("file id"), log.file.value());
-            assert_eq!(entry.bytes("salt"), log.salt.0);
-            assert_eq!(entry.number("base LSN"), log.base.value());
-            assert_eq!(entry.number("durable LSN"), log.durable.value());
-            assert_eq!(entry.number("has end"), u64::from(log.end.is_some()));
-            let end = log.end.map_or((0, 0), |end| (end.lsn.value(), end.offset));
-            assert_eq!((entry.number("end LSN"), entry.number("end offset")), end);
+    /// Reads a key out of its file, once.
+    pub(crate) fn key_file(&mut self, collection: CollectionId, id: KeyId) {
+        #[cfg(feature = "encryption")]
+        {
+            let bytes = self.file(&FileName::Key(id).text());
+            let size = self.document.numbers("constants")["KEY_FILE_SIZE_BYTES"];
+            assert_eq!(bytes.len() as u64, size);
+            let fields = self.document.cut("key file", bytes);
+            assert_eq!(fields.bytes("magic"), quiver_store::key_file::KEY_FILE_MAGIC);
+            assert_eq!(fields.number("format version"), 1);
+            assert_eq!(fields.number("codec"), self.document.numbers("codecs")["AES-256-GCM"]);
+            assert_eq!(fields.bytes("store id"), self.current().store.0);
+            assert_eq!(fields.bytes("key id"), id.0);
+            assert_eq!(fields.number("collection id"), collection.value());
+            assert_eq!(fields.number("checksum"), u64::from(crc32c::crc32c(&bytes[..96])));
+            let place = self.place(FileKind::Key, collection, Salt(id.0), 0);
+            let sealer = if collection.value() == 0 { Sealer::Master } else { Sealer::Store };
+            let (body, tag) = (fields.bytes("key"), fields.bytes("tag"));
+            let key = self.open(sealer, &Sealed { place, associated: &bytes[..48], body, tag });
+            let Seals::Keys(keys) = &mut self.seals else { panic!("a plain store has a key") };
+            keys.add(id, &place, key.try_into().expect("32 bytes"));
         }
-        assert_eq!(self.table("segments", &mut rest), manifest.segments.len());
-        for segment in &manifest.segments {
-            let entry = self.document.take("segment entry", &mut rest);
-            assert_eq!(entry.number("file id"), segment.file.value());
-            assert_eq!(entry.number("collection id"), segment.collection.value());
-            assert_eq!(entry.bytes("salt"), segment.salt.0);
-            assert_eq!(entry.number("length"), segment.len);
-            assert_eq!(entry.number("rows"), segment.rows);
-            assert_eq!(entry.number("footer checksum"), u64::from(segment.footer));
-        }
-        assert_eq!(self.table("keys", &mut rest), 0);
-        assert_eq!(self.table("tombstones", &mut rest), manifest.tombstones.len());
-        for tombstones in &manifest.tombstones {
-            let entry = self.document.take("tombstones entry", &mut rest);
-            assert_eq!(entry.number("file id"), tombstones.file.value());
-            assert_eq!(entry.number("segment file id"), tombstones.segment.value());
-            assert_eq!(entry.bytes("salt"), tombstones.salt.0);
-            assert_eq!(entry.number("length"), tombstones.len);
-            assert_eq!(entry.number("dead rows"), tombstones.rows);
-            assert_eq!(entry.number("digest"), u64::from(tombstones.digest));
-        }
-        self.check_index_snapshots(manifest, &mut rest);
-        self.check_parked(manifest, &mut rest);
-        let (sealed_tables, behind) = rest.split_at(4);
-        assert_eq!(sealed_tables, 1u32.to_le_bytes());
-        rest = behind;
-        assert_eq!(self.table("collections", &mut rest), manifest.collections.len());
-        for collection in &manifest.collections {
-            let entry = self.document.take("collection entry", &mut rest);
-            assert_eq!(entry.number("id"), collection.id.value());
-            assert_eq!(entry.text("name"), collection.name);
-            assert_eq!(entry.bytes("descriptor"), collection.descriptor.encode());
-        }
-        assert!(rest.is_empty(), "the document misses the end of the manifest");
+        #[cfg(not(feature = "encryption"))]
+        panic!("collection {collection} has a key: {id}");
     }
 
-    fn check_index_snapshots(&self, manifest: &Manifest, rest: &mut &[u8]) {
-        assert_eq!(self.table("index snapshots", rest), manifest.index_snapshots.len());
-        for snapshot in &manifest.index_snapshots {
-            let entry = self.document.take("index snapshot entry", rest);
-            assert_eq!(entry.number("collection id"), snapshot.collection.value());
-            assert_eq!(entry.number("file id"), snapshot.file.value());
-            assert_eq!(entry.bytes("salt"), snapshot.salt.0);
-            assert_eq!(entry.number("length"), snapshot.len);
-            assert_eq!(entry.number("digest"), u64::from(snapshot.digest));
-            assert_eq!(entry.number("covered LSN"), snapshot.covered.value());
-            assert_eq!(entry.number("listed since LSN"), snapshot.listed_since.value());
-            let changes = snapshot.changes.expect("the sample has some");
-            assert_eq!(entry.number("changes file id"), changes.file.value());
-            assert_eq!(entry.bytes("changes salt"), changes.salt.0);
-            assert_eq!(entry.number("changes length"), changes.len);
-            assert_eq!(entry.number("changes digest"), u64::from(changes.digest));
-        }
+    fn current(&self) -> Current {
+        Current::decode(&self.files[CURRENT]).expect("our own")
     }
 
-    fn check_parked(&self, manifest: &Manifest, rest: &mut &[u8]) {
-        assert_eq!(self.table("parked", rest), manifest.parked.len());
-        for parked in &manifest.parked {
-            let entry = self.document.take("parked entry", rest);
-            assert_eq!(entry.number("collection id"), parked.collection.value());
-            assert_eq!(entry.number("file id"), parked.file.value());
-            assert_eq!(entry.bytes("salt"), parked.salt.0);
-            assert_eq!(entry.number("length"), parked.len);
-            assert_eq!(entry.number("digest"), u64::from(parked.digest));
-            assert_eq!(entry.number("first LSN"), parked.first.value());
-            assert_eq!(entry.number("last LSN"), parked.through.value());
-        }
+    pub(crate) fn place(
+        &self,
+        kind: FileKind,
+        collection: CollectionId,
+        salt: Salt,
+        position: u64,
+    ) -> Place {
+        let (store, listed) = (self.current().store, self.document.numbers("file kinds"));
+        assert!(listed.values().any(|number| *number == kind as u64), "{kind:?} is not listed");
+        Place { store, salt, kind, collection, position }
     }
 
-    fn table(&self, name: &str, rest: &mut &[u8]) -> usize {
-        let header = self.document.take("table header", rest);
-        assert_eq!(header.number("tag"), self.document.numbers("tables")[name], "{name}");
-        usize::try_from(header.number("entry count")).expect("small")
+    pub(crate) fn open(&self, sealer: Sealer, sealed: &Sealed<'_>) -> Vec<u8> {
+        self.seals.open(self.document, sealer, sealed)
+    }
+
+    /// What seals a collection that the manifest names.
+    pub(crate) fn sealer_of(&self, collection: CollectionId) -> Sealer {
+        let manifest = self.manifest.as_ref().expect("the manifest is walked first");
+        Sealer::Data(manifest.key(collection).0)
     }
 
     /// Every segment, column by column: they are small, so that all of it is tail and footer.
@@ -155,11 +126,13 @@ impl<'a> Walk<'a> {
             let name = FileName::Segment(segment.file, segment.salt.into()).text();
             let pages = self.file(&name);
             let (tail_pages, footer) = pages.split_at(pages.len() - 16_384);
-            let (tail, digest) = self.stream(tail_pages, "segment tail", &segment.salt.0);
+            let collection = segment.collection.value();
+            let (tail, digest) = self.stream(tail_pages, "segment tail", segment.salt, collection);
             let index = (tail_pages.len() / 16_384) as u64;
-            let (body, checksum) = self.page(footer, "segment footer", &segment.salt.0, index);
+            let (body, checksum) =
+                self.page(footer, "segment footer", segment.salt, index, collection);
             assert_eq!(checksum, segment.footer);
-            let mut rest = body;
+            let mut rest = body.as_slice();
             let footer = self.document.take("segment footer", &mut rest);
             assert!(rest.is_empty(), "the document misses the end of the footer");
             assert_eq!(footer.number("rows"), segment.rows);
@@ -199,11 +172,12 @@ impl<'a> Walk<'a> {
         for listed in &manifest.tombstones {
             let name = FileName::Tombstones(listed.file, listed.salt.into()).text();
             let pages = self.file(&name);
-            let (bytes, digest) = self.stream(pages, "tombstones", &listed.salt.0);
+            let segment = manifest.segment(listed.segment).expect("checked by the manifest");
+            let collection = segment.collection.value();
+            let (bytes, digest) = self.stream(pages, "tombstones", listed.salt, collection);
             assert_eq!(digest, listed.digest);
             let mut rest = bytes.as_slice();
             let head = self.document.take("tombstones", &mut rest);
-            let segment = manifest.segment(listed.segment).expect("checked by the manifest");
             assert_eq!(head.number("segment file id"), segment.file.value());
             assert_eq!(head.bytes("segment salt"), segment.salt.0);
             assert_eq!(head.number("segment rows"), segment.rows);
@@ -221,12 +195,13 @@ impl<'a> Walk<'a> {
         for listed in &manifest.index_snapshots {
             let name = FileName::IndexSnapshot(listed.file, listed.salt.into()).text();
             let pages = self.file(&name);
-            let (bytes, digest) = self.stream(pages, "index snapshot", &listed.salt.0);
+            let collection = listed.collection.value();
+            let (bytes, digest) = self.stream(pages, "index snapshot", listed.salt, collection);
             assert_eq!((bytes.as_slice(), digest), (&b"graph"[..], listed.digest));
             let changes = listed.changes.expect("the sample has some");
             let name = FileName::Changes(changes.file, changes.salt.into()).text();
             let pages = self.file(&name);
-            let (bytes, digest) = self.stream(pages, "changes", &changes.salt.0);
+            let (bytes, digest) = self.stream(pages, "changes", changes.salt, collection);
             assert_eq!(digest, changes.digest);
             let mut rest = bytes.as_slice();
             assert_eq!(self.document.take("changes", &mut rest).number("generation count"), 1);
@@ -244,16 +219,20 @@ impl<'a> Walk<'a> {
         for listed in &manifest.parked {
             let name = FileName::Parked(listed.file, listed.salt.into()).text();
             let pages = self.file(&name);
-            let (bytes, digest) = self.stream(pages, "parked", &listed.salt.0);
+            let collection = listed.collection;
+            let (bytes, digest) = self.stream(pages, "parked", listed.salt, collection.value());
             assert_eq!(digest, listed.digest);
             let mut rest = bytes.as_slice();
             assert_eq!(self.document.take("parked", &mut rest).number("section count"), 1);
             let section = self.document.take("parked section", &mut rest);
             assert_eq!(section.number("first LSN"), listed.through.value());
-            assert_eq!(section.number("record count"), 1);
-            let mut records = section.bytes("records");
+            let at = bytes.len() - rest.len();
+            let section = self.section(&bytes, at, FileKind::Log, listed.salt);
+            assert_eq!((section.collection, section.count), (collection, 1));
+            let mut records = section.records.as_slice();
             self.document.take("delete", &mut records);
-            assert!(records.is_empty() && rest.is_empty(), "the document misses the end");
+            assert!(records.is_empty(), "the document misses the end of a section");
+            assert_eq!(section.end, bytes.len(), "the document misses the end of parked records");
         }
     }
 
@@ -323,13 +302,17 @@ impl<'a> Walk<'a> {
             let mut at = LOG_HEADER_SIZE_BYTES;
             let mut end = (0, 0);
             while crate::document::number(&bytes[at..at + 4]) != 0 {
-                let (behind, records) = self.frame(bytes, at, &log.salt.0, next);
+                let header = self.document.cut("frame header", &bytes[at..]);
+                let is_behind_end = log.end.is_some_and(|listed| next > listed.lsn.value());
+                if is_behind_end && header.number("record count") > 0 {
+                    break;
+                }
+                let (behind, records) = self.frame(bytes, at, log.salt, next);
                 next += records;
                 if records > 0 {
                     end = (next - 1, behind as u64);
                 }
-                let ends_group = self.document.cut("frame header", &bytes[at..]).number("flags");
-                at = if ends_group == 1 {
+                at = if header.number("flags") == 1 {
                     let padded = behind.next_multiple_of(SECTOR_SIZE_BYTES);
                     assert!(bytes[behind..padded].iter().all(|byte| *byte == 0), "padding");
                     padded
@@ -337,50 +320,95 @@ impl<'a> Walk<'a> {
                     behind
                 };
             }
-            assert!(bytes[at..].iter().all(|byte| *byte == 0), "space allocated ahead");
             if let Some(listed) = log.end {
                 assert_eq!((listed.lsn.value(), listed.offset), end);
+            } else {
+                assert!(bytes[at..].iter().all(|byte| *byte == 0), "space allocated ahead");
             }
         }
     }
 
     /// One frame; where it ends and how many records it has.
-    fn frame(&mut self, bytes: &[u8], at: usize, salt: &[u8], next: u64) -> (usize, u64) {
+    fn frame(&mut self, bytes: &[u8], at: usize, salt: Salt, next: u64) -> (usize, u64) {
         let header = self.document.cut("frame header", &bytes[at..]);
         let behind = at + usize::try_from(header.number("length")).expect("small");
-        let place = [salt, &(at as u64).to_le_bytes(), header.bytes("length")].concat();
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&place), &bytes[at + 8..behind]);
-        assert_eq!(header.number("checksum"), u64::from(checksum), "frame at {at}");
+        let place = [&salt.0[..], &(at as u64).to_le_bytes(), header.bytes("length")].concat();
+        let place = crc32c::crc32c(&place);
+        let checksum = |end: usize| u64::from(crc32c::crc32c_append(place, &bytes[at + 8..end]));
+        assert_eq!(header.number("checksum"), checksum(behind), "frame at {at}");
+        assert_eq!(header.number("header checksum"), checksum(at + 36), "frame at {at}");
         assert_eq!(header.number("first LSN"), next, "frame at {at}");
         assert!(header.number("durable LSN") < next);
         self.saw("frame kinds", header.number("kind"));
-        let mut rest = &bytes[at + self.document.layout_size("frame header")..behind];
+        let mut bound = [header.bytes("length"), &bytes[at + 8..at + 36]].concat();
+        let mut rest = at + self.document.layout_size("frame header");
         let mut records = 0;
         for _ in 0..header.number("section count") {
-            let section = self.document.cut("section header", rest);
-            rest = &rest[self.document.layout_size("section header")..];
-            let len = usize::try_from(section.number("length")).expect("small");
-            let (mut inside, after) = rest.split_at(len);
-            for _ in 0..section.number("record count") {
+            let section = self.section(bytes, rest, FileKind::Log, salt);
+            let mut inside = section.records.as_slice();
+            for _ in 0..section.count {
                 let kind = self.saw("record kinds", u64::from(inside[0]));
+                let of_catalog = ["drop collection", "shred collection"].contains(&&*kind);
+                assert_eq!(of_catalog, section.collection == CollectionId(0), "{kind}");
                 self.document.take(&kind, &mut inside);
                 records += 1;
             }
             assert!(inside.is_empty(), "the document misses the end of a section");
-            rest = after;
+            bound.extend_from_slice(&bytes[rest..section.records_at]);
+            rest = section.end;
         }
-        assert!(rest.is_empty(), "the document misses the end of a frame");
+        assert_eq!(rest, behind, "the document misses the end of a frame");
         assert_eq!(records, header.number("record count"));
+        let place = self.place(FileKind::Log, CollectionId(0), salt, at as u64);
+        let tag = header.bytes("tag");
+        self.open(Sealer::Catalog, &Sealed { place, associated: &bound, body: &[], tag });
         (behind, records)
     }
 
-    /// Every file was walked, every kind of frame and record was met.
+    /// The section at an offset of a log or of parked records.
+    fn section(&mut self, bytes: &[u8], at: usize, kind: FileKind, salt: Salt) -> Section {
+        let header = self.document.cut("section header", &bytes[at..]);
+        let mut records_at = at + self.document.layout_size("section header");
+        let collection = CollectionId(header.number("collection id"));
+        let key = KeyId(header.bytes("key id").try_into().expect("16 bytes"));
+        assert_eq!(header.number("codec"), self.document.numbers("codecs")[self.seals.codec()]);
+        let (mut place, flags) =
+            (self.place(kind, collection, salt, at as u64), header.number("flags"));
+        let mut associated = bytes[at..at + 40].to_vec();
+        if flags == 1 {
+            let origin = self.document.cut("origin", &bytes[records_at..]);
+            records_at += self.document.layout_size("origin");
+            let salt = Salt(origin.bytes("salt").try_into().expect("16 bytes"));
+            place = self.place(FileKind::Log, collection, salt, origin.number("offset"));
+            associated[17] = 0;
+            self.carried += 1;
+        } else {
+            assert_eq!(flags, 0);
+        }
+        let has_key = !self.seals.is_plain() && collection != CollectionId(0);
+        assert_eq!(has_key, key != KeyId::NONE, "key of collection {collection}");
+        if has_key && !self.seals.knows(key) {
+            self.key_file(collection, key);
+        }
+        let end = records_at + usize::try_from(header.number("length")).expect("small");
+        let (body, tag) = (&bytes[records_at..end], header.bytes("tag"));
+        let sealer = if has_key { Sealer::Data(key.0) } else { Sealer::Catalog };
+        let sealed = Sealed { place, associated: &associated, body, tag };
+        let (records, count) = (self.open(sealer, &sealed), header.number("record count"));
+        Section { collection, count, records, records_at, end }
+    }
+
+    /// Every file was walked, every kind of frame and record was met that there is in such a store.
     pub(crate) fn assert_all_seen(&self) {
         let files = self.files.keys().cloned();
         let kinds = ["frame kinds", "record kinds"].map(|table| self.document.numbers(table));
-        let expected: BTreeSet<String> =
+        let mut expected: BTreeSet<String> =
             files.chain(kinds.into_iter().flat_map(BTreeMap::into_keys)).collect();
+        if self.seals.is_plain() {
+            expected.remove("shred collection");
+        }
         assert_eq!(self.seen, expected);
+        assert_eq!(self.carried > 0, !self.seals.is_plain(), "carried sections");
     }
 
     /// The fields of `CURRENT`.
@@ -405,37 +433,62 @@ impl<'a> Walk<'a> {
     }
 
     /// The byte string over the bodies of pages, and the digest of the pages.
-    fn stream(&self, pages: &[u8], page_type: &str, salt: &[u8]) -> (Vec<u8>, u32) {
+    fn stream(&self, pages: &[u8], kind: &str, salt: Salt, collection: u64) -> (Vec<u8>, u32) {
         let (mut stream, mut checksums) = (Vec::new(), Vec::new());
         for (i, page) in pages.chunks(16_384).enumerate() {
-            let (payload, checksum) = self.page(page, page_type, salt, i as u64);
+            let (payload, checksum) = self.page(page, kind, salt, i as u64, collection);
             let is_last = (i + 1) * 16_384 == pages.len();
             assert!(is_last || payload.len() == PAGE_BODY_SIZE_BYTES, "a body is not full");
-            stream.extend_from_slice(payload);
+            stream.extend_from_slice(&payload);
             checksums.extend_from_slice(&checksum.to_le_bytes());
         }
         (stream, crc32c::crc32c(&checksums))
     }
 
     /// The payload of a page and its checksum.
-    fn page<'p>(&self, page: &'p [u8], kind: &str, salt: &[u8], index: u64) -> (&'p [u8], u32) {
+    fn page(
+        &self,
+        page: &[u8],
+        kind: &str,
+        salt: Salt,
+        index: u64,
+        collection: u64,
+    ) -> (Vec<u8>, u32) {
+        let is_plain = kind == "manifest" || self.seals.is_plain();
+        let codec = if is_plain { "plain" } else { self.seals.codec() };
         let header = self.document.cut("page header", page);
         assert_eq!(header.bytes("magic"), PAGE_MAGIC);
         assert_eq!(header.number("format version"), 1);
         assert_eq!(header.number("page type"), self.document.numbers("page types")[kind]);
-        assert_eq!(header.number("codec"), self.document.numbers("codecs")["plain"]);
+        assert_eq!(header.number("codec"), self.document.numbers("codecs")[codec]);
         assert_eq!(header.number("page index"), index);
         assert_eq!(header.bytes("store tag"), &self.files[CURRENT][8..16]);
-        assert_eq!(header.bytes("salt"), salt);
-        assert_eq!(header.bytes("tag"), [0; 16]);
+        assert_eq!(header.bytes("salt"), salt.0);
         let mut zeroed = page.to_vec();
         zeroed[16..20].fill(0);
         let checksum = crc32c::crc32c(&zeroed);
         assert_eq!(header.number("checksum"), u64::from(checksum));
+        let file = match kind {
+            "segment tail" | "segment footer" => FileKind::Segment,
+            "tombstones" => FileKind::Tombstones,
+            "index snapshot" => FileKind::IndexSnapshot,
+            "changes" => FileKind::Changes,
+            "parked" => FileKind::Parked,
+            _ => FileKind::Manifest,
+        };
+        let collection = CollectionId(collection);
+        let place = self.place(file, collection, salt, index);
+        let (body, tag) = (&page[PAGE_HEADER_SIZE_BYTES..], header.bytes("tag"));
+        let sealed = Sealed { place, associated: &zeroed[..48], body, tag };
+        let opened = match kind {
+            "manifest" => Seals::Plain.open(self.document, Sealer::Catalog, &sealed),
+            "parked" => self.open(Sealer::Catalog, &sealed),
+            _ => self.open(self.sealer_of(collection), &sealed),
+        };
         let len = usize::try_from(header.number("payload length")).expect("small");
-        let (payload, unused) = page[PAGE_HEADER_SIZE_BYTES..].split_at(len);
+        let (payload, unused) = opened.split_at(len);
         assert!(unused.iter().all(|byte| *byte == 0), "the body behind the payload");
-        (payload, checksum)
+        (payload.to_vec(), checksum)
     }
 
     fn file(&mut self, name: &str) -> &'a [u8] {

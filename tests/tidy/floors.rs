@@ -12,9 +12,9 @@ use crate::source::{Source, identifiers};
 const FLOORS: [&str; 9] = [
     "limits error ids options sync",
     "vfs",
-    "checksum cursor codec page page_cache row_bytes",
-    "file_names sec descriptor vector row scan_range record wal manifest paged_file change_set parked segment",
-    "write_batch replication request memtable damage live_set row_cursor matching commit_queue",
+    "checksum cursor codec crypto keyring env page page_cache row_bytes",
+    "file_names key_file keys sec descriptor vector row scan_range record wal manifest paged_file change_set parked segment",
+    "write_batch replication request memtable damage collection live_set row_cursor matching commit_queue",
     "store",
     "import dump",
     "lib",
@@ -22,12 +22,13 @@ const FLOORS: [&str; 9] = [
 ];
 
 /// The files of each folder, in order.
-const FOLDERS: [(&str, &str); 11] = [
+const FOLDERS: [(&str, &str); 12] = [
     ("vfs", "mod disk memory os"),
     ("vfs/os", "clock entropy file dir lock mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
-    ("wal", "header frame reader writer mod"),
-    ("manifest", "current index_snapshots parked mod"),
+    ("wal", "header codecs section frame reader writer mod"),
+    ("manifest", "current index_snapshots parked schema entries mod"),
+    ("crypto", "key aead mod"),
     (
         "segment",
         "layout ids filter indexes builder reader ahead cursor probe by_row by_field check_ids \
@@ -35,11 +36,11 @@ const FOLDERS: [(&str, &str); 11] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan observe commit write replicate close maintain read live_once verify backup rescue",
+        "reserve on_disk reclaim publish full_disk tail create load stored salvage recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan provision observe commit write replicate close maintain rekey rotate shred read live_once verify backup_keys backup rescue",
     ),
     ("dump", "item tables log segment pages directory columns mod"),
     ("bin", "quiver"),
-    ("bin/quiver", "output stop import export compact copies stats verify dump main"),
+    ("bin/quiver", "output stop keys import export compact copies stats verify dump main"),
     ("import", "mod input vecs npy_header npy json_lines write"),
 ];
 

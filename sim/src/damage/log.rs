@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use super::bytes::{crc32c, long, word};
 
 const SECTOR: usize = 512;
-const FRAME_HEADER: usize = 40;
+const FRAME_HEADER: usize = 56;
 const CLOSING: u8 = 3;
 
 /// A frame of an undamaged log.

@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use quiver_store::vfs::{Entropy, Env};
+use quiver_store::Env;
+use quiver_store::vfs::Entropy;
 use quiver_store::{Options, Result};
 
 use crate::system::{Session, System};

@@ -498,12 +498,12 @@ impl<'a> Runner<'a> {
 
 /// What a store on a simulated disk stands on.
 pub fn env_on(disk: &SimDisk, entropy_seed: u64) -> Env {
-    Env {
-        dir: PathBuf::from(STORE_DIR),
-        vfs: Arc::new(disk.clone()),
-        clock: Arc::new(SimClock::new(entropy_seed)),
-        entropy: Arc::new(SimEntropy::with_faults_of(entropy_seed, disk)),
-    }
+    Env::new(
+        PathBuf::from(STORE_DIR),
+        Arc::new(disk.clone()),
+        Arc::new(SimClock::new(entropy_seed)),
+        Arc::new(SimEntropy::with_faults_of(entropy_seed, disk)),
+    )
 }
 
 fn word_of(answer: &quiver_store::Result<Outcome>) -> u64 {

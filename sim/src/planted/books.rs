@@ -17,7 +17,7 @@ use quiver_store::manifest::current::{CURRENT_SIZE_BYTES, Current};
 use quiver_store::manifest::{LogEntry, Manifest};
 use quiver_store::page::{self, PAGE_HEADER_SIZE_BYTES, PagePlace, PageType};
 use quiver_store::vfs::{Access, CallSite, Vfs};
-use quiver_store::wal::frame::LogFileIdentity;
+use quiver_store::wal::codecs::LogFileIdentity;
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 use quiver_store::{CollectionId, PlainCodec};
 
@@ -126,7 +126,8 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
         page_type: PageType::Manifest,
         index: 0,
     };
-    page::seal_stream(&first, &PlainCodec, &manifest.encode()).expect("the plain codec never fails")
+    let bytes = manifest.encode(&PlainCodec).expect("the plain codec never fails");
+    page::seal_stream(&first, &PlainCodec, &bytes).expect("the plain codec never fails")
 }
 
 /// The names of the files that a manifest accounts for, itself included.

@@ -5,9 +5,10 @@ use std::ops::Range;
 use quiver_store::ids::Salt;
 use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::manifest::LogEnd;
-use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan, LogFileIdentity};
+use quiver_store::wal::codecs::{LogCodecs, LogFileIdentity};
+use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan};
 use quiver_store::wal::header::LOG_HEADER_SIZE_BYTES;
-use quiver_store::{CollectionId, Lsn, PlainCodec};
+use quiver_store::{CollectionId, Lsn};
 
 /// A batch in a log.
 #[derive(Clone, Copy, Debug)]
@@ -105,11 +106,11 @@ impl Stand {
     }
 
     fn decode(self, frame: &[u8]) -> Option<Batch> {
-        frame::decode(frame, &self.identity, self.offset, &PlainCodec).ok()
+        frame::decode(frame, self.offset, &mut LogCodecs::plain(self.identity)).ok()
     }
 
     fn encode(self, out: &mut Vec<u8>, plan: &FramePlan, batch: &Batch) {
-        frame::encode(out, &self.identity, self.offset, plan, batch, &PlainCodec)
+        frame::encode(out, self.offset, plan, batch, &mut LogCodecs::plain(self.identity))
             .expect("the plain codec never fails");
     }
 }

@@ -5,11 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use quiver_store::PlainCodec;
 use quiver_store::ids::Lsn;
 use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::vfs::{CallSite, File};
-use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan, LogFileIdentity};
+use quiver_store::wal::codecs::{LogCodecs, LogFileIdentity};
+use quiver_store::wal::frame::{self, Batch, FrameHeader, FrameKind, FramePlan};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
 
 use super::log_frames::{Frames, Stand, behind, without_deletions};
@@ -131,7 +131,7 @@ fn frame_of(kind: FrameKind, header: &LogHeader, offset: u64, durable: Lsn) -> V
     let identity = LogFileIdentity { store: header.store, salt: header.salt };
     let plan = FramePlan { first: durable.next(), durable, kind, ends_group: true };
     let mut bytes = Vec::new();
-    frame::encode(&mut bytes, &identity, offset, &plan, &Batch::default(), &PlainCodec)
+    frame::encode(&mut bytes, offset, &plan, &Batch::default(), &mut LogCodecs::plain(identity))
         .expect("the plain codec never fails");
     bytes
 }

@@ -25,7 +25,7 @@ mod vfs;
 
 use std::sync::{Arc, Mutex};
 
-use quiver_store::vfs::Env;
+use quiver_store::Env;
 use quiver_store::{Error, ErrorKind, Options, Result};
 
 use crate::engine::Engine;

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quiver_store::Lsn;
-use quiver_store::ids::FileId;
+use quiver_store::ids::{FileId, StoreId};
 use quiver_store::manifest::{CollectionEntry, LogEnd, Manifest, SegmentEntry, TombstonesEntry};
+use quiver_store::{Lsn, PlainCodec};
 
 /// What manifests say otherwise than the engine.
 #[derive(Debug, Default)]
@@ -45,16 +45,19 @@ impl Overlay {
         self.lay_over_catalog(&mut said);
         self.lay_over_segments(&mut said);
         self.lay_over_logs(&mut said);
-        match Manifest::decode(&said.encode()) {
+        match said.encode(&PlainCodec).and_then(|bytes| Manifest::decode(&bytes)) {
             Ok(_) => said,
             Err(_) => meant.clone(),
         }
     }
 
     fn lay_over_catalog(&mut self, said: &mut Manifest) {
+        let store = said.store;
         let collections = &mut said.collections;
         self.undead.retain(|undead| {
-            collections.iter().all(|entry| entry.id != undead.id && entry.name != undead.name)
+            collections.iter().all(|entry| {
+                entry.id != undead.id && name_of(store, entry) != name_of(store, undead)
+            })
         });
         collections.extend(self.undead.iter().cloned());
         collections.sort_by_key(|entry| entry.id);
@@ -114,4 +117,9 @@ impl Overlay {
             _ => self.sealed = None,
         }
     }
+}
+
+/// The name of a collection, which is not encrypted here.
+fn name_of(store: StoreId, entry: &CollectionEntry) -> Option<String> {
+    entry.schema.open(store, entry.id, &PlainCodec).ok().map(|(name, _)| name)
 }

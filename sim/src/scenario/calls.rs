@@ -36,12 +36,12 @@ impl Stage<'_> {
 
     fn open(&mut self) -> quiver_store::Result<Store> {
         self.processes += 1;
-        let env = Env {
-            dir: "/store".into(),
-            vfs: Arc::new(self.disk.clone()),
-            clock: Arc::new(SimClock::new(1)),
-            entropy: Arc::new(SimEntropy::with_faults_of(self.processes, &self.disk)),
-        };
+        let env = Env::new(
+            "/store",
+            Arc::new(self.disk.clone()),
+            Arc::new(SimClock::new(1)),
+            Arc::new(SimEntropy::with_faults_of(self.processes, &self.disk)),
+        );
         Store::open_with(self.engine.beneath(env), self.options.clone())
     }
 

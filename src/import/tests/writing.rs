@@ -1,12 +1,12 @@
 //! Rows into a store.
 
 use crate::descriptor::{Descriptor, DistanceMetric, Dtype};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::CollectionId;
 use crate::import::{ImportOptions, ImportRow, ImportSummary, import_rows, row_id};
 use crate::options::Options;
 use crate::store::Store;
-use crate::vfs::Env;
 
 fn store(dtype: Dtype) -> (Store, CollectionId) {
     let options = Options { batch_bytes_max: 4_096, ..Options::default() };

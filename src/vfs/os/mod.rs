@@ -24,10 +24,10 @@ mod file;
 mod lock;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{Access, CallSite, DirEntry, Env, File, Lock, Vfs};
+use super::{Access, CallSite, DirEntry, File, Lock, Vfs};
 
 pub use clock::OsClock;
 pub use entropy::OsEntropy;
@@ -77,23 +77,5 @@ impl Vfs for OsVfs {
 
     fn lock(&self, path: &Path, access: Access, _site: CallSite) -> io::Result<Box<dyn Lock>> {
         Ok(Box::new(lock::take(path, access)?))
-    }
-}
-
-impl Env {
-    /// A store in a directory of the operating system's filesystem, with its clock and its random
-    /// number source. Nothing is touched yet.
-    ///
-    /// A relative path is taken from the working directory of this moment, for good: a process
-    /// that changes its directory later does not move the store.
-    pub fn os(dir: impl Into<PathBuf>) -> Self {
-        let dir = dir.into();
-        Self {
-            // An empty path stays as it is; opening it says what is wrong.
-            dir: std::path::absolute(&dir).unwrap_or(dir),
-            vfs: Arc::new(OsVfs::new()),
-            clock: Arc::new(OsClock::new()),
-            entropy: Arc::new(OsEntropy::new()),
-        }
     }
 }

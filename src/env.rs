@@ -1,0 +1,67 @@
+//! What a store stands on: directory, filesystem, clock, randomness, keys.
+
+use std::path::PathBuf;
+
+use crate::keyring::{KeyRing, SingleCodecKeyRing};
+use crate::sync::Arc;
+use crate::vfs::memory::{CountingEntropy, MemoryVfs, StoppedClock};
+use crate::vfs::os::{OsClock, OsEntropy, OsVfs};
+use crate::vfs::{Clock, Entropy, Vfs};
+
+/// Where a store lives and what it stands on.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// The store's directory. Missing parents are created.
+    pub dir: PathBuf,
+    /// The filesystem.
+    pub vfs: Arc<dyn Vfs>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The random number source.
+    pub entropy: Arc<dyn Entropy>,
+    /// Whether and how the store is encrypted.
+    pub keyring: Arc<dyn KeyRing>,
+}
+
+impl Env {
+    /// A store on these, not encrypted.
+    pub fn new(
+        dir: impl Into<PathBuf>,
+        vfs: Arc<dyn Vfs>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let keyring = Arc::new(SingleCodecKeyRing::plaintext());
+        Self { dir: dir.into(), vfs, clock, entropy, keyring }
+    }
+
+    /// A store in a directory of the operating system's filesystem, with its clock and its random
+    /// number source. Nothing is touched yet.
+    ///
+    /// A relative path is taken from the working directory of this moment, for good: a process
+    /// that changes its directory later does not move the store.
+    pub fn os(dir: impl Into<PathBuf>) -> Self {
+        let dir = dir.into();
+        // An empty path stays as it is; opening it says what is wrong.
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let (clock, entropy) = (Arc::new(OsClock::new()), Arc::new(OsEntropy::new()));
+        Self::new(dir, Arc::new(OsVfs::new()), clock, entropy)
+    }
+
+    /// A store in memory, at `/store` of a new disk, with a clock that stands still and a random
+    /// stream that is the same in every run.
+    ///
+    /// Clones are the same disk: a store that was closed can be opened again from a clone.
+    ///
+    /// *Durability*: none; the store is gone with the last clone.
+    pub fn memory() -> Self {
+        let (clock, entropy) = (Arc::new(StoppedClock), Arc::new(CountingEntropy::new()));
+        Self::new("/store", Arc::new(MemoryVfs::new()), clock, entropy)
+    }
+
+    /// The same with the keys of a ring.
+    #[must_use]
+    pub fn with_keyring(self, keyring: Arc<dyn KeyRing>) -> Self {
+        Self { keyring, ..self }
+    }
+}

@@ -1,0 +1,132 @@
+//! Shred: destroys the key of a collection, so that nothing of it can be read any more.
+//!
+//! | step | a crash before the next step leaves |
+//! |---|---|
+//! | 1 the drop is logged as a shred, durable | the collection, or its drop with the intent |
+//! | 2 a checkpoint: neither the manifest nor a log names the collection | the same |
+//! | 3 random bytes over the key file, synced; its name removed; the directory synced | the key, which nothing names, or none |
+//!
+//! - X1. Acknowledged means destroyed. What failed or was killed on the way is gone on with by the next
+//!   open, or by asking again, which then answers true.
+//! - X2. Names, ids, schemas and rows of a collection are sealed under its own key wherever they stand, so
+//!   nothing else need be destroyed. No other collection is touched.
+//! - X3. Who holds a snapshot from before is refused: a shred ends what can be read here as well.
+
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, Result};
+use crate::file_names::FileName;
+use crate::ids::KeyId;
+use crate::live_set::Shred;
+use crate::request::{Outcome, Request};
+use crate::store::on_disk::OnDisk;
+use crate::store::reclaim::destroy;
+use crate::store::{Inner, Store};
+
+impl Store {
+    /// Drops a collection and destroys its key; whether it was there.
+    ///
+    /// *Durability*: once this returned Ok(true), no state in which a crash can leave this disk, and
+    /// no master key, yields anything of the collection but its id, its sizes and its times. If it
+    /// returned Err, or was cut short by a crash, the collection is there or it is gone and the rest is
+    /// done by the next open; or at once by calling it again, which then answers true. Ok(false) means
+    /// that there is nothing of that name, nor anything left of one that was shredded under it.
+    ///
+    /// It seals all rows of the other collections first, as [`Store::checkpoint`] does. On media that
+    /// copy on write, on flash, and in copies made before, the destruction of a key is best effort: see
+    /// `docs/encryption.md`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the store has no key for each collection; those of
+    /// [`Store::drop_collection`] and [`Store::checkpoint`].
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "encryption")] {
+    /// # use std::sync::Arc;
+    /// # use quiver_store::{Descriptor, DistanceMetric, Dtype, Env, EnvelopeKeyRing, Key, Options, Store};
+    /// # let ring = EnvelopeKeyRing::new(Key::from_bytes([7; 32]));
+    /// # let store = Store::open_with(Env::memory().with_keyring(Arc::new(ring)), Options::default())?;
+    /// # let id = store.create_collection("a", Descriptor::new(1, Dtype::F32, DistanceMetric::L2))?;
+    /// assert!(store.shred_collection("a")?);
+    /// assert_eq!(store.collection_id("a")?, None);
+    /// assert!(!store.shred_collection("a")?);
+    /// # }
+    /// # Ok::<(), quiver_store::Error>(())
+    /// ```
+    pub fn shred_collection(&self, name: &str) -> Result<bool> {
+        let inner = &*self.inner;
+        if !inner.keys.has_key_files() {
+            let what = "collections of this store have no keys of their own, so none can be destroyed: \
+                        drop it instead";
+            return Err(Error::invalid(what));
+        }
+        let existed = match self.commit(Request::ShredCollection { name: name.to_owned() })? {
+            Outcome::Dropped { existed, .. } => existed,
+            other => unreachable!("a shred was answered with {other:?}"),
+        };
+        let is_resumed = {
+            let mut on_disk = self.lock_on_disk()?;
+            let is_under_way = on_disk.shreds.iter().any(|shred| shred.name == name);
+            on_disk.shredded_at_open.remove(name) || is_under_way
+        };
+        inner.finish_shreds()?;
+        Ok(existed || is_resumed)
+    }
+}
+
+impl Inner {
+    /// Does what is left of shreds that are logged (X1).
+    pub(super) fn finish_shreds(&self) -> Result<()> {
+        let Some(last) = self.lock_on_disk()?.shreds.iter().map(|shred| shred.lsn).max() else {
+            return Ok(());
+        };
+        self.seal_through(last)?;
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        let sealed = on_disk.manifest.sealed;
+        let ready: Vec<Shred> =
+            on_disk.shreds.extract_if(.., |shred| shred.lsn <= sealed).collect();
+        for (i, shred) in ready.iter().enumerate() {
+            if let Err(error) = self.destroy_orphan(&mut on_disk, shred.key) {
+                on_disk.shreds.extend_from_slice(&ready[i..]);
+                return Err(error);
+            }
+            tracing::info!(collection = shred.id.0, "shredded");
+        }
+        Ok(())
+    }
+
+    /// Destroys a key that nothing refers to, unless a publish did already.
+    pub(super) fn destroy_orphan(&self, on_disk: &mut OnDisk, key: KeyId) -> Result<()> {
+        let name = FileName::Key(key).text();
+        if on_disk.orphans.contains(&name) {
+            destroy(&self.tools(), on_disk, key)?;
+            on_disk.orphans.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Goes on with shreds that an earlier process left undone. What fails now is tried again when it is
+    /// asked for, or by the next open.
+    pub(super) fn resume_shreds(&self) -> Result<()> {
+        let names: Vec<String> = {
+            let on_disk = self.lock_on_disk()?;
+            on_disk.shreds.iter().map(|shred| shred.name.clone()).collect()
+        };
+        if names.is_empty() {
+            return Ok(());
+        }
+        match self.finish_shreds() {
+            Ok(()) => {
+                let known = names.into_iter().filter(|name| !name.is_empty());
+                self.lock_on_disk()?.shredded_at_open.extend(known);
+            }
+            Err(error) => {
+                self.has_work.store(true, Ordering::Relaxed);
+                tracing::warn!(%error, "a shred is still unfinished");
+            }
+        }
+        Ok(())
+    }
+}
