@@ -4,6 +4,7 @@ use quiver_store::{CompactProgress, Store};
 use serde_json::json;
 
 use crate::Dir;
+use crate::keys::Opener;
 use crate::output::{Failure, Output, Unit, bar};
 use crate::stop;
 
@@ -16,8 +17,8 @@ pub(crate) struct Arguments {
     store: Dir,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let store = crate::import::open_existing(&arguments.store.dir)?;
+pub(crate) fn run(arguments: &Arguments, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
+    let store = opener.open_existing(&arguments.store.dir)?;
     let before = store.stats()?;
     let bar = bar(Unit::Rows);
     let done = store.compact_with(|at: CompactProgress| {

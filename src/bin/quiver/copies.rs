@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use quiver_store::{
-    BackupProgress, BackupReport, Env, Loss, Options, SalvageProgress, SalvageReport, Store,
+    BackupKeys, BackupProgress, BackupReport, Loss, Options, SalvageProgress, SalvageReport, Store,
 };
 use serde_json::json;
 
+use crate::keys::{Opener, ring};
 use crate::output::{Failure, Output, Unit, bar, bytes};
 use crate::stop;
 
@@ -22,23 +23,67 @@ FROM is only read; a store that is open for writing elsewhere answers exit code 
 
 Example: quiver backup /var/lib/points /mnt/backup/points")]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    of: FromTo,
+}
+
+/// What to copy where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct FromTo {
     /// The directory to read.
     from: PathBuf,
     /// The directory to make.
     to: PathBuf,
 }
 
-pub(crate) fn backup(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    copy(arguments, "backed up", out)
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+FROM is only read; a store that is open for writing elsewhere answers exit code 4 (that program can call \
+`Store::backup_to` itself). TO must be missing or empty, and is never written over.
+
+Of an encrypted store the keys stay where they are, unless it is said otherwise: the backup then opens \
+once the key files are copied into it.
+
+Example: quiver backup /var/lib/points /mnt/backup/points")]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    of: FromTo,
+    /// Copy the keys of an encrypted store as well: the backup opens with its master key, and what is \
+    /// shredded later can still be read there.
+    #[arg(long)]
+    with_keys: bool,
+    /// The same, with the backup under the master key in this file instead.
+    #[arg(long, value_name = "FILE", conflicts_with = "with_keys")]
+    new_key_file: Option<PathBuf>,
 }
 
-pub(crate) fn restore(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    copy(arguments, "restored", out)
+pub(crate) fn backup(arguments: &Backup, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
+    let keys = match &arguments.new_key_file {
+        Some(file) => BackupKeys::Under(ring(file)?),
+        None if arguments.with_keys => BackupKeys::Included,
+        None => BackupKeys::LeftOut,
+    };
+    copy(&arguments.of, opener, &keys, "backed up", out)
 }
 
-fn copy(arguments: &Arguments, what: &str, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn restore(
+    arguments: &Arguments,
+    opener: &Opener,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    copy(&arguments.of, opener, &BackupKeys::Included, "restored", out)
+}
+
+fn copy(
+    arguments: &FromTo,
+    opener: &Opener,
+    keys: &BackupKeys,
+    what: &str,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let bar = bar(Unit::Bytes);
-    let report = Store::restore(&arguments.from, &arguments.to, |at: &BackupProgress| {
+    let from = opener.open_read_only(&arguments.from)?;
+    let report = from.backup_with(&arguments.to, keys, |at: &BackupProgress| {
         bar.set_length(at.bytes);
         bar.set_position(at.bytes_done);
         bar.set_message(at.file.clone());
@@ -85,15 +130,20 @@ fn lost_together(same: &[Loss]) -> String {
     format!("{which} of collection {}: {}", first.collection, first.error)
 }
 
-pub(crate) fn salvage(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn salvage(
+    arguments: &Arguments,
+    opener: &Opener,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let arguments = &arguments.of;
     let bar = bar(Unit::Count);
-    let (store, lost) = Store::open_salvage(&arguments.from)?;
+    let (store, lost) = Store::open_salvage_with(opener.env(&arguments.from), Options::default())?;
     let progress = |at: &SalvageProgress| -> ControlFlow<()> {
         bar.set_position(at.rows);
         bar.set_message(format!("{}, {} lost", at.collection, at.rows_lost));
         stop::goes_on()
     };
-    let report = store.salvage_to(Env::os(&arguments.to), Options::default(), progress);
+    let report = store.salvage_to(opener.env(&arguments.to), Options::default(), progress);
     bar.finish_and_clear();
     let SalvageReport { collections, rows, losses, rows_lost_at_most, is_complete, .. } = report?;
     let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::Dir;
+use crate::keys::Opener;
 use crate::output::{Failure, Output, Unit, bar};
 use crate::stop;
 
@@ -31,8 +32,8 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let store = Store::open_read_only(&arguments.store.dir)?;
+pub(crate) fn run(arguments: &Arguments, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
+    let store = opener.open_read_only(&arguments.store.dir)?;
     let name = &arguments.collection;
     let Some(id) = store.collection_id(name)? else {
         let names = store.collection_names()?.join(", ");

@@ -10,12 +10,13 @@ use quiver_store::import::{
     ImportOptions, ImportRow, ImportSummary, JsonLinesReader, NpyReader, VecsReader, import_rows,
 };
 use quiver_store::{
-    CollectionId, Descriptor, DistanceMetric, Dtype, Env, Error, ErrorKind, FilterableField,
-    Options, Store,
+    CollectionId, Descriptor, DistanceMetric, Dtype, Error, ErrorKind, FilterableField, Options,
+    Store,
 };
 use serde_json::json;
 
 use crate::Dir;
+use crate::keys::Opener;
 use crate::output::{Failure, Output, Unit, bar};
 use crate::stop;
 
@@ -52,12 +53,12 @@ pub(crate) struct Arguments {
     id_prefix: String,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
     let rows = rows(&arguments.file)?;
     let descriptor = if arguments.create { Some(descriptor(arguments)?) } else { None };
     let store = match descriptor {
-        Some(_) => Store::open(&arguments.store.dir)?,
-        None => open_existing(&arguments.store.dir)?,
+        Some(_) => Store::open_with(opener.env(&arguments.store.dir), Options::default())?,
+        None => opener.open_existing(&arguments.store.dir)?,
     };
     let id = collection(&store, &arguments.collection, descriptor)?;
     let options = ImportOptions { id_prefix: arguments.id_prefix.clone(), ..Default::default() };
@@ -77,12 +78,6 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure
     stop::check(
         "the rows above are stored; begun again it writes them once more, under the same ids",
     )
-}
-
-/// Opens a store that is there: a wrong path is no reason to make one.
-pub(crate) fn open_existing(dir: &Path) -> Result<Store, Failure> {
-    let options = Options { create: false, ..Options::default() };
-    Ok(Store::open_with(Env::os(dir), options)?)
 }
 
 type Rows = Box<dyn Iterator<Item = Result<ImportRow, Error>>>;

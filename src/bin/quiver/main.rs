@@ -12,6 +12,7 @@ mod copies;
 mod dump;
 mod export;
 mod import;
+mod keys;
 mod output;
 mod stats;
 mod stop;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use keys::{KeyFile, Opener};
 use output::{Failure, Output};
 
 const AFTER: &str = "\
@@ -35,6 +37,8 @@ Exit codes:
   4    the store is open elsewhere
   130  ended by Ctrl-C; what was done stays, and most commands can be begun again
 
+An encrypted store is opened with --key-file FILE, or QUIVER_KEY_FILE.
+
 When a store is damaged:
   quiver verify DIR             says which files, and whose rows they hold
   quiver restore BACKUP NEW     makes a store of a backup
@@ -47,6 +51,8 @@ struct Arguments {
     /// Answer in JSON.
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    key_file: KeyFile,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,7 +66,7 @@ enum Command {
     /// Show what stands in a store's files: pages, frames, the manifest, rows. Writes nothing.
     Dump(dump::Arguments),
     /// Copy a store into an empty directory; the copy is a store. An unfinished one is gone on with.
-    Backup(copies::Arguments),
+    Backup(copies::Backup),
     /// Make a store of a backup in an empty directory. An unfinished one is gone on with.
     Restore(copies::Arguments),
     /// Copy what can be read of a damaged store into a new one, and say what cannot.
@@ -71,6 +77,10 @@ enum Command {
     Export(export::Arguments),
     /// Join the segments of each collection into one, so that the store takes the least space.
     Compact(compact::Arguments),
+    /// Put another master key in the place of the one an encrypted store has.
+    Rotate(keys::Rotate),
+    /// Drop a collection of an encrypted store and destroy its key.
+    Shred(keys::Shred),
 }
 
 /// A store's directory.
@@ -78,6 +88,22 @@ enum Command {
 struct Dir {
     /// The store's directory.
     dir: PathBuf,
+}
+
+fn run(command: &Command, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        Command::Stats(arguments) => stats::run(arguments, opener, out),
+        Command::Verify(arguments) => verify::run(arguments, opener, out),
+        Command::Dump(arguments) => dump::run(arguments, out),
+        Command::Backup(arguments) => copies::backup(arguments, opener, out),
+        Command::Restore(arguments) => copies::restore(arguments, opener, out),
+        Command::Salvage(arguments) => copies::salvage(arguments, opener, out),
+        Command::Import(arguments) => import::run(arguments, opener, out),
+        Command::Export(arguments) => export::run(arguments, opener, out),
+        Command::Compact(arguments) => compact::run(arguments, opener, out),
+        Command::Rotate(arguments) => keys::rotate(arguments, opener, out),
+        Command::Shred(arguments) => keys::shred(arguments, opener, out),
+    }
 }
 
 fn main() -> ExitCode {
@@ -88,18 +114,9 @@ fn main() -> ExitCode {
     };
     let mut out = Output::new(arguments.json);
     stop::listen();
-    let done = match &arguments.command {
-        Command::Stats(arguments) => stats::run(arguments, &mut out),
-        Command::Verify(arguments) => verify::run(arguments, &mut out),
-        Command::Dump(arguments) => dump::run(arguments, &mut out),
-        Command::Backup(arguments) => copies::backup(arguments, &mut out),
-        Command::Restore(arguments) => copies::restore(arguments, &mut out),
-        Command::Salvage(arguments) => copies::salvage(arguments, &mut out),
-        Command::Import(arguments) => import::run(arguments, &mut out),
-        Command::Export(arguments) => export::run(arguments, &mut out),
-        Command::Compact(arguments) => compact::run(arguments, &mut out),
-    };
-    let done = done.and_then(|()| out.finish());
+    let done = Opener::new(&arguments.key_file)
+        .and_then(|opener| run(&arguments.command, &opener, &mut out))
+        .and_then(|()| out.finish());
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::PipeClosed) => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use quiver_store::{CollectionId, Store};
 use serde_json::{Value, json};
 
 use crate::Dir;
+use crate::keys::Opener;
 use crate::output::{Failure, Output, bytes};
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +23,8 @@ struct Line {
     text: [String; 6],
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let store = Store::open_read_only(&arguments.store.dir)?;
+pub(crate) fn run(arguments: &Arguments, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
+    let store = opener.open_read_only(&arguments.store.dir)?;
     let stats = store.stats()?;
     let mut lines = Vec::new();
     for name in store.collection_names()? {

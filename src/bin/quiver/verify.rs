@@ -3,10 +3,13 @@
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
-use quiver_store::{Error, ErrorKind, Finding, Store, VerifyOptions, VerifyProgress, VerifyReport};
+use quiver_store::{
+    Error, ErrorKind, Finding, Options, Store, VerifyOptions, VerifyProgress, VerifyReport,
+};
 use serde_json::json;
 
 use crate::Dir;
+use crate::keys::Opener;
 use crate::output::{Failure, Output, Unit, bar, bytes};
 use crate::stop;
 
@@ -27,7 +30,7 @@ pub(crate) struct Arguments {
     stored: bool,
 }
 
-pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments, opener: &Opener, out: &mut Output) -> Result<(), Failure> {
     let dir = &arguments.store.dir;
     let bar = bar(Unit::Bytes);
     let progress = |at: &VerifyProgress| -> ControlFlow<()> {
@@ -36,7 +39,8 @@ pub(crate) fn run(arguments: &Arguments, out: &mut Output) -> Result<(), Failure
         bar.set_message(at.file.clone());
         stop::goes_on()
     };
-    let opened = if arguments.stored { None } else { Some(Store::open_salvage(dir)) };
+    let open = || Store::open_salvage_with(opener.env(dir), Options::default());
+    let opened = if arguments.stored { None } else { Some(open()) };
     let (lost, report) = match opened {
         None => (Vec::new(), Store::verify_without_keys(dir, progress)?),
         Some(Ok((store, lost))) => {
