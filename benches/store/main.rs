@@ -50,6 +50,7 @@ mod report;
 mod rounds;
 mod rows;
 mod scans;
+mod sealed;
 mod space;
 mod subject;
 mod verifies;
@@ -81,7 +82,7 @@ impl Bench<'_> {
 
 type Section = fn(&mut Bench<'_>) -> Result<(), Failure>;
 
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("single", writes::single),
     ("batch", writes::batches),
     ("get", gets::measure),
@@ -92,6 +93,7 @@ const SECTIONS: [(&str, Section); 10] = [
     ("verify", verifies::measure),
     ("space", space::measure),
     ("memory", memory::measure),
+    ("encrypted", sealed::measure),
 ];
 
 /// Runs only if it is named: the statistics of criterion on single calls, without a raw baseline.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype, Env, Options, Store};
+use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype, Env, KeyRing, Options, Store};
 
 use crate::Failure;
 use crate::counted::CountedVfs;
@@ -43,8 +43,23 @@ impl Subject {
         schema: Descriptor,
         options: &Options,
     ) -> Result<Self, Failure> {
+        Self::open_in(Env::os(dir), schema, options)
+    }
+
+    /// The same, encrypted.
+    pub(crate) fn open_with_keys(
+        dir: &Path,
+        dim: u32,
+        options: &Options,
+        ring: Arc<dyn KeyRing>,
+    ) -> Result<Self, Failure> {
+        let schema = Descriptor::new(dim, Dtype::F32, DistanceMetric::L2);
+        Self::open_in(Env::os(dir).with_keyring(ring), schema, options)
+    }
+
+    fn open_in(env: Env, schema: Descriptor, options: &Options) -> Result<Self, Failure> {
         let vfs = Arc::new(CountedVfs::default());
-        let env = Env { vfs: Arc::<CountedVfs>::clone(&vfs), ..Env::os(dir) };
+        let env = Env { vfs: Arc::<CountedVfs>::clone(&vfs), ..env };
         let store = Store::open_with(env, options.clone())?;
         let rows = match store.collection_id("rows")? {
             Some(rows) => rows,
