@@ -13,7 +13,8 @@
 //! - U3. Damage is not copied: the file is named, and the backup is not made.
 //! - U4. Begun again in the same directory it goes on: what is there already and checks out is not copied
 //!   again. But it is written again where it is, over itself: a sync of it may have failed, and then it
-//!   reads well, counts as clean, and is lost with power.
+//!   reads well, counts as clean, and is lost with power. Names cannot be made again so: where a sync of
+//!   the directory fails, the files are removed.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -276,12 +277,13 @@ fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> 
     if listing.files.contains(BACKUP) {
         let mut found = vec![0; text.len() + 1];
         let len = to.open(BACKUP, Access::Read)?.read_up_to(&mut found, 0)?;
-        if found[..len] == *text.as_bytes() {
+        let is_alone = listing.files.len() == 1;
+        if found[..len] == *text.as_bytes() && !is_alone {
             write_marker(to, &to.open(BACKUP, Access::ReadWrite)?, &text)?;
             return Ok((listing, lock));
         }
-        // A crash leaves one that is torn, and nothing else.
-        if listing.files.len() > 1 {
+        // A crash leaves one that is torn, and nothing else; so does a sync that failed, of a sound one.
+        if !is_alone {
             return taken(OTHER);
         }
         to.unlink(BACKUP)?;
@@ -322,6 +324,13 @@ fn finish(
     };
     publish(&tools, &mut on_disk, |_| {}).map_err(|error| match error.kind() {
         ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the backup may be there or not"),
+        ErrorKind::Io => {
+            // It may have been the sync of the names (U4). What stays is copied over.
+            for name in &named {
+                let _ = to.unlink(name);
+            }
+            error
+        }
         _ => error,
     })?;
     discard(&tools, &mut on_disk, [BACKUP.to_owned()]);

@@ -8,9 +8,9 @@
 //! - A3. I8: after a checkpoint the directory holds what the store says, and nothing else.
 //! - A4. Probe: what is acknowledged after the recovery is there after the next loss of power, with
 //!   all the rest.
+//! - A5. Before all of these, rows are looked up in other ways than by a scan (`lookups`).
 //! - A6. It verifies without a finding, and the backup that there was is there or can be gone on with
 //!   (`copies`).
-//! - A5. Before all of these, rows are looked up in other ways than by a scan (`lookups`).
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -185,15 +185,23 @@ impl Explorer<'_> {
             verified: false,
             backup: false,
         };
-        let all = Shares { verified: true, backup: true, ..none };
-        let first = Shares { looked_up: true, again: true, stays: true, tidy: true, ..all };
+        let first = Shares { verified: true, looked_up: true, again: true, ..none };
+        let first = Shares { stays: true, tidy: true, ..first };
         self.further(way, left, &first);
+        if left.backup.is_some() {
+            self.afresh(way, image, left, &Shares { backup: true, ..none });
+        }
+        self.afresh(way, image, left, &Shares { probe: true, ..none });
+    }
+
+    /// Recovers an image once more, and makes further recoveries of that.
+    fn afresh(&mut self, way: &Way<'_>, image: &Image, left: &Left, shares: &Shares) {
         let Recovered { disk, outcome } =
             self.recover(&image.build(), Recording::Off, &left.address, 2);
         if let Ok((session, content)) = outcome {
             let (state, backup) = (left.state.clone(), left.backup.clone());
             let left = Left { disk, session, content, state, backup, ..*left };
-            self.further(way, &left, &Shares { probe: true, ..none });
+            self.further(way, &left, shares);
         }
     }
 

@@ -178,8 +178,8 @@ impl<'a> Explorer<'a> {
         for (name, times) in &forward.faults {
             *tally.faults.entry(name).or_default() += times;
         }
-        for name in COPIES {
-            let times = forward.counts.get(name).copied().unwrap_or_default();
+        // A system that has no such calls has no such counters.
+        for (name, times) in COPIES.iter().filter_map(|name| forward.counts.get_key_value(name)) {
             *tally.copies.entry(name).or_default() += times;
         }
         if self.history.shape == Shape::Churn {

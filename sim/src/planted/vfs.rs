@@ -153,10 +153,16 @@ impl Process {
         }
     }
 
+    pub(super) fn keeps_books(&self) -> bool {
+        self.bug.keeps_books()
+    }
+}
+
+impl Bug {
     /// Whether the bug has to know the manifests; looking them up costs reads.
     pub(super) fn keeps_books(&self) -> bool {
         matches!(
-            self.bug,
+            self,
             Bug::Resealed
                 | Bug::TombstonesUnnamed
                 | Bug::StaleTombstones

@@ -85,6 +85,9 @@ macro_rules! planted {
 /// a bug comes down to hangs on the violation that is found first; `corpus/sim` has one of each.
 const SMALL: [usize; 5] = [6, 4, 1, 2, 2];
 
+/// The same where the first violation takes a second fault.
+const STRUCK: [usize; 5] = [6, 4, 2, 2, 2];
+
 /// The same for wrong answers of a running store: neither crash nor dice.
 const READS: [usize; 5] = [6, 4, 0, 0, 0];
 
@@ -99,7 +102,7 @@ planted! {
     recovery_that_only_syncs = "recovery-that-only-syncs" to SMALL;
     acknowledged_before_sync = "acknowledged-before-sync" to SMALL;
     sync_error_ignored = "sync-error-ignored" to SMALL;
-    write_error_ignored = "write-error-ignored" to SMALL;
+    write_error_ignored = "write-error-ignored" to STRUCK;
     toy_filter_misses_last = "toy/filter-misses-last" to READS;
     toy_acknowledges_before_sync = "toy/acknowledges-before-sync" to SMALL;
     toy_believes_torn_frames = "toy/believes-torn-frames" to SMALL;
