@@ -64,8 +64,9 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` where the log does not go back so far, because a checkpoint dropped it: begin with a
-    /// [`Store::replication_snapshot`]. `InvalidArgument` for an LSN that is not visible yet; `Io` and
-    /// `Corrupt` from the log. The observer is not set then, though it may have been shown something.
+    /// [`Store::replication_snapshot`]. `InvalidArgument` for an LSN that is not visible yet;
+    /// `KeyUnavailable` where records are of a collection whose key is missing; `Io` and `Corrupt` from
+    /// the log. The observer is not set then, though it may have been shown something.
     pub fn set_commit_observer_from(&self, after: Lsn, observer: CommitObserver) -> Result<()> {
         self.inner.observing.check_outside()?;
         let mut on_disk = self.lock_on_disk()?;

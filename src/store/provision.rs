@@ -37,7 +37,9 @@ impl Inner {
 
     /// Keys that were made for members of a group which came to nothing.
     pub(super) fn orphan_keys_of(&self, on_disk: &mut OnDisk, members: &[Member]) {
-        let lsn = on_disk.log_end.lsn;
+        // Its frame may be in limbo, above the last durable record: what is sealed above that has made
+        // the frame void before.
+        let lsn = on_disk.log_end.lsn.next();
         for member in members {
             if let (Outcome::Created { .. }, [section]) = (member.outcome, &*member.batch.sections)
                 && section.key != KeyId::NONE
