@@ -13,8 +13,8 @@
 //! - U3. Damage is not copied: the file is named, and the backup is not made.
 //! - U4. Begun again in the same directory it goes on: what is there already and checks out is not copied
 //!   again. But it is written again where it is, over itself: a sync of it may have failed, and then it
-//!   reads well, counts as clean, and is lost with power. Names cannot be made again so: where a sync of
-//!   the directory fails, the files are removed.
+//!   reads well, counts as clean, and is lost with power. Names cannot be made again so. The directory is
+//!   synced at the end only, which the marker says before; a try that finds that said begins anew.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -126,8 +126,7 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         let to = inner.disk.at(dir.as_ref());
-        let (manifest, lsn, _hold) = self.pin()?;
-        let keys = KeySet::read(inner, &manifest, keys)?;
+        let (manifest, lsn, keys, _hold) = self.pin(keys)?;
         let (listing, lock) = prepare_target(inner, &to)?;
         let mut files = StoredFile::list(&manifest);
         files.retain(|file| !matches!(file.name, FileName::Key(_)));
@@ -166,8 +165,8 @@ impl Store {
         Self::open_read_only(from)?.backup_to(to, progress)
     }
 
-    /// The manifest of a backup that is begun now, its last LSN, and a hold on its files.
-    fn pin(&self) -> Result<(Manifest, Lsn, Hold<'_>)> {
+    /// The manifest of a backup that is begun now, its last LSN, its keys, and a hold on its files.
+    fn pin(&self, keys: &BackupKeys) -> Result<(Manifest, Lsn, KeySet, Hold<'_>)> {
         let inner = &*self.inner;
         let mut on_disk = self.lock_on_disk()?;
         if on_disk.is_partial {
@@ -177,6 +176,7 @@ impl Store {
         }
         let mut manifest = on_disk.manifest.clone();
         end_last_log(&mut manifest, on_disk.log_end);
+        let keys = KeySet::read(inner, &on_disk, keys)?;
         // Keys are no part of it, or are read at once: none is kept from being destroyed.
         let is_copied = |name: &FileName| !matches!(name, FileName::Key(_));
         let names = files_of(&manifest).filter(is_copied);
@@ -185,7 +185,7 @@ impl Store {
             *on_disk.held.entry(name.clone()).or_default() += 1;
         }
         let lsn = reading(&inner.live)?.last;
-        Ok((manifest, lsn, Hold { inner, names }))
+        Ok((manifest, lsn, keys, Hold { inner, names }))
     }
 }
 
@@ -249,6 +249,9 @@ impl<F: FnMut(&BackupProgress) -> ControlFlow<()>> Copy<'_, F> {
     }
 }
 
+/// What the marker says in front of the sync of the names.
+const NAMING: &str = "its names are being made durable\n";
+
 /// Makes the directory and locks it, and leaves a marker in it that says whose backup is made there.
 fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> {
     let dir = to.root().display();
@@ -275,30 +278,36 @@ fn prepare_target(inner: &Inner, to: &Disk) -> Result<(Listing, Box<dyn Lock>)> 
     }
     let text = format!("backup of store {:032x}\n", u128::from_be_bytes(inner.store.0));
     if listing.files.contains(BACKUP) {
-        let mut found = vec![0; text.len() + 1];
-        let len = to.open(BACKUP, Access::Read)?.read_up_to(&mut found, 0)?;
+        let mut found = vec![0; text.len() + NAMING.len()];
+        let file = to.open(BACKUP, Access::ReadWrite)?;
+        let len = file.read_up_to(&mut found, 0)?;
         let is_alone = listing.files.len() == 1;
         if found[..len] == *text.as_bytes() && !is_alone {
-            write_marker(to, &to.open(BACKUP, Access::ReadWrite)?, &text)?;
+            // Its name is durable: nothing was copied before.
+            write_marker(&file, &text, 0)?;
             return Ok((listing, lock));
         }
         // A crash leaves one that is torn, and nothing else; so does a sync that failed, of a sound one.
-        if !is_alone {
+        if !is_alone && !found.starts_with(text.as_bytes()) {
             return taken(OTHER);
+        }
+        // The marker last: it says that the others may go.
+        for name in listing.files.iter().filter(|name| *name != BACKUP) {
+            to.unlink(name)?;
         }
         to.unlink(BACKUP)?;
     } else {
         listing.check_empty(to)?;
     }
-    write_marker(to, &to.create_new(BACKUP)?, &text)?;
-    Ok((listing, lock))
+    write_marker(&to.create_new(BACKUP)?, &text, 0)?;
+    to.sync_dir(to.root())?;
+    Ok((Listing::of(to.read_dir(to.root())?), lock))
 }
 
-/// Writes the marker and makes it durable, also over itself (U4).
-fn write_marker(to: &Disk, file: &DiskFile, text: &str) -> Result<()> {
-    file.write_all_at(text.as_bytes(), 0)?;
-    file.sync_data()?;
-    to.sync_dir(to.root())
+/// Writes a part of the marker and makes it durable; its name is not.
+fn write_marker(file: &DiskFile, text: &str, offset: u64) -> Result<()> {
+    file.write_all_at(text.as_bytes(), offset)?;
+    file.sync_data()
 }
 
 /// Makes a store of what was copied.
@@ -322,15 +331,10 @@ fn finish(
         orphans: leftover,
         ..OnDisk::new(manifest, Some(lock))
     };
+    let marker = to.open(BACKUP, Access::ReadWrite)?;
+    write_marker(&marker, NAMING, marker.len_bytes()?)?;
     publish(&tools, &mut on_disk, |_| {}).map_err(|error| match error.kind() {
         ErrorKind::Latched => error.reported_as(ErrorKind::Io, "the backup may be there or not"),
-        ErrorKind::Io => {
-            // It may have been the sync of the names (U4). What stays is copied over.
-            for name in &named {
-                let _ = to.unlink(name);
-            }
-            error
-        }
         _ => error,
     })?;
     discard(&tools, &mut on_disk, [BACKUP.to_owned()]);
