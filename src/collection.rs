@@ -128,7 +128,7 @@ impl Collection {
     pub(crate) fn find(&self, cache: &PageCache, id: &str, at: Lsn) -> Result<Option<Found<'_>>> {
         for memtable in self.memtables() {
             if let Some(entry) = memtable.get(id, at)? {
-                if entry.lsn <= self.unread() {
+                if entry.lsn <= self.doubtful() {
                     self.check_whole()?;
                 }
                 return Ok(entry.is_live.then_some(Found::Memory(entry)));
@@ -159,7 +159,13 @@ impl Collection {
 
     /// Whether rows cannot be told that overwrite others.
     pub(crate) fn hides_newer(&self) -> bool {
-        self.unread() > Lsn(0)
+        self.doubtful() > Lsn(0)
+    }
+
+    /// The last LSN at which a row may have changed that cannot be told.
+    fn doubtful(&self) -> Lsn {
+        let carried = self.damage.as_ref().map_or(Lsn(0), |damage| damage.carried);
+        self.unread().max(carried)
     }
 
     /// The last LSN of its parked records that could not be read; 0 where all could be.
@@ -226,6 +232,13 @@ impl Collection {
             }
             Ok(())
         })
+    }
+
+    /// Notes that records up to an LSN cannot be opened.
+    pub(crate) fn note_carried(&mut self, error: Error, through: Lsn) {
+        self.note_damage(error, Hidden::Rows);
+        let damage = self.damage.take().expect("noted above");
+        self.damage = Some(Arc::new(damage.and(Hidden::Rows).carrying(through)));
     }
 
     /// Notes that something of its files cannot be used.

@@ -8,6 +8,7 @@
 //! | a page of a segment, found later | nothing but what is on it | is shown | there is none | refused |
 //! | a segment that did not open, or its tombstones | rows | is shown | `Corrupt` | refused |
 //! | parked records | newer rows | `Corrupt` | `Corrupt` | refused |
+//! | records whose key is missing | newer rows | `KeyUnavailable` | `KeyUnavailable` | refused |
 //!
 //! Each id is live in at most one segment, so a row that is live in one that can be read is the row,
 //! whatever another one held. Rows of memtables are always shown, but for those that parked records which
@@ -45,16 +46,26 @@ pub(crate) struct Damage {
     /// The first thing that was found.
     first: Error,
     pub(crate) hidden: Hidden,
+    /// The last LSN of its records that are carried, since their key is missing; 0 where none are. They
+    /// are in memory, and may say of any row what was newer then.
+    pub(crate) carried: Lsn,
 }
 
 impl Damage {
     pub(crate) fn new(first: Error, hidden: Hidden) -> Self {
-        Self { first, hidden }
+        Self { first, hidden, carried: Lsn(0) }
     }
 
     /// With something that was found later.
     pub(crate) fn and(&self, hidden: Hidden) -> Self {
-        Self { first: self.first.duplicate(), hidden: self.hidden.max(hidden) }
+        let (first, carried) = (self.first.duplicate(), self.carried);
+        Self { first, hidden: self.hidden.max(hidden), carried }
+    }
+
+    /// With records that are carried, up to an LSN.
+    pub(crate) fn carrying(self, through: Lsn) -> Self {
+        let hidden = self.hidden.max(Hidden::Rows);
+        Self { hidden, carried: self.carried.max(through), ..self }
     }
 
     /// What a reader is told who asks for what is hidden.

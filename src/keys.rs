@@ -194,11 +194,9 @@ impl Keys {
     /// # Errors
     /// `KeyUnavailable` where the key is missing (Y1); `Corrupt` where its file is damaged; `Io`.
     pub(crate) fn of(&self, collection: CollectionId, key: KeyId) -> Result<Arc<dyn PageCodec>> {
-        if collection.0 == 0 && key == KeyId::NONE {
-            return Ok(Arc::clone(self.catalog()));
-        }
         match &self.0 {
             Kind::Keyless(_) => Err(no_key()),
+            _ if collection.0 == 0 && key == KeyId::NONE => Ok(Arc::clone(self.catalog())),
             Kind::Single(_) if key != KeyId::NONE => {
                 Err(Error::corrupt(format!("collection {collection} has a key of its own: {key}")))
             }
@@ -233,6 +231,23 @@ impl Keys {
         }
     }
 
+    /// The same keys, with the store key under another id: those of a backup.
+    pub(crate) fn under(&self, id: KeyId) -> Self {
+        match &self.0 {
+            Kind::Keyless(codec) => Self(Kind::Keyless(Arc::clone(codec))),
+            Kind::Single(codec) => {
+                let _ = id;
+                Self(Kind::Single(Arc::clone(codec)))
+            }
+            #[cfg(feature = "encryption")]
+            Kind::Envelope(envelope) => {
+                let Envelope { ring, disk, store, store_key: (_, key), .. } = &**envelope;
+                let envelope = Envelope::new(ring, disk, *store, id, key.clone());
+                Self(Kind::Envelope(Box::new(envelope)))
+            }
+        }
+    }
+
     /// Forgets a key that is destroyed.
     pub(crate) fn forget(&self, key: KeyId) {
         match &self.0 {
@@ -263,19 +278,6 @@ impl Keys {
             return Err(Error::invalid("a master key is replaced by that of an envelope key ring"));
         };
         new_file(&*master, entropy, envelope.store, CollectionId(0), &envelope.store_key.1)
-    }
-
-    /// The same keys, with the store key under another id: those of a backup.
-    pub(crate) fn under(&self, id: KeyId) -> Self {
-        match &self.0 {
-            Kind::Keyless(codec) => Self(Kind::Keyless(Arc::clone(codec))),
-            Kind::Single(codec) => Self(Kind::Single(Arc::clone(codec))),
-            Kind::Envelope(envelope) => {
-                let Envelope { ring, disk, store, store_key: (_, key), .. } = &**envelope;
-                let envelope = Envelope::new(ring, disk, *store, id, key.clone());
-                Self(Kind::Envelope(Box::new(envelope)))
-            }
-        }
     }
 
     /// The store key is kept under another id from now on.

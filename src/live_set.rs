@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crate::collection::{Collection, check_name, is_name};
-use crate::damage::Hidden;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, KeyId, Lsn};
@@ -219,7 +218,6 @@ pub(crate) struct Shred {
     pub(crate) id: CollectionId,
     /// Empty where its key was missing.
     pub(crate) name: String,
-    pub(crate) key: KeyId,
 }
 
 impl LiveSet {
@@ -255,7 +253,8 @@ impl LiveSet {
         let error = Error::new(ErrorKind::KeyUnavailable, what);
         let version = Arc::make_mut(&mut self.version);
         if let Some(collection) = version.collection_mut(id) {
-            collection.note_damage(error, Hidden::Newer(Lsn(0)));
+            let through = Lsn(lsn.0 + u64::from(section.records)).previous();
+            collection.note_carried(error, through);
             return Ok(());
         }
         self.check_new(lsn, id)?;
@@ -297,8 +296,7 @@ impl LiveSet {
                 version.names.remove(&dropped.name);
                 if shreds {
                     dropped.shredded.store(true, Ordering::Release);
-                    let (name, key) = (dropped.name.clone(), dropped.key);
-                    self.shreds.push(Shred { lsn, id, name, key });
+                    self.shreds.push(Shred { lsn, id, name: dropped.name.clone() });
                 }
                 Ok(())
             }

@@ -1,8 +1,8 @@
 //! The keys of a backup: left out, taken along, or taken along under another master key.
 //!
 //! - Z1. What is left out is nowhere in the backup, also where an earlier try took it along.
-//! - Z2. Keys are read before the first file is copied: a shred that comes meanwhile is waited for by
-//!   nobody, and its key is in the backup if it was to be.
+//! - Z2. Keys are read with the manifest, under the same lock: a shred, a new master key or a new data key
+//!   that comes meanwhile waits for nobody, and changes nothing of the backup.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,8 +14,8 @@ use crate::key_file::KEY_FILE_SIZE_BYTES;
 #[cfg(feature = "encryption")]
 use crate::keyring::KeyRing;
 use crate::keys::Keys;
-use crate::manifest::Manifest;
 use crate::store::Inner;
+use crate::store::on_disk::OnDisk;
 use crate::sync::{Arc, reading};
 use crate::vfs::{Access, Disk};
 
@@ -42,25 +42,24 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// Reads the keys that a backup of this manifest takes along. One that is missing here is missing
-    /// there.
+    /// Reads the keys that a backup of the present manifest takes along. The key of a collection that is
+    /// missing here is missing there.
     ///
     /// # Errors
     /// Those of the disk and of the ring.
-    pub(super) fn read(inner: &Inner, manifest: &Manifest, wanted: &BackupKeys) -> Result<Self> {
-        let mut set = Self { files: Vec::new(), keys: Arc::clone(&inner.keys) };
+    pub(super) fn read(inner: &Inner, on_disk: &OnDisk, wanted: &BackupKeys) -> Result<Self> {
+        let own = on_disk.manifest.key(CollectionId(0));
+        // What is changed meanwhile is not what the backup is under.
+        let mut set = Self { files: Vec::new(), keys: Arc::new(inner.keys.under(own)) };
         if matches!(wanted, BackupKeys::LeftOut) || !inner.keys.has_key_files() {
             return Ok(set);
         }
-        let own = manifest.key(CollectionId(0));
-        let mut ids: BTreeSet<KeyId> = manifest.keys.iter().map(|entry| entry.key).collect();
-        {
-            // Those that logs refer to as well.
-            let on_disk = inner.lock_on_disk()?;
-            let version = Arc::clone(&reading(&inner.live)?.version);
-            ids.extend(version.collections.values().map(|found| found.key));
-            ids.extend(on_disk.key_orphans.iter().map(|(_, key)| *key));
-        }
+        let mut ids: BTreeSet<KeyId> =
+            on_disk.manifest.keys.iter().map(|entry| entry.key).collect();
+        // Those that logs and parked records refer to as well.
+        let version = Arc::clone(&reading(&inner.live)?.version);
+        ids.extend(version.collections.values().map(|found| found.key));
+        ids.extend(on_disk.key_orphans.iter().map(|orphan| orphan.key));
         #[cfg(feature = "encryption")]
         if let BackupKeys::Under(ring) = wanted {
             let made = inner.keys.rewrap(&**ring, &*inner.entropy)?;
@@ -68,11 +67,12 @@ impl KeySet {
             set.files.push((made.id, made.file));
             ids.remove(&own);
         }
-        let _ = own;
         for id in ids {
             let file = match inner.disk.open(&FileName::Key(id).text(), Access::Read) {
                 Ok(file) => file,
-                Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => continue,
+                Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) && id != own => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let mut bytes = vec![0; KEY_FILE_SIZE_BYTES];

@@ -22,7 +22,7 @@ use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
 use crate::request::Outcome;
 use crate::store::full_disk::{self, with_reserve};
-use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::on_disk::{KeyOrphan, OnDisk, Tools};
 use crate::store::plan::{Member, Refused};
 use crate::store::provision::dropped_key;
 use crate::store::tail::{move_tail, records};
@@ -127,7 +127,7 @@ impl Inner {
 
     /// Makes void what may be left of a group that was told `Unknown`, before anything else is
     /// decided: no answer may rest on what a reopen could turn over.
-    fn leave_limbo(&self, on_disk: &mut OnDisk) -> Result<()> {
+    pub(super) fn leave_limbo(&self, on_disk: &mut OnDisk) -> Result<()> {
         let tools = self.tools();
         if on_disk.in_limbo {
             return with_reserve(&tools, on_disk, |on_disk| move_tail(&tools, on_disk, &[]));
@@ -174,8 +174,9 @@ impl Inner {
     fn make_visible(&self, on_disk: &mut OnDisk, members: &[Member]) {
         for member in members {
             if let Outcome::Dropped { lsn: Some(lsn), .. } = member.outcome {
-                let key = reading(&self.live).ok().and_then(|live| dropped_key(&live, member));
-                on_disk.key_orphans.extend(key.map(|key| (lsn, key)));
+                let dropped = reading(&self.live).ok().and_then(|live| dropped_key(&live, member));
+                let orphan = dropped.map(|(collection, key)| KeyOrphan { lsn, key, collection });
+                on_disk.key_orphans.extend(orphan);
             }
             let applied = self.apply(member);
             if let Ok(mut live) = writing(&self.live) {

@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 
 use crate::collection::{Collection, LiveSegment};
 use crate::error::Result;
+use crate::file_names::FileName;
 use crate::ids::{FileId, Lsn};
 use crate::manifest::Manifest;
 use crate::row_cursor::RowCursor;
@@ -28,6 +29,7 @@ use crate::segment::{Columns, Tombstones};
 use crate::store::Inner;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
+use crate::store::on_disk::{KeyOrphan, files_of};
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
 use crate::sync::{Arc, reading, writing};
@@ -114,30 +116,32 @@ impl Inner {
         let mut segments = collection.segments.to_vec();
         segments.retain(|live| !inputs.contains(&live.entry.file));
         segments.extend(output.clone());
-        let rekeyed = self.rekeyed(collection, merge)?;
-        let old_key = collection.key;
+        let index_snapshot = self.rekeyed_index_snapshot(collection, merge)?;
+        let (old_key, new_key) = (collection.key, merge.inputs.key);
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
+        let rekeys = merge.rekeys.then_some((id, old_key, new_key));
+        let rekeyed = rekeys.map(|keys| self.rekeyed(&mut on_disk, keys, index_snapshot));
+        let rekeyed = rekeyed.transpose()?;
         on_disk.check_names(merge.names_lost)?;
         if rekeyed.is_some() {
             // Records under the old key may stand in the log up to here.
-            on_disk.key_orphans.push((reading(&self.live)?.last, old_key));
+            let lsn = reading(&self.live)?.last;
+            on_disk.key_orphans.push(KeyOrphan { lsn, key: old_key, collection: id });
         }
         let published = publish(&self.tools(), &mut on_disk, |manifest| {
             replace(manifest, &inputs, output.as_ref());
             rekeyed.iter().for_each(|rekeyed| rekeyed.name(manifest));
         });
         if published.is_err() && rekeyed.is_some() {
-            on_disk.key_orphans.retain(|(_, key)| *key != old_key);
+            on_disk.key_orphans.retain(|orphan| orphan.key != old_key);
         }
         published?;
         let mut live = writing(&self.live)?;
         if let Some(collection) = Arc::make_mut(&mut live.version).collection_mut(id) {
             collection.segments = segments.into();
             if let Some(rekeyed) = rekeyed {
-                collection.key = rekeyed.key;
-                collection.schema = Some(rekeyed.schema);
-                collection.index_snapshot = rekeyed.index_snapshot;
+                rekeyed.apply(collection);
             }
         }
         drop((live, version));
@@ -147,12 +151,11 @@ impl Inner {
             self.cache.forget(live.entry.file, live.segment.pages());
         });
         merge.published.store(true, Ordering::Relaxed);
-        let made = merge.into_made();
         jobs.merges += 1;
-        if output.is_none() {
-            // Every row of it died meanwhile.
-            discard(&self.tools(), &mut on_disk, made);
-        }
+        // Where every row of it died meanwhile, the output is of no use.
+        let named: BTreeSet<String> = files_of(&on_disk.manifest).map(FileName::text).collect();
+        let unnamed = merge.into_made().into_iter().filter(|name| !named.contains(name));
+        discard(&self.tools(), &mut on_disk, unnamed);
         reclaim(&self.tools(), &mut on_disk);
         Ok(())
     }

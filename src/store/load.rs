@@ -5,7 +5,7 @@
 //! known to be damaged then, so the open fails and may be tried again, but for a salvage, which takes
 //! what it gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::codec::PlainCodec;
@@ -14,7 +14,7 @@ use crate::cursor::index;
 use crate::damage::Hidden;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::{CURRENT, FileName};
-use crate::ids::{CollectionId, KeyId, Lsn};
+use crate::ids::{CollectionId, FileId, KeyId, Lsn};
 use crate::keyring::KeyRing;
 use crate::keys::{Keys, Stated};
 use crate::limits::PAGE_SIZE_BYTES;
@@ -32,7 +32,7 @@ use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::{Access, Disk, DiskFile};
 use crate::wal::codecs::{LogCodecs, LogFileIdentity};
-use crate::wal::frame::Batch;
+use crate::wal::frame::{Batch, Section};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +125,27 @@ pub(super) fn unlock(
     Ok(Arc::new(keys))
 }
 
-/// The collections of a manifest, with their segments and without the log; and about how much memory
-/// their parked records take.
+/// What a manifest names, as it was read.
+pub(super) struct Loaded {
+    pub(super) version: Version,
+    /// What the parked records take, about, in bytes.
+    pub(super) memory: usize,
+    /// Under which keys those are, for each file of them that could be read.
+    pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
+}
+
+/// The collections of a manifest, with their segments and without the log.
 pub(super) fn load_collections(
     tools: &Tools<'_>,
     manifest: &Manifest,
     mode: Mode,
-) -> Result<(Version, usize)> {
+) -> Result<Loaded> {
     let mut collections = BTreeMap::new();
     for entry in &manifest.collections {
-        let mut collection = load_collection(tools, manifest, entry)?;
+        let mut collection = match load_collection(tools, manifest, entry) {
+            Err(error) if mode.leaves_out(&error) => keyless(manifest, entry, error),
+            loaded => loaded?,
+        };
         collection.index_snapshot = manifest.index_snapshot(entry.id).copied();
         collections.insert(entry.id, collection);
     }
@@ -153,11 +164,14 @@ pub(super) fn load_collections(
             Err(error) => leave_out(collection, error, Hidden::Rows, mode)?,
         }
     }
-    let mut memory = 0;
+    let (mut memory, mut parked_keys) = (0, BTreeMap::new());
     for entry in &manifest.parked {
         let collection = collections.get_mut(&entry.collection).expect("checked by the manifest");
         match load_parked(tools, manifest, entry, collection) {
-            Ok(bytes) => memory += bytes,
+            Ok((bytes, keys)) => {
+                memory += bytes;
+                parked_keys.insert(entry.file, keys);
+            }
             Err(error) => leave_out(collection, error, Hidden::Newer(entry.through), mode)?,
         }
     }
@@ -170,7 +184,7 @@ pub(super) fn load_collections(
         }
         version.insert(collection)?;
     }
-    Ok((version, memory))
+    Ok(Loaded { version, memory, parked_keys })
 }
 
 /// A collection as the manifest has it, without its files. One whose key is missing or damaged is known
@@ -184,10 +198,7 @@ pub(super) fn load_collection(
     let codec = match tools.keys.of(id, key) {
         Ok(codec) => codec,
         Err(error) if matches!(error.kind(), ErrorKind::KeyUnavailable | ErrorKind::Corrupt) => {
-            tracing::error!(collection = id.0, %error, "key unavailable");
-            let mut collection = Collection::keyless(id, key, error);
-            collection.schema = Some(Arc::clone(&entry.schema));
-            return Ok(collection);
+            return Ok(keyless(manifest, entry, error));
         }
         Err(error) => return Err(error),
     };
@@ -203,6 +214,14 @@ pub(super) fn load_collection(
     Ok(collection)
 }
 
+/// A collection of which nothing is known but what stands in plain.
+fn keyless(manifest: &Manifest, entry: &CollectionEntry, error: Error) -> Collection {
+    tracing::error!(collection = entry.id.0, %error, "key unavailable");
+    let mut collection = Collection::keyless(entry.id, manifest.key(entry.id), error);
+    collection.schema = Some(Arc::clone(&entry.schema));
+    collection
+}
+
 /// Goes on without a file of a collection.
 fn leave_out(collection: &mut Collection, error: Error, hidden: Hidden, mode: Mode) -> Result<()> {
     if !mode.leaves_out(&error) {
@@ -214,13 +233,13 @@ fn leave_out(collection: &mut Collection, error: Error, hidden: Hidden, mode: Mo
 }
 
 /// Replays a file of parked records, below the log and behind the files before it; about how much
-/// memory they take.
+/// memory they take, and the keys that they are under.
 fn load_parked(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: &ParkedEntry,
     collection: &mut Collection,
-) -> Result<usize> {
+) -> Result<(usize, BTreeSet<KeyId>)> {
     let file = open_named(tools.disk, &FileName::Parked(entry.file, entry.salt.into()).text())?;
     let first = PagePlace {
         store: manifest.store,
@@ -247,14 +266,16 @@ fn load_parked(
             }
         }
         (collection.name, collection.descriptor) = (changed.name, changed.descriptor);
+        collection.schema = changed.schema;
         Ok(sections)
     });
-    let mut memory = 0;
+    let (mut memory, mut keys) = (0, BTreeSet::new());
     for (first, section) in replayed.map_err(|error| named(error, &file))? {
-        if section.carried.is_some() && collection.damage.is_none() {
+        keys.insert(section.key);
+        if section.carried.is_some() {
             let what = format!("records of collection {}: a key is missing", collection.id);
             let error = Error::new(ErrorKind::KeyUnavailable, what);
-            collection.note_damage(error, Hidden::Newer(Lsn(0)));
+            collection.note_carried(error, last_of(first, &section));
         }
         if !section.is_of_catalog() {
             let stride = collection.descriptor.row_stride();
@@ -262,7 +283,7 @@ fn load_parked(
         }
         memory += memory_bytes(&Batch { sections: vec![section] });
     }
-    Ok(memory)
+    Ok((memory, keys))
 }
 
 pub(super) fn load_segment(
@@ -285,6 +306,10 @@ pub(super) fn load_segment(
         }
     };
     Ok(LiveSegment { entry, segment: Arc::new(segment), tombstones, dead })
+}
+
+fn last_of(first: Lsn, section: &Section) -> Lsn {
+    Lsn(first.0 + u64::from(section.records)).previous()
 }
 
 /// Opens a file that has to be there.

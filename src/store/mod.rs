@@ -55,6 +55,7 @@ mod shred;
 mod snapshot;
 mod stored;
 mod tail;
+mod used_keys;
 mod vector_source;
 mod verify;
 mod work;

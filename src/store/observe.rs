@@ -168,6 +168,9 @@ impl Inner {
             let mut reader = LogReader::start(file, &expected, window, &self.keys)?;
             let mut panicked = false;
             let read = reader.read_closed(end, offset, |frame| {
+                if frame.last <= after {
+                    return Ok(());
+                }
                 entries(frame.first, &frame.batch, |entry| {
                     if entry.lsn <= after {
                         return Ok(());

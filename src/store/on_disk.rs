@@ -54,7 +54,9 @@ pub(super) struct OnDisk {
     /// Keys of collections that no manifest named, or may have named: of those that were dropped, and of
     /// creations that came to nothing. Each is destroyed once everything up to its LSN is sealed, for then
     /// no log refers to it.
-    pub(super) key_orphans: Vec<(Lsn, KeyId)>,
+    pub(super) key_orphans: Vec<KeyOrphan>,
+    /// Under which keys the sections of each file of parked records are, as far as it could be read.
+    pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
     /// Shreds that are logged and not yet done.
     pub(super) shreds: Vec<Shred>,
     /// Names of the collections whose shred this open went on with.
@@ -72,6 +74,25 @@ pub(super) struct OnDisk {
     pub(super) is_read_only: bool,
     /// Held for the life of the store; given back by a close.
     pub(super) lock: Option<Box<dyn Lock>>,
+}
+
+/// A key that nothing will refer to once all up to an LSN is sealed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyOrphan {
+    pub(super) lsn: Lsn,
+    pub(super) key: KeyId,
+    pub(super) collection: CollectionId,
+}
+
+/// Whether a collection has parked records under a key, or may have: in a file that cannot be read.
+pub(super) fn is_parked_under(
+    manifest: &Manifest,
+    parked_keys: &BTreeMap<FileId, BTreeSet<KeyId>>,
+    collection: CollectionId,
+    key: KeyId,
+) -> bool {
+    let may_hold = |file| parked_keys.get(&file).is_none_or(|keys| keys.contains(&key));
+    manifest.parked(collection).iter().any(|entry| may_hold(entry.file))
 }
 
 /// What verbs of the store need beside [`OnDisk`].
@@ -125,6 +146,7 @@ impl OnDisk {
             found_full: false,
             last_drop: Lsn(0),
             key_orphans: Vec::new(),
+            parked_keys: BTreeMap::new(),
             shreds: Vec::new(),
             shredded_at_open: BTreeSet::new(),
             latched: None,
@@ -133,6 +155,11 @@ impl OnDisk {
             is_read_only: false,
             lock,
         }
+    }
+
+    /// The same, where nothing may be written.
+    pub(super) fn to_read(manifest: Manifest, lock: Option<Box<dyn Lock>>) -> Self {
+        Self { is_read_only: true, ..Self::new(manifest, lock) }
     }
 
     /// Bytes of log that recovery would have to read.
@@ -144,9 +171,13 @@ impl OnDisk {
 
     /// Makes orphans of the keys that no log refers to any more (R4).
     pub(super) fn orphan_keys(&mut self) {
-        let sealed = self.manifest.sealed;
-        let settled = self.key_orphans.extract_if(.., |(lsn, _)| *lsn <= sealed);
-        self.orphans.extend(settled.map(|(_, key)| FileName::Key(key).text()));
+        let Self { manifest, parked_keys, key_orphans, orphans, .. } = self;
+        let is_settled = |orphan: &mut KeyOrphan| {
+            let KeyOrphan { lsn, key, collection } = *orphan;
+            lsn <= manifest.sealed && !is_parked_under(manifest, parked_keys, collection, key)
+        };
+        let settled = key_orphans.extract_if(.., is_settled);
+        orphans.extend(settled.map(|orphan| FileName::Key(orphan.key).text()));
     }
 
     /// A file id that was never given before.

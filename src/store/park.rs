@@ -77,7 +77,11 @@ impl Inner {
             }
             on_disk.take_file()
         };
-        let sections = memtable.sections(collection.unread().next(), through)?;
+        let mut sections = memtable.sections(collection.unread().next(), through)?;
+        for (_, section) in sections.iter_mut().filter(|(_, section)| section.carried.is_none()) {
+            // The one that the log had them under may be on its way out.
+            section.key = collection.key;
+        }
         let (first_lsn, _) = parked::range(&sections);
         let name = FileName::Parked(file_id, salt.into()).text();
         seal.made.push(name.clone());
@@ -93,6 +97,8 @@ impl Inner {
         let mut codecs = LogCodecs::new(Arc::clone(&self.keys), log);
         let parts = parked::encode(&sections, &mut codecs);
         let written = paged_file::write_parts(&file, &first, &**self.keys.catalog(), parts)?;
+        let keys = sections.iter().map(|(_, section)| section.key).collect();
+        self.lock_on_disk()?.parked_keys.insert(file_id, keys);
         let (id, records) = (collection.id, sections.len());
         tracing::warn!(collection = id.0, records, through = through.0, "parked");
         seal.parked.push(ParkedEntry {

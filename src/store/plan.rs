@@ -315,9 +315,11 @@ impl Planner<'_> {
             let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
             return Err(Error::too_large(what));
         }
-        // Also if the creation comes to nothing, the id is not given again, unless it was asked for.
-        on_disk.next_collection = CollectionId(id.0 + 1);
+        // Also if the creation comes to nothing behind this, the id is not given again, unless it was asked
+        // for.
         let key = self.inner.provision(on_disk, id)?;
+        on_disk.next_collection = CollectionId(id.0 + 1);
+        on_disk.shredded_at_open.remove(name);
         let stored = descriptor.encode();
         let record = Record::CreateCollection { name, descriptor: &stored };
         let batch = one_record(id, key, &record);

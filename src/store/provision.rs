@@ -16,7 +16,7 @@ use crate::live_set::LiveSet;
 use crate::record::Record;
 use crate::request::Outcome;
 use crate::store::Inner;
-use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::on_disk::{KeyOrphan, OnDisk, Tools};
 use crate::store::plan::Member;
 use crate::store::publish::write_synced;
 use crate::store::reclaim::discard;
@@ -44,7 +44,8 @@ impl Inner {
             if let (Outcome::Created { .. }, [section]) = (member.outcome, &*member.batch.sections)
                 && section.key != KeyId::NONE
             {
-                on_disk.key_orphans.push((lsn, section.key));
+                let (key, collection) = (section.key, section.collection);
+                on_disk.key_orphans.push(KeyOrphan { lsn, key, collection });
             }
         }
     }
@@ -70,15 +71,15 @@ pub(super) fn store_key_file(
 }
 
 /// The key of the collection that a batch drops, if it drops one with a key.
-pub(super) fn dropped_key(live: &LiveSet, member: &Member) -> Option<KeyId> {
+pub(super) fn dropped_key(live: &LiveSet, member: &Member) -> Option<(CollectionId, KeyId)> {
     let [section] = &*member.batch.sections else { return None };
     let mut key = None;
     // A batch that was planned can be read.
     let _ = section.for_each(|record| {
         if let Record::DropCollection { id, .. } = record {
-            key = live.version.collections.get(&id).map(|found| found.key);
+            key = live.version.collections.get(&id).map(|found| (id, found.key));
         }
         Ok(())
     });
-    key.filter(|key| *key != KeyId::NONE)
+    key.filter(|(_, key)| *key != KeyId::NONE)
 }

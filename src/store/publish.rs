@@ -75,7 +75,7 @@ pub(super) fn publish(
     let live: BTreeSet<FileName> = files_of(&on_disk.manifest).collect();
     let waits = |name: &FileName| {
         // A log may refer to it (R4).
-        on_disk.key_orphans.iter().any(|(_, key)| *name == FileName::Key(*key))
+        on_disk.key_orphans.iter().any(|orphan| *name == FileName::Key(orphan.key))
     };
     let dropped = files_of(&previous).filter(|name| !live.contains(name) && !waits(name));
     let dropped: Vec<String> = dropped.map(FileName::text).collect();

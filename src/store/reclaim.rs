@@ -9,7 +9,7 @@
 //! - R3. A key file is removed only behind its destruction: random bytes over it, synced. One whose
 //!   destruction failed stays an orphan, so that it is tried again; its bytes go first, since a name that
 //!   a failed sync of the directory brings back must not bring the key back.
-//! - R4. A key is destroyed when neither the newest manifest nor a log refers to its collection.
+//! - R4. A key is destroyed when neither the newest manifest, nor a log, nor parked records refer to it.
 //!
 //! **A crash leaves** orphans, which the next open finds and removes behind its first publish.
 
@@ -80,6 +80,8 @@ pub(super) fn destroy(tools: &Tools<'_>, on_disk: &mut OnDisk, key: KeyId) -> Re
     }
     let synced = tools.disk.sync_dir(tools.disk.root());
     on_disk.names_lost += u64::from(synced.is_err());
+    // A reader may have read it again meanwhile.
+    tools.keys.forget(key);
     tracing::debug!(%key, "key destroyed");
     synced
 }

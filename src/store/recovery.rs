@@ -31,18 +31,19 @@ use crate::ids::{CollectionId, FileId, KeyId, Lsn, ManifestVersion};
 use crate::keyring::KeyRing;
 use crate::keys::Keys;
 use crate::live_set::LiveSet;
-use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest};
+use crate::manifest::{LogEnd, LogEntry, Manifest};
 use crate::memtable::memory_bytes;
 use crate::options::Options;
 use crate::segment::Segment;
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::full_disk::with_reserve;
-use crate::store::load::{Mode, load_collections, open_named, read_manifest, unlock};
+use crate::store::load::{Loaded, Mode, load_collections, open_named, read_manifest, unlock};
 use crate::store::on_disk::{OnDisk, Tools, files_of};
 use crate::store::publish::publish;
 use crate::store::reserve::Reserve;
 use crate::store::salvage;
 use crate::store::tail::{end_last_log, move_tail};
+use crate::store::used_keys::UsedKeys;
 use crate::sync::{Arc, Weak};
 use crate::vfs::{Access, Disk, Lock};
 use crate::wal::frame::Batch;
@@ -181,40 +182,39 @@ fn recover(
     };
     let keys = unlock(tools, ring, &manifest, &bytes)?;
     let tools = &Tools { keys: &keys, ..*tools };
-    let (version, parked_bytes) = load_collections(tools, &manifest, mode)?;
+    let Loaded { version, memory, parked_keys } = load_collections(tools, &manifest, mode)?;
     let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
-    let (last, version) = (manifest.sealed, Arc::new(version));
-    let live = LiveSet { version, last, last_collection, shreds: Vec::new() };
+    let (last, version, shreds) = (manifest.sealed, Arc::new(version), Vec::new());
+    let live = LiveSet { version, last, last_collection, shreds };
     let mut replay = Replay::new(&manifest, live);
-    let read = replay.read_logs(tools, &manifest);
-    if let Err(error) = read.and_then(|()| replay.check(tools.disk)) {
+    if let Err(error) = replay.read_all(tools, &manifest) {
         if mode != Mode::Salvage {
             return Err(error);
         }
         lost.push(error);
     }
-    let (settled, memtable_bytes) = (replay.closed, replay.memtable_bytes + parked_bytes);
-    let Replay { mut live, end: log_end, tail, keys_seen, .. } = replay;
+    let memtable_bytes = replay.memtable_bytes + memory;
+    let Replay { mut live, end: log_end, tail, keys_seen, closed: settled, .. } = replay;
     let is_partial = !lost.is_empty();
     let damaged = live.version.collections.values().filter_map(|found| found.damage.as_ref());
     lost.extend(damaged.map(|damage| damage.to_reader()));
     if mode != Mode::Write {
         // Nothing is settled: it ends where it is read to.
         let log_end = tail.last().map_or(log_end, end_of);
-        let read_only =
-            OnDisk { log_end, is_partial, is_read_only: true, ..OnDisk::new(manifest, lock) };
-        return Ok(Recovered { keys, on_disk: read_only, live, lost });
+        let on_disk = OnDisk { log_end, is_partial, ..OnDisk::to_read(manifest, lock) };
+        return Ok(Recovered { keys, on_disk, live, lost });
     }
     let tail: Vec<Batch> = tail.into_iter().map(|frame| frame.batch).collect();
     let reserve = Reserve::adopt(tools.disk, &listing.reserves, tools.options.reserve_bytes);
     let mut named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
     named.extend(reserve.name().cloned());
-    let key_orphans = sort_keys(&live, &keys_seen, &mut named);
+    let used = UsedKeys { manifest: &manifest, parked: &parked_keys, seen: keys_seen };
+    let key_orphans = used.sort(tools.disk, &listing, &live, &mut named)?;
     let orphans: BTreeSet<String> =
         listing.files.into_iter().filter(|name| !named.contains(name)).collect();
     let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
-    let is_dropped = |entry: &CollectionEntry| !live.version.collections.contains_key(&entry.id);
-    let was_drop = manifest.collections.iter().any(is_dropped);
+    let there = &live.version.collections;
+    let was_drop = manifest.collections.iter().any(|entry| !there.contains_key(&entry.id));
     let mut on_disk = OnDisk {
         last_drop: if was_drop { live.last } else { Lsn(0) },
         next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
@@ -226,6 +226,7 @@ fn recover(
         open_segments: open_segments(&live),
         reserve,
         key_orphans,
+        parked_keys,
         shreds: std::mem::take(&mut live.shreds),
         ..OnDisk::new(manifest, lock)
     };
@@ -242,19 +243,6 @@ fn recover(
 fn open_segments(live: &LiveSet) -> BTreeMap<FileId, Weak<Segment>> {
     let segments = live.version.collections.values().flat_map(|found| found.segments.iter());
     segments.map(|live| (live.entry.file, Arc::downgrade(&live.segment))).collect()
-}
-
-/// Names the keys that are in use; those that only logs refer to are returned, with the LSN behind which
-/// none does.
-fn sort_keys(
-    live: &LiveSet,
-    seen: &BTreeSet<KeyId>,
-    named: &mut BTreeSet<String>,
-) -> Vec<(Lsn, KeyId)> {
-    let in_use: BTreeSet<KeyId> =
-        live.version.collections.values().map(|found| found.key).collect();
-    named.extend(in_use.iter().chain(seen).map(|key| FileName::Key(*key).text()));
-    seen.difference(&in_use).map(|key| (live.last, *key)).collect()
 }
 
 /// Where a log ends whose last frame this is.
@@ -294,7 +282,7 @@ struct Replay {
     tail: Vec<FrameRead>,
     memtable_bytes: usize,
     /// Keys of collections that have records in the logs.
-    keys_seen: BTreeSet<KeyId>,
+    keys_seen: BTreeMap<KeyId, CollectionId>,
     /// Whether the last log ends in a closing frame.
     closed: bool,
     /// The name of the last listed log; that of `CURRENT` where none is listed.
@@ -308,9 +296,15 @@ impl Replay {
         let (sealed, tail) = (manifest.sealed, Vec::new());
         let name = |log: &LogEntry| FileName::Log(log.file, log.salt.into()).text();
         let last_log = manifest.logs.last().map_or(CURRENT.to_owned(), name);
-        let keys_seen = BTreeSet::new();
+        let keys_seen = BTreeMap::new();
         let (memtable_bytes, closed) = (0, false);
         Self { live, sealed, durable, end, tail, memtable_bytes, keys_seen, closed, last_log }
+    }
+
+    /// Reads all logs, and holds what they end in against what is proved.
+    fn read_all(&mut self, tools: &Tools<'_>, manifest: &Manifest) -> Result<()> {
+        self.read_logs(tools, manifest)?;
+        self.check(tools.disk)
     }
 
     fn read_logs(&mut self, tools: &Tools<'_>, manifest: &Manifest) -> Result<()> {
@@ -356,8 +350,8 @@ impl Replay {
             return Err(Error::corrupt(format!("LSN {sealed} was sealed within its batch")));
         }
         self.memtable_bytes += memory_bytes(&frame.batch);
-        let keys = frame.batch.sections.iter().map(|section| section.key);
-        self.keys_seen.extend(keys.filter(|key| *key != KeyId::NONE));
+        let keys = frame.batch.sections.iter().map(|section| (section.key, section.collection));
+        self.keys_seen.extend(keys.filter(|(key, _)| *key != KeyId::NONE));
         self.live.apply(frame.first, &frame.batch)
     }
 

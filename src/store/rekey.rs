@@ -11,15 +11,19 @@
 //! - G1. At each moment all files of a collection are under one key, which the manifest names. Sections of
 //!   logs say themselves which they are under.
 //! - G2. Readers and writers go on. What is written meanwhile is under the old key in the log, until step 4.
+//! - G3. A publish changes no logical state: name and schema stay as of the sealed LSN.
 
 use crate::collection::Collection;
-use crate::error::{Error, Result};
+use crate::descriptor::Descriptor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_names::FileName;
 use crate::ids::{CollectionId, KeyId};
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
 use crate::manifest::schema::SealedSchema;
 use crate::manifest::{KeyEntry, Manifest};
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
+use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::discard;
 use crate::store::{Inner, Store};
 use crate::sync::{Arc, locked, reading};
@@ -27,9 +31,11 @@ use crate::sync::{Arc, locked, reading};
 /// What a publish says of a collection that has a new key.
 pub(super) struct Rekeyed {
     id: CollectionId,
-    pub(super) key: KeyId,
-    pub(super) schema: Arc<SealedSchema>,
-    pub(super) index_snapshot: Option<IndexSnapshotEntry>,
+    key: KeyId,
+    schema: Arc<SealedSchema>,
+    /// What is sealed in it.
+    says: (String, Descriptor),
+    index_snapshot: Option<IndexSnapshotEntry>,
 }
 
 impl Store {
@@ -52,50 +58,52 @@ impl Store {
             let what = "collections of this store have no keys of their own";
             return Err(Error::invalid(what));
         }
+        reading(&inner.live)?.version.collection(id)?.check_well()?;
         self.checkpoint()?;
         let key = {
             let mut on_disk = self.lock_on_disk()?;
             on_disk.check_latch()?;
             inner.provision(&mut on_disk, id)?
         };
-        let old = inner.merge_under(id, key).inspect_err(|_| {
-            // No log refers to it.
-            if let Ok(mut on_disk) = self.lock_on_disk()
-                && on_disk.latched.is_none()
-                && on_disk.manifest.key(id) != key
-            {
-                let name = crate::file_names::FileName::Key(key).text();
-                discard(&inner.tools(), &mut on_disk, [name]);
-            }
-        })?;
+        inner.merge_under(id, key)?;
         self.checkpoint()?;
-        let mut on_disk = self.lock_on_disk()?;
-        inner.destroy_orphan(&mut on_disk, old)
+        inner.destroy_orphans(id)
     }
 }
 
 impl Inner {
-    /// Merges all that a collection has into one segment under another key; its key before.
-    fn merge_under(&self, id: CollectionId, key: KeyId) -> Result<KeyId> {
+    /// Merges all that a collection has into one segment under another key. If that fails the key is
+    /// destroyed before any other work is done: a shred may wait for it.
+    fn merge_under(&self, id: CollectionId, key: KeyId) -> Result<()> {
         let mut jobs = locked(&self.jobs)?;
-        while jobs.rotation.is_some() {
-            self.step_checkpoint(&mut jobs)?;
+        let merged = self.merge_all_under(&mut jobs, id, key);
+        if merged.is_err() {
+            let mut on_disk = self.lock_on_disk()?;
+            if on_disk.latched.is_none() && on_disk.manifest.key(id) != key {
+                discard(&self.tools(), &mut on_disk, [FileName::Key(key).text()]);
+            }
         }
-        self.give_up_any_merge(&mut jobs)?;
+        merged
+    }
+
+    fn merge_all_under(&self, jobs: &mut Jobs, id: CollectionId, key: KeyId) -> Result<()> {
+        while jobs.rotation.is_some() {
+            self.step_checkpoint(jobs)?;
+        }
+        self.give_up_any_merge(jobs)?;
         let collection = Arc::clone(reading(&self.live)?.version.collection(id)?);
         collection.check_well()?;
-        let old = collection.key;
         let merge = Merge::under(&collection, key);
         let published = Arc::clone(&merge.published);
         drop(collection);
         jobs.merge = Some(merge);
         while jobs.merge.is_some() {
-            self.step_merge(&mut jobs)?;
+            self.step_merge(jobs)?;
         }
         if !published.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Error::not_found(format!("collection {id} was dropped")));
         }
-        Ok(old)
+        Ok(())
     }
 
     fn give_up_any_merge(&self, jobs: &mut Jobs) -> Result<()> {
@@ -104,35 +112,61 @@ impl Inner {
         Ok(())
     }
 
-    /// What the manifest has to say of a collection under the key of a merge: its schema, and its index
-    /// snapshot, written anew. One that cannot be read is left out: it can be built again.
-    pub(super) fn rekeyed(
+    /// The index snapshot of a collection, written anew under the key of a merge. One that is damaged is
+    /// left out: it can be built again.
+    pub(super) fn rekeyed_index_snapshot(
         &self,
         collection: &Collection,
         merge: &mut Merge,
-    ) -> Result<Option<Rekeyed>> {
-        if !merge.rekeys {
+    ) -> Result<Option<IndexSnapshotEntry>> {
+        let (true, Some(entry)) = (merge.rekeys, &collection.index_snapshot) else {
             return Ok(None);
-        }
-        let (id, key) = (collection.id, merge.inputs.key);
-        let what = (&*collection.name, &collection.descriptor);
-        let (codec, salt) = (self.keys.of(id, key)?, self.tools().salt()?);
-        let schema = SealedSchema::seal(self.store, id, salt, &*codec, what)?;
-        let mut index_snapshot = None;
-        if let Some(entry) = &collection.index_snapshot {
-            match self.index_snapshot_under(entry, (collection.key, key), &mut merge.made) {
-                Ok(entry) => index_snapshot = Some(entry),
-                Err(error) => tracing::warn!(%error, "an index snapshot is lost"),
+        };
+        let keys = (collection.key, merge.inputs.key);
+        match self.index_snapshot_under(entry, keys, &mut merge.made) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!(%error, "an index snapshot is lost");
+                Ok(None)
             }
+            Err(error) => Err(error),
         }
-        Ok(Some(Rekeyed { id, key, schema: Arc::new(schema), index_snapshot }))
+    }
+
+    /// What the manifest has to say of a collection under another key. The schema is that of the manifest:
+    /// a newer one is in the log above what is sealed, and is replayed on top of it (G3).
+    ///
+    /// Nothing is left in limbo: a frame under the old key that a crash may bring back must be void before
+    /// that key may go.
+    pub(super) fn rekeyed(
+        &self,
+        on_disk: &mut OnDisk,
+        (id, old, key): (CollectionId, KeyId, KeyId),
+        index_snapshot: Option<IndexSnapshotEntry>,
+    ) -> Result<Rekeyed> {
+        self.leave_limbo(on_disk)?;
+        let entries = &on_disk.manifest.collections;
+        let place = entries.binary_search_by_key(&id, |entry| entry.id);
+        let place = place.map_err(|_| Error::not_found(format!("collection {id} was dropped")))?;
+        let listed = &entries[place].schema;
+        let (name, descriptor) = listed.open(self.store, id, &*self.keys.of(id, old)?)?;
+        let (codec, salt) = (self.keys.of(id, key)?, self.tools().salt()?);
+        let sealed = SealedSchema::seal(self.store, id, salt, &*codec, (&name, &descriptor))?;
+        Ok(Rekeyed { id, key, schema: Arc::new(sealed), says: (name, descriptor), index_snapshot })
     }
 }
 
 impl Rekeyed {
+    /// Takes it over. A schema that was changed since is sealed by the next checkpoint.
+    pub(super) fn apply(self, collection: &mut Collection) {
+        let is_said = (&collection.name, &collection.descriptor) == (&self.says.0, &self.says.1);
+        collection.schema = is_said.then_some(self.schema);
+        (collection.key, collection.index_snapshot) = (self.key, self.index_snapshot);
+    }
+
     /// Says it.
     pub(super) fn name(&self, manifest: &mut Manifest) {
-        let Self { id, key, schema, index_snapshot } = self;
+        let Self { id, key, schema, index_snapshot, .. } = self;
         manifest.keys.retain(|entry| entry.collection != *id);
         manifest.keys.push(KeyEntry { collection: *id, key: *key });
         manifest.keys.sort_by_key(|entry| entry.collection);

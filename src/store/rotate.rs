@@ -57,8 +57,8 @@ impl Store {
             return Err(error);
         }
         tracing::info!("rotate");
-        inner.destroy_orphan(&mut on_disk, old).map_err(|error| -> Error {
-            let what = "the new master key is in use, but the old key file is not destroyed yet";
+        inner.destroy_all_orphans(&mut on_disk).map_err(|error| -> Error {
+            let what = "the new master key is in use, but an old key file is not destroyed yet";
             let kind = error.kind();
             error.reported_as(kind, what)
         })

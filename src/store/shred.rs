@@ -6,8 +6,9 @@
 //! | 2 a checkpoint: neither the manifest nor a log names the collection | the same |
 //! | 3 random bytes over the key file, synced; its name removed; the directory synced | the key, which nothing names, or none |
 //!
-//! - X1. Acknowledged means destroyed. What failed or was killed on the way is gone on with by the next
-//!   open, or by asking again, which then answers true.
+//! - X1. Acknowledged means destroyed, also where nothing of that name was there: then nothing is left of
+//!   any that was. What failed or was killed on the way is gone on with by the next open, or by asking
+//!   again, which answers true for as long as the log knows the name.
 //! - X2. Names, ids, schemas and rows of a collection are sealed under its own key wherever they stand, so
 //!   nothing else need be destroyed. No other collection is touched.
 //! - X3. Who holds a snapshot from before is refused: a shred ends what can be read here as well.
@@ -16,8 +17,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
-use crate::ids::KeyId;
-use crate::live_set::Shred;
+use crate::ids::{CollectionId, KeyId};
 use crate::request::{Outcome, Request};
 use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::destroy;
@@ -29,8 +29,8 @@ impl Store {
     /// *Durability*: once this returned Ok(true), no state in which a crash can leave this disk, and
     /// no master key, yields anything of the collection but its id, its sizes and its times. If it
     /// returned Err, or was cut short by a crash, the collection is there or it is gone and the rest is
-    /// done by the next open; or at once by calling it again, which then answers true. Ok(false) means
-    /// that there is nothing of that name, nor anything left of one that was shredded under it.
+    /// done by the next open; or at once by calling it again. Ok(false) means that there is nothing of
+    /// that name, nor anything left of one that was shredded under it.
     ///
     /// It seals all rows of the other collections first, as [`Store::checkpoint`] does. On media that
     /// copy on write, on flash, and in copies made before, the destruction of a key is best effort: see
@@ -78,31 +78,57 @@ impl Store {
 impl Inner {
     /// Does what is left of shreds that are logged (X1).
     pub(super) fn finish_shreds(&self) -> Result<()> {
-        let Some(last) = self.lock_on_disk()?.shreds.iter().map(|shred| shred.lsn).max() else {
-            return Ok(());
-        };
-        self.seal_through(last)?;
-        let mut on_disk = self.lock_on_disk()?;
-        on_disk.check_latch()?;
-        let sealed = on_disk.manifest.sealed;
-        let ready: Vec<Shred> =
-            on_disk.shreds.extract_if(.., |shred| shred.lsn <= sealed).collect();
-        for (i, shred) in ready.iter().enumerate() {
-            if let Err(error) = self.destroy_orphan(&mut on_disk, shred.key) {
-                on_disk.shreds.extend_from_slice(&ready[i..]);
-                return Err(error);
-            }
+        let shreds = self.lock_on_disk()?.shreds.clone();
+        if let Some(last) = shreds.iter().map(|shred| shred.lsn).max() {
+            self.seal_through(last)?;
+        }
+        // Also those of shreds that an earlier process had logged and sealed: nobody knows their names.
+        self.destroy_all_orphans(&mut *self.lock_on_disk()?)?;
+        for shred in shreds {
+            self.destroy_orphans(shred.id)?;
+            self.lock_on_disk()?.shreds.retain(|known| known.lsn != shred.lsn);
             tracing::info!(collection = shred.id.0, "shredded");
         }
         Ok(())
     }
 
-    /// Destroys a key that nothing refers to, unless a publish did already.
-    pub(super) fn destroy_orphan(&self, on_disk: &mut OnDisk, key: KeyId) -> Result<()> {
-        let name = FileName::Key(key).text();
-        if on_disk.orphans.contains(&name) {
+    /// Destroys the keys of a collection that are out of use; those that a log still refers to, behind a
+    /// checkpoint.
+    pub(super) fn destroy_orphans(&self, id: CollectionId) -> Result<()> {
+        let waiting = |on_disk: &OnDisk| {
+            let all = on_disk.key_orphans.iter().filter(|orphan| orphan.collection == id);
+            all.map(|orphan| orphan.lsn).max()
+        };
+        let last = waiting(&*self.lock_on_disk()?);
+        if let Some(last) = last {
+            self.seal_through(last)?;
+        }
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.orphan_keys();
+        self.destroy_all_orphans(&mut on_disk)?;
+        match waiting(&on_disk) {
+            None => Ok(()),
+            Some(_) => {
+                let what = format!(
+                    "an old key of collection {id} is kept for its parked records: put the damaged file \
+                     back, or drop the collection"
+                );
+                Err(Error::corrupt(what))
+            }
+        }
+    }
+
+    /// Destroys every key that nothing refers to.
+    pub(super) fn destroy_all_orphans(&self, on_disk: &mut OnDisk) -> Result<()> {
+        on_disk.check_latch()?;
+        let key_of = |name: &String| match FileName::parse(name) {
+            Some(FileName::Key(key)) => Some(key),
+            _ => None,
+        };
+        let keys: Vec<KeyId> = on_disk.orphans.iter().filter_map(key_of).collect();
+        for key in keys {
             destroy(&self.tools(), on_disk, key)?;
-            on_disk.orphans.remove(&name);
+            on_disk.orphans.remove(&FileName::Key(key).text());
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 #![cfg(feature = "encryption")]
 
 mod disk;
+mod meetings;
 mod missing;
 mod seals;
 

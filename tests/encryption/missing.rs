@@ -2,7 +2,7 @@
 
 use quiver_store::ErrorKind;
 
-use crate::disk::{Disk, check_whole, fill, schema};
+use crate::disk::{Disk, check_whole, fill, options, schema};
 
 #[test]
 fn missing_data_key_is_its_collections_state_and_putting_it_back_restores_all() {
@@ -162,4 +162,47 @@ fn records_parked_twice_without_their_key_in_between_come_back() {
     assert_eq!(store.get(id, "agent-0003").expect("well again"), None);
     assert!(store.get(id, "agent-0099").expect("well again").is_some());
     assert_eq!(store.len(id).expect("well again"), 20);
+}
+
+/// A name that is parked with the records whose key is missing is the collection's once the key is back,
+/// and stays it.
+#[test]
+fn name_among_parked_records_stays_when_they_are_sealed() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let before = disk.keys("/store");
+    let id = store.create_collection("dossiers", schema()).expect("new");
+    let key = format!("/store/{}", disk.new_key(&before));
+    fill(&store, id, 0);
+    store.checkpoint().expect("sealed");
+    store.rename_collection("dossiers", "files").expect("free");
+    store.upsert(id, "agent-0099", &[0.0, 0.0], b"").expect("written");
+    drop(store);
+    let key_bytes = disk.read(&key);
+    disk.remove(&key);
+    let store = disk.open();
+    store.checkpoint().expect("parked");
+    drop(store);
+    disk.write(&key, &key_bytes);
+    for _ in 0..2 {
+        let store = disk.open();
+        assert_eq!(store.collection_names().expect("open"), ["files"]);
+        assert_eq!(store.len(id).expect("well again"), 21);
+        store.checkpoint().expect("sealed");
+    }
+}
+
+/// Without keys a log is verified all the same, whatever of it is the catalog's.
+#[test]
+fn log_with_a_drop_verifies_without_keys() {
+    let disk = Disk::new();
+    let store = disk.open();
+    store.create_collection("dossiers", schema()).expect("new");
+    store.drop_collection("dossiers").expect("there");
+    store.close().expect("closed");
+    let report = quiver_store::Store::verify_without_keys_with(disk.env(), options(), |_| {
+        std::ops::ControlFlow::Continue(())
+    });
+    let findings = report.expect("keyless").findings;
+    assert!(findings.is_empty(), "{findings:?}");
 }
