@@ -313,7 +313,7 @@ impl Inner {
             manifest.collections = schemas.iter().map(entry).collect();
             name_segments(manifest, &sealed);
             name_index_snapshots(manifest, seal);
-            name_parked(manifest, &seal.parked, &sealed);
+            name_parked(manifest, &seal.parked, &sealed, &rotation.catalog);
         })?;
         let mut live = writing(&self.live)?;
         let version = Arc::make_mut(&mut live.version);

@@ -18,7 +18,7 @@ use crate::damage::Hidden;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, Lsn};
-use crate::live_set::LiveSet;
+use crate::live_set::{LiveSet, Version};
 use crate::manifest::Manifest;
 use crate::manifest::parked::ParkedEntry;
 use crate::memtable::Memtable;
@@ -139,20 +139,27 @@ pub(super) fn can_unpark(on_disk: &OnDisk, live: &LiveSet) -> bool {
 }
 
 /// Names what was parked, in the place of files with records that it holds as well (N4); leaves out what
-/// is sealed now or of no collection (N3).
+/// is sealed now or of no collection (N3). Of a collection that is well and had no rows to seal, what is
+/// parked was its creation and what changed its schema, which the manifest says now.
 pub(super) fn name_parked(
     manifest: &mut Manifest,
     parked: &[ParkedEntry],
     sealed: &BTreeMap<CollectionId, &Sealed>,
+    catalog: &Version,
 ) {
     let Manifest { parked: named, collections, .. } = manifest;
     let is_known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
+    let is_said = |id| {
+        let found = catalog.collections.get(&id);
+        found.is_some_and(|found| found.damage.is_none() && found.sealing.is_none())
+    };
     let is_in = |old: &ParkedEntry, new: &ParkedEntry| {
         new.collection == old.collection && new.first <= old.through
     };
     named.retain(|old| {
         let id = old.collection;
-        is_known(id) && !sealed.contains_key(&id) && !parked.iter().any(|new| is_in(old, new))
+        let is_sealed = sealed.contains_key(&id) || is_said(id);
+        is_known(id) && !is_sealed && !parked.iter().any(|new| is_in(old, new))
     });
     named.extend(parked.iter().filter(|entry| is_known(entry.collection)));
     named.sort_by_key(|entry| (entry.collection, entry.first));

@@ -83,8 +83,8 @@ impl Visited {
     fn segment(&self) -> String {
         let site = std::panic::Location::caller();
         let entries = self.inner.read_dir(Path::new("/store"), site).expect("there");
-        let names = entries.into_iter().map(|entry| entry.name);
-        let segment = names.filter(|name| name.ends_with(".seg")).next_back();
+        let mut names = entries.into_iter().map(|entry| entry.name);
+        let segment = names.rfind(|name| name.ends_with(".seg"));
         format!("/store/{}", segment.expect("sealed"))
     }
 }

@@ -206,3 +206,29 @@ fn log_with_a_drop_verifies_without_keys() {
     let findings = report.expect("keyless").findings;
     assert!(findings.is_empty(), "{findings:?}");
 }
+
+/// Parked is its creation alone: with the key back there is no row to seal, and the parked file goes all
+/// the same.
+#[test]
+fn creation_that_was_parked_is_settled_once_its_key_is_back() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let before = disk.keys("/store");
+    let id = store.create_collection("dossiers", schema()).expect("new");
+    let key = disk.new_key(&before);
+    drop(store);
+    let path = format!("/store/{key}");
+    let bytes = disk.read(&path);
+    disk.remove(&path);
+    let store = disk.open();
+    store.checkpoint().expect("its creation is parked");
+    drop(store);
+    disk.write(&path, &bytes);
+    let store = disk.open();
+    store.checkpoint().expect("an end");
+    assert!(!disk.names("/store").iter().any(|name| name.starts_with("parked-")));
+    drop(store);
+    let store = disk.open();
+    assert_eq!(store.collection_id("dossiers").expect("open"), Some(id));
+    assert_eq!(store.len(id).expect("open"), 0);
+}
