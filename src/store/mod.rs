@@ -152,9 +152,11 @@ pub struct Stats {
     /// Rows of all collections, but of those of which some are hidden by damage.
     pub rows: u64,
     /// Names, in the store's directory, of every file that the newest manifest accounts for:
-    /// `CURRENT`, itself, logs, segments and tombstones; and the reserve.
+    /// `CURRENT`, itself, logs, segments and tombstones; the keys of collections that so far only the
+    /// log knows; and the reserve.
     pub files: Vec<String>,
-    /// Files known to belong to no manifest, which the next publish removes; without the pinned.
+    /// Files known to belong to no manifest, which the next publish removes, and keys that go once no
+    /// log refers to them; without the pinned.
     pub orphans: u64,
     /// Shreds that are logged and whose key is not destroyed yet: it is tried again at the next open, or
     /// when it is asked for.

@@ -1,12 +1,13 @@
 //! The calls that change nothing. None of them waits for a writer, a checkpoint or a merge.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use crate::collection::Collection;
 use crate::descriptor::Descriptor;
 use crate::error::Result;
 use crate::file_names::{CURRENT, FileName};
-use crate::ids::{CollectionId, Lsn, ManifestVersion};
+use crate::ids::{CollectionId, KeyId, Lsn, ManifestVersion};
 use crate::row::{Record, RecordRef};
 use crate::scan_range::ScanRange;
 use crate::sec::SecPredicate;
@@ -298,7 +299,13 @@ impl Store {
         let jobs = locked(&self.inner.jobs)?;
         let on_disk = self.lock_on_disk()?;
         let manifest = &on_disk.manifest;
-        let named = files_of(manifest).map(FileName::text);
+        let named: BTreeSet<String> = files_of(manifest).map(FileName::text).collect();
+        // The log names keys before a manifest does.
+        let live = reading(&self.inner.live)?;
+        let keys = live.version.collections.values().map(|found| found.key);
+        let keys = keys.filter(|key| *key != KeyId::NONE).map(|key| FileName::Key(key).text());
+        let of_log: Vec<String> = keys.filter(|name| !named.contains(name)).collect();
+        drop(live);
         let reserve = on_disk.reserve.name();
         let pinned = on_disk.orphans.iter().filter(|name| is_held(&on_disk, name)).count() as u64;
         Ok(Stats {
@@ -317,9 +324,10 @@ impl Store {
             rows,
             files: std::iter::once(CURRENT.to_owned())
                 .chain(named)
+                .chain(of_log)
                 .chain(reserve.cloned())
                 .collect(),
-            orphans: on_disk.orphans.len() as u64 - pinned,
+            orphans: (on_disk.orphans.len() + on_disk.key_orphans.len()) as u64 - pinned,
             unfinished_shreds: on_disk.shreds.len() as u64,
             latched: on_disk.latched.clone(),
             is_read_only: on_disk.is_read_only,
