@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::address::Address;
 use crate::checker::Invariant;
 use crate::explore;
+use crate::history::History;
 use crate::panic_trap;
 use crate::replica;
 use crate::system::System;
@@ -35,6 +36,28 @@ const TICK: Duration = Duration::from_millis(100);
 /// Violations after which a campaign ends: the first ones are the ones to look at.
 const VIOLATIONS_MAX: usize = 10;
 
+/// Which histories are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// All.
+    #[default]
+    All,
+    /// Those of stores that are not encrypted.
+    Plain,
+    /// Those of stores that are.
+    Encrypted,
+}
+
+impl Which {
+    fn admits(self, seed: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::Plain => !History::is_encrypted(seed),
+            Self::Encrypted => History::is_encrypted(seed),
+        }
+    }
+}
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Campaign {
@@ -46,6 +69,8 @@ pub struct Campaign {
     pub images: Option<u64>,
     /// How long at most; `None` without a bound. The result then depends on the machine.
     pub limit: Option<Duration>,
+    /// Which of the histories.
+    pub which: Which,
     /// How many threads.
     pub jobs: usize,
     /// Which of how many parts of the seeds: `(i, n)` with `i < n`.
@@ -89,6 +114,22 @@ pub struct Report {
     pub end: End,
     /// How long it took.
     pub elapsed: Duration,
+    /// How long of that only encrypted histories were run.
+    pub elapsed_encrypted: Duration,
+}
+
+impl Report {
+    /// This and another one behind it, which decides how both ended where this one came to its end.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.tally.add(&other.tally);
+        self.elapsed += other.elapsed;
+        self.elapsed_encrypted += other.elapsed_encrypted;
+        if self.end == End::Target || self.end == End::Time {
+            self.end = other.end;
+        }
+        self
+    }
 }
 
 struct Worker {
@@ -131,7 +172,8 @@ impl Campaign {
             let watch = Arc::new(Watch::default());
             workers.push(Worker { watch: watch.clone(), turns: 0, since: start });
             let (seeds, system, sender) = (seeds.clone(), self.system.clone(), sender.clone());
-            thread::spawn(move || work(&*system, &seeds, &watch, &sender));
+            let which = self.which;
+            thread::spawn(move || work(&*system, which, &seeds, &watch, &sender));
         }
         drop(sender);
         let mut tally = Tally::zero();
@@ -141,11 +183,19 @@ impl Campaign {
         if !self.system.replicates() {
             tally.replica.clear();
         }
+        if self.which == Which::Plain || !self.system.encrypts() {
+            tally.forget_encryption();
+        }
         let end = self.add_up(&mut tally, &mut workers, &results, start, progress, cancel);
         for worker in &workers {
             worker.watch.stop();
         }
-        Report { tally, end, elapsed: start.elapsed() }
+        let elapsed = start.elapsed();
+        let elapsed_encrypted = match self.which {
+            Which::Encrypted => elapsed,
+            Which::All | Which::Plain => Duration::ZERO,
+        };
+        Report { tally, end, elapsed, elapsed_encrypted }
     }
 
     /// Adds up results in the order of seeds (C1) until something ends the run.
@@ -153,7 +203,7 @@ impl Campaign {
         &self,
         tally: &mut Tally,
         workers: &mut [Worker],
-        results: &Receiver<(u64, Tally)>,
+        results: &Receiver<(u64, Option<Tally>)>,
         start: Instant,
         progress: &mut dyn FnMut(Progress<'_>),
         cancel: &AtomicBool,
@@ -172,6 +222,10 @@ impl Campaign {
             }
             while let Some(result) = early.remove(&next) {
                 next += 1;
+                let Some(result) = result else {
+                    tally.seeds_left_out += 1;
+                    continue;
+                };
                 tally.add(&result);
                 if tally.violations.len() >= VIOLATIONS_MAX {
                     return End::Violations;
@@ -199,13 +253,25 @@ impl Campaign {
     }
 }
 
-fn work(system: &dyn System, seeds: &Seeds, watch: &Watch, sender: &Sender<(u64, Tally)>) {
+fn work(
+    system: &dyn System,
+    which: Which,
+    seeds: &Seeds,
+    watch: &Watch,
+    sender: &Sender<(u64, Option<Tally>)>,
+) {
     while let Some((place, seed)) = seeds.take() {
-        let explored = panic_trap::catch(|| explored(system, seed, watch));
+        if !which.admits(seed) {
+            if sender.send((place, None)).is_err() {
+                break;
+            }
+            continue;
+        }
+        let explored = panic_trap::catch(|| explored(system, which, seed, watch));
         let Some(tally) = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic))) else {
             break;
         };
-        if sender.send((place, tally)).is_err() {
+        if sender.send((place, Some(tally))).is_err() {
             break;
         }
     }
@@ -213,9 +279,10 @@ fn work(system: &dyn System, seeds: &Seeds, watch: &Watch, sender: &Sender<(u64,
 }
 
 /// What a seed comes to: its history of one store, and that of two where it has one.
-fn explored(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
+fn explored(system: &dyn System, which: Which, seed: u64, watch: &Watch) -> Option<Tally> {
     let mut tally = explore::explore(system, seed, watch)?;
-    if system.replicates() && replica::has(seed) {
+    // Histories of two stores are plain.
+    if which != Which::Encrypted && system.replicates() && replica::has(seed) {
         tally.add(&replica::explore(system, seed, watch)?);
     }
     Some(tally)

@@ -49,6 +49,12 @@ pub enum Invariant {
     I13,
     /// LSNs, ids, file names and versions never come back.
     I14,
+    /// No secret and no key is on the disk in plain.
+    I15,
+    /// No key and nonce seal two contents.
+    I16,
+    /// What was shredded cannot be read.
+    I17,
     /// Files, handles, bytes and work stay within their bounds.
     I18,
     /// What is acknowledged after a recovery survives the next crash.
@@ -59,7 +65,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All that the explorer and the forward run evaluate: all but I9, which has a campaign of its own.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::I1,
         Self::I2,
         Self::I3,
@@ -73,10 +79,16 @@ impl Invariant {
         Self::I12,
         Self::I13,
         Self::I14,
+        Self::I15,
+        Self::I16,
+        Self::I17,
         Self::I18,
         Self::Probe,
         Self::Answers,
     ];
+
+    /// Those that only encrypted histories evaluate.
+    pub const OF_ENCRYPTION: [Self; 3] = [Self::I15, Self::I16, Self::I17];
 
     /// Its name and statement in reports.
     pub fn name(self) -> &'static str {
@@ -95,6 +107,9 @@ impl Invariant {
             Self::I12 => "I12 index agrees",
             Self::I13 => "I13 snapshot",
             Self::I14 => "I14 order",
+            Self::I15 => "I15 secret",
+            Self::I16 => "I16 nonce",
+            Self::I17 => "I17 shredded",
             Self::I18 => "I18 bounded",
             Self::Probe => "probe after recovery",
             Self::Answers => "answers of a running store",

@@ -30,4 +30,5 @@ pub mod sweep;
 pub mod system;
 pub mod tally;
 mod toy;
+pub mod vault;
 pub mod watch;

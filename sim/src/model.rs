@@ -23,6 +23,7 @@ use crate::backup::Backup;
 use crate::digest;
 use crate::rows::Rows;
 use crate::system::{Outcome, Request, RowChange};
+use crate::vault::Custody;
 
 /// What is known of a collection's id (M4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,8 @@ pub struct Window {
     pub manifest: u64,
     /// The backup that there is or that is being made, if there is one.
     pub backup: Option<Arc<Backup>>,
+    /// What is owed of the keys.
+    pub custody: Custody,
 }
 
 impl Window {
@@ -161,7 +164,7 @@ impl State {
                 Verdict::Refused(ErrorKind::AlreadyExists)
             }
             Request::Create { .. } => Verdict::Created,
-            Request::Drop { name } => {
+            Request::Drop { name } | Request::Shred { name } => {
                 Verdict::Dropped { existed: self.collections.contains_key(name) }
             }
             Request::Write(changes) => {
@@ -218,7 +221,7 @@ impl State {
                 self.collections.insert(name.clone(), Arc::new(collection));
                 self.lsn += 1;
             }
-            Request::Drop { name } => {
+            Request::Drop { name } | Request::Shred { name } => {
                 let Some(gone) = self.collections.remove(name) else { return };
                 self.digest =
                     self.digest.wrapping_sub(digest::of_collection(gone.key, &gone.descriptor));
@@ -398,6 +401,7 @@ impl Model {
             batches: self.batches,
             manifest: 0,
             backup: None,
+            custody: Custody::default(),
         }
     }
 

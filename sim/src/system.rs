@@ -16,8 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, Lsn, Options, Result,
-    SecPredicate, WalOp,
+    CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, KeyRing, Lsn, Options,
+    Result, SecPredicate, WalOp,
 };
 
 use crate::disk::Onlooker;
@@ -55,6 +55,11 @@ pub trait System: Send + Sync + fmt::Debug {
 
     /// Whether the store verifies itself, and copies itself into another directory.
     fn backs_up(&self) -> bool {
+        false
+    }
+
+    /// Whether the store can be encrypted, with a key for each collection.
+    fn encrypts(&self) -> bool {
         false
     }
 
@@ -133,6 +138,11 @@ pub enum Request {
     },
     /// The end of a collection.
     Drop {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// The same, and the collection's key is to be destroyed: [`Session::shred`] does that.
+    Shred {
         /// Its name.
         name: Arc<str>,
     },
@@ -486,6 +496,22 @@ pub trait Session: View {
         Err(Error::new(ErrorKind::Unsupported, "backups"))
     }
 
+    /// Destroys the key of a collection that was dropped so that it be destroyed; whether there was
+    /// any such.
+    fn shred(&self, _name: &str) -> Result<bool> {
+        Err(no_keys())
+    }
+
+    /// Puts another master key in the place of the one that the store was opened with.
+    fn rotate(&self, _ring: &dyn KeyRing) -> Result<()> {
+        Err(no_keys())
+    }
+
+    /// Writes a collection anew under a new key.
+    fn rekey(&self, _id: CollectionId) -> Result<()> {
+        Err(no_keys())
+    }
+
     /// A reader that may look while another call is under way, if there can be one.
     fn onlooker(&self) -> Option<Onlooker> {
         None
@@ -525,6 +551,10 @@ pub struct BackedUp {
 
 fn no_replication() -> Error {
     Error::new(ErrorKind::Unsupported, "replication")
+}
+
+fn no_keys() -> Error {
+    Error::new(ErrorKind::Unsupported, "keys")
 }
 
 /// An operation as an observer is told of it.

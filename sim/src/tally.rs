@@ -60,6 +60,10 @@ impl Violation {
 pub struct Tally {
     /// Histories.
     pub seeds: u64,
+    /// Of them, how many were encrypted.
+    pub seeds_encrypted: u64,
+    /// Seeds passed over, whose histories are of a kind that was not asked for.
+    pub seeds_left_out: u64,
     /// Operations carried out in them.
     pub operations: u64,
     /// Crash points looked at, nested ones included.
@@ -68,6 +72,8 @@ pub struct Tally {
     pub exhaustive_points: u64,
     /// Images checked (T1).
     pub images_checked: u64,
+    /// Of them, how many are of encrypted stores.
+    pub images_encrypted: u64,
     /// Of them, how many came after a crash of a recovery, or after a recovery that was seen.
     pub images_nested: u64,
     /// Images equal to one checked before.
@@ -86,6 +92,8 @@ pub struct Tally {
     pub spreads: BTreeMap<&'static str, Spread>,
     /// Verifications and backups, by the names of [`COPIES`].
     pub copies: BTreeMap<&'static str, u64>,
+    /// What was done to keys of encrypted stores, by the names of [`KEY_COUNTS`].
+    pub keys: BTreeMap<&'static str, u64>,
     /// What replica histories came to, by the names of [`replica::COUNTS`].
     pub replica: BTreeMap<&'static str, u64>,
     /// The most I/O calls that one recovery made.
@@ -159,6 +167,12 @@ pub const COPIES: [&str; 6] = [
     "images with a backup",
     "backups gone on with after a crash",
 ];
+/// What is counted of keys.
+pub const KEY_COUNTS: [&str; 4] =
+    ["shreds", "master keys replaced", "data keys replaced", KEYS_LOST];
+
+/// The word for collections whose keys are missing for a while.
+pub const KEYS_LOST: &str = "keys missing for a while";
 
 /// The word for images of a killed process in [`Tally::policies`].
 pub const KILL: &str = "kill";
@@ -187,6 +201,9 @@ impl Tally {
         for name in COPIES {
             tally.copies.insert(name, 0);
         }
+        for name in KEY_COUNTS {
+            tally.keys.insert(name, 0);
+        }
         for name in replica::COUNTS {
             tally.replica.insert(name, 0);
         }
@@ -202,6 +219,14 @@ impl Tally {
             tally.tears.insert(tear.name(), 0);
         }
         tally
+    }
+
+    /// Takes out what only encrypted histories count, where there are none.
+    pub fn forget_encryption(&mut self) {
+        self.keys.clear();
+        for invariant in Invariant::OF_ENCRYPTION {
+            self.invariants.remove(invariant.name());
+        }
     }
 
     /// Counts an evaluation.
@@ -223,6 +248,9 @@ impl Tally {
     /// Adds another tally (T2). Seeds are to be added in ascending order.
     pub fn add(&mut self, other: &Self) {
         self.seeds += other.seeds;
+        self.seeds_encrypted += other.seeds_encrypted;
+        self.seeds_left_out += other.seeds_left_out;
+        self.images_encrypted += other.images_encrypted;
         self.operations += other.operations;
         self.crash_points += other.crash_points;
         self.exhaustive_points += other.exhaustive_points;
@@ -236,6 +264,7 @@ impl Tally {
             (&mut self.invariants, &other.invariants),
             (&mut self.faults, &other.faults),
             (&mut self.copies, &other.copies),
+            (&mut self.keys, &other.keys),
             (&mut self.replica, &other.replica),
         ];
         for (own, others) in pairs {
@@ -262,12 +291,16 @@ impl Tally {
             ("runs repeated", self.runs_repeated),
         ];
         idle.extend(plain.iter().filter(|(_, times)| *times == 0).map(|(name, _)| (*name).into()));
+        if !self.keys.is_empty() && self.images_encrypted == 0 {
+            idle.push("encrypted images".into());
+        }
         let tables = [
             ("tear", &self.tears),
             ("policy", &self.policies),
             ("invariant", &self.invariants),
             ("fault", &self.faults),
             ("counter", &self.copies),
+            ("key", &self.keys),
             ("replica", &self.replica),
         ];
         for (kind, table) in tables {

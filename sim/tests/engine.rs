@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use quiver_sim::campaign::{Campaign, End, PATIENCE, Report};
+use quiver_sim::campaign::{Campaign, End, PATIENCE, Report, Which};
 use quiver_sim::engine::Engine;
 use quiver_sim::planted::{Bug, Planted};
 use quiver_sim::system::System;
@@ -16,6 +16,7 @@ fn run(system: Arc<dyn System>, seed: u64, seeds: u64, jobs: usize) -> Report {
         seeds: Some(seeds),
         images: None,
         limit: None,
+        which: Which::All,
         jobs,
         shard: (0, 1),
         patience: PATIENCE,

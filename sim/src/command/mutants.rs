@@ -1,5 +1,6 @@
 //! `quiver-sim mutants`: is every sync needed, and would the checks see a wrong engine?
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::sweep::default_bounds;
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
-use crate::campaign::{Campaign, PATIENCE, Report};
+use crate::campaign::{Campaign, PATIENCE, Report, Which};
 use crate::damage;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::number;
@@ -71,35 +72,37 @@ fn planted_name(name: &str) -> Result<String, String> {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
     let cancel = cancelled_by_ctrl_c();
-    let control = Arc::new(Planted::new(Bug::None));
     let mut out = io::stdout().lock();
-    let sound = campaign(arguments, arguments.seed, control.clone(), arguments.control, &cancel);
-    if let Some(violation) = sound.tally.violations.first() {
-        let address = violation.address;
-        return Err(Refusal(format!("the engine itself fails at {address}: see `run`"), 1));
-    }
+    let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
+    let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
+    images += more_images;
     let resealed = Arc::new(Planted::new(Bug::Resealed));
-    let resealed = campaign(arguments, arguments.seed, resealed, arguments.control, &cancel);
+    let (seed, which) = (arguments.seed, Which::Plain);
+    let resealed = campaign(arguments, which, seed, resealed, arguments.control, &cancel);
     if let Some(violation) = resealed.tally.violations.first() {
         let address = violation.address;
         return Err(Refusal(format!("the wrapper is no control: it fails at {address}"), 1));
     }
-    let sites: SyncSites = control.sync_sites();
-    let images = number(sound.tally.images_checked);
+    // Where a site is reached without keys too, that is where it is looked for.
+    let mut sites: BTreeMap<&String, (Which, u64)> = BTreeMap::new();
+    sites.extend(encrypted.iter().map(|(site, calls)| (site, (Which::Encrypted, *calls))));
+    sites.extend(plain.iter().map(|(site, calls)| (site, (Which::Plain, *calls))));
+    let images = number(images);
     writeln!(out, "control: no violation in {images} images, {} sync sites reached", sites.len())?;
     let is_wanted = |bug: &&Bug| {
         arguments.only.is_empty() || arguments.only.iter().any(|name| name == bug.name())
     };
     let mut elided = Vec::new();
-    for (site, calls) in sites.iter().filter(|_| arguments.only.is_empty()) {
-        let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), &cancel);
+    for (site, (which, calls)) in sites.into_iter().filter(|_| arguments.only.is_empty()) {
+        let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), which, &cancel);
         let Some(verdict) = verdict else { return cut_short(&mut out) };
         print(&mut out, &verdict)?;
-        elided.push((verdict, *calls));
+        elided.push((verdict, calls));
     }
     let mut planted = Vec::new();
     for bug in Bug::PLANTED.iter().filter(is_wanted) {
-        let Some(verdict) = hunt(arguments, bug.clone(), &cancel) else {
+        let which = if bug.is_of_encryption() { Which::Encrypted } else { Which::Plain };
+        let Some(verdict) = hunt(arguments, bug.clone(), which, &cancel) else {
             return cut_short(&mut out);
         };
         print(&mut out, &verdict)?;
@@ -118,6 +121,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs the engine itself, as the control; the sites of syncs that it reached, and the images.
+fn sound(
+    arguments: &Arguments,
+    which: Which,
+    cancel: &AtomicBool,
+) -> Result<(SyncSites, u64), Refusal> {
+    let control = Arc::new(Planted::new(Bug::None));
+    let (seed, images) = (arguments.seed, arguments.control);
+    let sound = campaign(arguments, which, seed, control.clone(), images, cancel);
+    match sound.tally.violations.first() {
+        None => Ok((control.sync_sites(), sound.tally.images_checked)),
+        Some(violation) => {
+            let address = violation.address;
+            Err(Refusal(format!("the engine itself fails at {address}: see `run`"), 1))
+        }
+    }
+}
+
 fn table(elided: &[(Verdict, u64)], planted: &[Verdict], all_caught: bool) -> Value {
     let sync_sites: Vec<Value> = elided
         .iter()
@@ -133,7 +154,7 @@ fn table(elided: &[(Verdict, u64)], planted: &[Verdict], all_caught: bool) -> Va
 
 /// Looks for a wrong engine as the default run does: in a campaign, and in the sweep, which puts
 /// faults where a campaign rarely draws them; `None` if cancelled.
-fn hunt(arguments: &Arguments, bug: Bug, cancel: &AtomicBool) -> Option<Verdict> {
+fn hunt(arguments: &Arguments, bug: Bug, which: Which, cancel: &AtomicBool) -> Option<Verdict> {
     let name = match &bug {
         Bug::ElidedSync(site) => format!("no sync at {site}"),
         other => other.name().to_owned(),
@@ -146,13 +167,14 @@ fn hunt(arguments: &Arguments, bug: Bug, cancel: &AtomicBool) -> Option<Verdict>
         return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
     }
     let first = arguments.images.min(IMAGES_BEFORE_SWEEP);
-    let seeds = verdict.campaign(arguments, arguments.seed, system.clone(), first, cancel);
+    let from = (which, arguments.seed);
+    let seeds = verdict.campaign(arguments, from, system.clone(), first, cancel);
     if verdict.first.is_none() && verdict.images < arguments.images {
         verdict.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
     }
     if verdict.first.is_none() && verdict.images < arguments.images {
         let rest = arguments.images - verdict.images;
-        verdict.campaign(arguments, arguments.seed + seeds, system, rest, cancel);
+        verdict.campaign(arguments, (which, arguments.seed + seeds), system, rest, cancel);
     }
     (!cancel.load(Ordering::Relaxed)).then_some(verdict)
 }
@@ -162,17 +184,17 @@ impl Verdict {
     fn campaign(
         &mut self,
         arguments: &Arguments,
-        seed: u64,
+        (which, seed): (Which, u64),
         system: Arc<dyn System>,
         images: u64,
         cancel: &AtomicBool,
     ) -> u64 {
-        let tally = campaign(arguments, seed, system, images, cancel).tally;
+        let tally = campaign(arguments, which, seed, system, images, cancel).tally;
         self.images += tally.images_checked + tally.replica_images();
         let first = tally.violations.first();
         self.first =
             first.map(|violation| (violation.invariant.name(), violation.address.to_string()));
-        tally.seeds
+        tally.seeds + tally.seeds_left_out
     }
 
     /// Goes on in the sweep.
@@ -203,6 +225,7 @@ impl Verdict {
 
 fn campaign(
     arguments: &Arguments,
+    which: Which,
     seed: u64,
     system: Arc<dyn System>,
     images: u64,
@@ -215,6 +238,7 @@ fn campaign(
         limit: None,
         jobs: jobs_or_cores(arguments.jobs),
         shard: (0, 1),
+        which,
         patience: PATIENCE,
         system,
     };

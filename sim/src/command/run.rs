@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::sweep::{default_bounds, verdict};
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores};
-use crate::campaign::{Campaign, End, PATIENCE, Progress};
+use crate::campaign::{Campaign, End, PATIENCE, Progress, Report, Which};
 use crate::damage;
 use crate::engine::Engine;
 use crate::report;
@@ -20,6 +21,10 @@ use crate::system::System;
 
 /// How many images a run checks if nothing else bounds it.
 const IMAGES: u64 = 1_000_000;
+
+/// How many of a hundred images are of encrypted stores, and of a hundred minutes.
+const ENCRYPTED_IMAGES_PERCENT: u64 = 6;
+const ENCRYPTED_TIME_PERCENT: u32 = 15;
 
 /// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
 const IMAGES_PER_DAMAGED_SEED: u64 = 1600;
@@ -48,6 +53,9 @@ pub(super) struct Arguments {
     /// Which part of the seeds, of how many: 1/4 to 4/4 for four machines.
     #[arg(long, value_parser = shard, value_name = "I/N")]
     shard: Option<(u64, u64)>,
+    /// Which histories to run.
+    #[arg(long, value_enum, default_value_t)]
+    histories: Which,
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -97,6 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         limit: arguments.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
         jobs: jobs_or_cores(arguments.jobs),
         shard: arguments.shard.unwrap_or((0, 1)),
+        which: arguments.histories,
         patience: PATIENCE,
         system: system.clone(),
     };
@@ -114,9 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         };
         damage::run(&Engine, &bounds, &cancel)
     });
-    let bar = progress_bar(&campaign, arguments.quiet);
-    let done = campaign.run(&mut |progress| show(&bar, &campaign, progress), &cancel);
-    bar.finish_and_clear();
+    let done = run_campaigns(&campaign, arguments.quiet, &cancel);
     if let Some(file) = file {
         let mut json = report::json(&done, system.version());
         json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
@@ -156,6 +163,35 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let rate = report::number(report::rate(done.tally.images_checked, done.elapsed));
     writeln!(out, "no violation in {images} images, {rate} per second")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a campaign; one of all histories as one of the plain ones and one of the others, so that both
+/// have their share and their rate.
+fn run_campaigns(campaign: &Campaign, quiet: bool, cancel: &AtomicBool) -> Report {
+    let run = |campaign: &Campaign| {
+        let bar = progress_bar(campaign, quiet);
+        let done = campaign.run(&mut |progress| show(&bar, campaign, progress), cancel);
+        bar.finish_and_clear();
+        done
+    };
+    if campaign.which != Which::All {
+        return run(campaign);
+    }
+    let of_images = campaign.images.map(|images| images * ENCRYPTED_IMAGES_PERCENT / 100);
+    let of_time = campaign.limit.map(|limit| limit * ENCRYPTED_TIME_PERCENT / 100);
+    let plain = Campaign {
+        which: Which::Plain,
+        images: campaign.images.map(|images| images - of_images.unwrap_or(0)),
+        limit: campaign.limit.map(|limit| limit - of_time.unwrap_or_default()),
+        ..campaign.clone()
+    };
+    let done = run(&plain);
+    if !matches!(done.end, End::Target | End::Time) || of_images == Some(0) {
+        return done;
+    }
+    let encrypted =
+        Campaign { which: Which::Encrypted, images: of_images, limit: of_time, ..plain };
+    done.and(run(&encrypted))
 }
 
 /// How many seeds' stores are damaged for so many images.

@@ -18,7 +18,7 @@ use super::replay::Target;
 use super::sweep::SEEDED;
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::address::Address;
-use crate::campaign::{Campaign, PATIENCE};
+use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::checker::Invariant;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
@@ -191,6 +191,7 @@ fn first_violation(system: Arc<dyn System>, cancel: &AtomicBool) -> Result<Addre
         seeds: None,
         images: Some(IMAGES),
         limit: None,
+        which: Which::All,
         jobs: jobs_or_cores(None),
         shard: (0, 1),
         patience: PATIENCE,

@@ -406,6 +406,7 @@ fn quiet(seed: u64) -> History {
     let mut history = History::of(seed);
     // What is damaged is the store: the files of a copy would be none of its own.
     history.operations.retain(|step| !matches!(step.action, Action::BackUp(..)));
+    history.encrypted = false;
     history.opening.clear();
     history.faulty = false;
     history.strikes.clear();

@@ -155,6 +155,16 @@ impl SimDisk {
         machine.state = change(&machine.state);
     }
 
+    /// Looks at bytes of a file, which is no call of the process; how many there are.
+    pub(crate) fn peek(&self, path: &Path, buf: &mut [u8], offset: u64) -> usize {
+        let machine = self.lock_machine();
+        let inner = machine.state.inner();
+        match inner.lookup(path).ok().and_then(|found| found.node).map(|id| inner.node(id)) {
+            Some(Node::File(inode)) => inode.volatile.read(buf, offset),
+            _ => 0,
+        }
+    }
+
     /// Sets how much of the run is kept from now on.
     pub fn set_recording(&self, recording: Recording) {
         self.lock_machine().recording = recording;

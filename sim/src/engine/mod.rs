@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    BackupReport, CollectionId, Env, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
+    BackupReport, CollectionId, Env, KeyRing, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
     VerifyOptions, WalEntry, WalOp, WriteBatch,
 };
 
-use self::stored::stored;
+pub(crate) use self::stored::stored;
 use crate::disk::Onlooker;
 use crate::system::{
     BackedUp, Call, Copied, GoesOn, Listener, Look, Looked, Outcome, Request, Restored, RowChange,
@@ -59,6 +59,10 @@ impl System for Engine {
     }
 
     fn backs_up(&self) -> bool {
+        true
+    }
+
+    fn encrypts(&self) -> bool {
         true
     }
 
@@ -133,6 +137,18 @@ fn changed(is_changed: bool) -> Outcome {
 }
 
 impl EngineSession {
+    /// The part of a shred that commits: the key is still there.
+    fn shred_as_far_as_a_drop(&self, name: &str) -> Result<Outcome> {
+        let name = name.to_owned();
+        let ticket = self.store.submit(quiver_store::Request::ShredCollection { name })?;
+        loop {
+            self.store.drive()?;
+            if let Some(answer) = ticket.poll() {
+                return answer.map(outcome_of);
+            }
+        }
+    }
+
     fn write(&self, changes: &[RowChange], call: Call) -> Result<Outcome> {
         let written = |last_lsn, hits| Ok(Outcome::Written { last_lsn, hits });
         match (call, changes) {
@@ -166,6 +182,7 @@ impl Session for EngineSession {
             Request::Drop { name } => {
                 Ok(Outcome::Dropped { existed: self.store.drop_collection(name)?, lsn: None })
             }
+            Request::Shred { name } => self.shred_as_far_as_a_drop(name),
             Request::Put(RowChange { collection, id, row }) => {
                 let (vector, payload) = row.as_ref().expect("what is put is a row");
                 Ok(changed(self.store.put_if_absent(*collection, id, vector, payload)?))
@@ -194,6 +211,10 @@ impl Session for EngineSession {
             Request::Drop { name } => {
                 let name = name.to_string();
                 self.store.submit(quiver_store::Request::DropCollection { name })?
+            }
+            Request::Shred { name } => {
+                let name = name.to_string();
+                self.store.submit(quiver_store::Request::ShredCollection { name })?
             }
             Request::Put(RowChange { collection, id, row }) => {
                 let (vector, payload) = row.as_ref().expect("what is put is a row");
@@ -331,6 +352,18 @@ impl Session for EngineSession {
         let report = self.store.backup_to(to, |_| goes_on())?;
         let BackupReport { lsn: Lsn(lsn), files_kept, is_complete, .. } = report;
         Ok(BackedUp { lsn, files_kept, is_complete })
+    }
+
+    fn shred(&self, name: &str) -> Result<bool> {
+        self.store.shred_collection(name)
+    }
+
+    fn rotate(&self, ring: &dyn KeyRing) -> Result<()> {
+        self.store.rotate_master_key(ring)
+    }
+
+    fn rekey(&self, id: CollectionId) -> Result<()> {
+        self.store.rekey_collection(id)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

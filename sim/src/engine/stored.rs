@@ -3,7 +3,7 @@
 use quiver_store::Dtype;
 
 /// The bytes of vectors whose every element its type holds exactly; `None` where one does not.
-pub(super) fn stored(elements: &[f32], dtype: Dtype, dim: u32) -> Option<Vec<u8>> {
+pub(crate) fn stored(elements: &[f32], dtype: Dtype, dim: u32) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     if dtype == Dtype::Binary {
         for vector in elements.chunks(dim as usize) {

@@ -32,6 +32,9 @@ use crate::system::{Call, Outcome, Request, RowChange, Session};
 /// A name and an id that no history uses.
 const PROBE: &str = "probe";
 
+/// What is written after a recovery.
+pub(crate) const PROBE_PAYLOAD: &[u8] = b"after a recovery";
+
 impl Explorer<'_> {
     pub(super) fn further(&mut self, way: &Way<'_>, left: &Left, shares: &Shares) {
         let Left { disk, session, content, address, .. } = left;
@@ -100,6 +103,7 @@ impl Explorer<'_> {
         let recovered = self.recover(left, Recording::Off, &address, 3);
         let tally = &mut self.tally;
         tally.images_checked += 1;
+        tally.images_encrypted += u64::from(self.vault.is_some());
         tally.images_nested += 1;
         *tally.policies.entry(image.policy()).or_default() += 1;
         *tally.tears.entry(image.finest_tear().name()).or_default() += 1;
@@ -223,7 +227,7 @@ fn first_row(session: &dyn Session, digest: &mut u128) -> quiver_store::Result<R
     let collection = session.id_of(&name)?.unwrap_or(CollectionId(0));
     let dim = session.descriptor(collection)?.dim as usize;
     let vector: Arc<[f32]> = vec![1.0; dim].into();
-    let payload: Arc<[u8]> = Arc::from(*b"after a recovery");
+    let payload: Arc<[u8]> = Arc::from(PROBE_PAYLOAD);
     let term = digest::of_row(digest::name_key(&name), PROBE, &vector, &payload);
     *digest = digest.wrapping_add(term);
     let row = Some((vector, payload));

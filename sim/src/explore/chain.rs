@@ -92,13 +92,15 @@ pub enum Deed {
     Write,
     /// A collection is created.
     Create,
+    /// The key of a collection is lost for a while, in the image that was recovered.
+    LoseKey,
     /// All that `replay` does, drawn as in `dice`.
     Everything,
 }
 
 impl Deed {
     /// Each with its word.
-    pub const ALL: [(Self, &str); 9] = [
+    pub const ALL: [(Self, &str); 10] = [
         (Self::Again, "again"),
         (Self::Nothing, "nothing"),
         (Self::LookUp, "look-up"),
@@ -107,6 +109,7 @@ impl Deed {
         (Self::Tidy, "tidy"),
         (Self::Write, "write"),
         (Self::Create, "create"),
+        (Self::LoseKey, "lose-key"),
         (Self::Everything, "everything"),
     ];
 }
@@ -214,6 +217,8 @@ impl Chain {
         chain.crashes.push(crash);
         let watch = Watch::default();
         let mut explorer = Explorer::new(system, history, &watch, true);
+        explorer.vault.clone_from(&forward.vault);
+        explorer.custody = forward.at(place).1.custody.clone();
         for (point, number) in nested {
             let steps = explorer.steps_of_recovery(&image, at);
             let place = usize::try_from(point / 2).ok().filter(|place| *place < steps.len());
@@ -358,6 +363,7 @@ impl Explorer<'_> {
             self.examine(way, image, Expect::Window(window), address);
             return Ok(image.build());
         };
+        self.custody = window.custody.clone();
         let steps = self.steps_of_recovery(image, address);
         let (kind, nth, inside) = match &crash.at {
             At::After => return Err("a crash after a recovery is said by `then`".to_owned()),
@@ -388,6 +394,7 @@ impl Explorer<'_> {
         let done = match then.deed {
             Deed::Nothing => Ok(()),
             Deed::Again => return self.again(way, &disk.state(), content, *address),
+            Deed::LoseKey => return self.without_a_key(way, image, left),
             Deed::Everything => return self.everything_further(way, image, left),
             Deed::LookUp => self.look_up(left, &mut address.stream(7)),
             Deed::Verify => self.verify(disk, &**session, 0),

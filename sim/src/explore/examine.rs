@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::backup::Backup;
 use crate::checker::{self, Content, Finding, Invariant, Unreadable};
 use crate::disk::{DiskState, Recording, SimDisk, Step};
-use crate::forward::{CALLS_MAX, env_on};
+use crate::forward::{CALLS_MAX, open_any};
 use crate::history::Shape;
 use crate::model::{State, Window};
 use crate::panic_trap;
@@ -40,6 +40,8 @@ pub(super) struct Shares {
     pub(super) looked_up: bool,
     pub(super) verified: bool,
     pub(super) backup: bool,
+    /// In an encrypted history.
+    pub(super) loses_key: bool,
 }
 
 impl Shares {
@@ -61,6 +63,7 @@ impl Shares {
             looked_up: (13..18).contains(&draw),
             verified: draw == 18,
             backup: (19..23).contains(&draw),
+            loses_key: (23..25).contains(&draw),
         }
     }
 }
@@ -90,14 +93,30 @@ impl Explorer<'_> {
         expect: Expect<'_>,
         address: Address,
     ) {
-        let key = image.key();
+        if let Expect::Window(window) = expect {
+            self.custody = window.custody.clone();
+        }
         let way = Way { image: Some(image), ..*way };
+        if self.keeps_secrets(image, &way, address) {
+            self.look_at_image(&way, image, expect, address);
+        }
+        self.heed_vault(&way, address);
+    }
+
+    fn look_at_image(
+        &mut self,
+        way: &Way<'_>,
+        image: &Image,
+        expect: Expect<'_>,
+        address: Address,
+    ) {
+        let key = image.key();
         if !self.alone
             && let Some(content) = self.seen.get(&key)
         {
             self.tally.images_duplicate += 1;
             if let Err(finding) = expect.judge(content) {
-                self.violated(address, finding, &way);
+                self.violated(address, finding, way);
             }
             return;
         }
@@ -121,7 +140,7 @@ impl Explorer<'_> {
             Ok(opened) => opened,
             Err(finding) => {
                 let calls = Calls::Recovery(&steps);
-                let way = Way { before: Some(&way), calls, image: None };
+                let way = Way { before: Some(way), calls, image: None };
                 self.violated(address, finding, &way);
                 return;
             }
@@ -134,7 +153,7 @@ impl Explorer<'_> {
                     let diff = panic_trap::catch(|| checker::diff(&*session, window));
                     finding.found = format!("{}; {}", finding.found, diff.unwrap_or_default());
                 }
-                self.violated(address, finding, &way);
+                self.violated(address, finding, way);
                 return;
             }
         };
@@ -143,8 +162,11 @@ impl Explorer<'_> {
             let (id_floor, manifest) = (window.id_floor, window.manifest);
             let (disk, backup) = (recovered.disk, window.backup.clone());
             let left = Left { disk, session, content, state, backup, id_floor, manifest, address };
+            if !self.keeps_promises(way, &left) {
+                return;
+            }
             let nested_in = shares.nested.then_some((steps.as_slice(), window));
-            self.go_on(&way, image, &left, &shares, nested_in);
+            self.go_on(way, image, &left, &shares, nested_in);
             content = left.content;
         }
         self.seen.insert(key, content);
@@ -167,6 +189,9 @@ impl Explorer<'_> {
             self.everything_further(way, image, left);
         } else {
             self.further(way, left, shares);
+            if shares.loses_key {
+                self.without_a_key(way, image, left);
+            }
         }
         if let Some((steps, window)) = nested_in.filter(|_| !self.alone) {
             self.nested(way, steps, window, left.address);
@@ -184,20 +209,25 @@ impl Explorer<'_> {
             looked_up: false,
             verified: false,
             backup: false,
+            loses_key: false,
         };
         let first = Shares { verified: true, looked_up: true, again: true, ..none };
         let first = Shares { stays: true, tidy: true, ..first };
         self.further(way, left, &first);
         if left.backup.is_some() {
-            self.afresh(way, image, left, &Shares { backup: true, ..none });
+            self.afresh(way, image, left, &Shares { backup: true, ..none }, 10);
         }
-        self.afresh(way, image, left, &Shares { probe: true, ..none });
+        self.afresh(way, image, left, &Shares { probe: true, ..none }, 9);
+        self.without_a_key(way, image, left);
     }
 
     /// Recovers an image once more, and makes further recoveries of that.
-    fn afresh(&mut self, way: &Way<'_>, image: &Image, left: &Left, shares: &Shares) {
+    fn afresh(&mut self, way: &Way<'_>, image: &Image, left: &Left, shares: &Shares, of_use: u64) {
+        // Two branches of one process would draw one salt for different bytes, which is no fault of
+        // the store: where there are nonces, each draws anew.
+        let of_use = if self.vault.is_some() { of_use } else { 2 };
         let Recovered { disk, outcome } =
-            self.recover(&image.build(), Recording::Off, &left.address, 2);
+            self.recover(&image.build(), Recording::Off, &left.address, of_use);
         if let Ok((session, content)) = outcome {
             let (state, backup) = (left.state.clone(), left.backup.clone());
             let left = Left { disk, session, content, state, backup, ..*left };
@@ -218,10 +248,10 @@ impl Explorer<'_> {
             disk.set_recording(recording);
         }
         disk.set_call_budget(CALLS_MAX);
-        let env = env_on(&disk, address.stream(of_use).draw());
+        let envs = self.envs(&disk, address.stream(of_use).draw());
         let (system, options) = (self.system, &self.history.options);
         let opened = panic_trap::catch(|| {
-            let session = system.open(env, options).map_err(Unreadable::Failed)?;
+            let session = open_any(system, envs, options).map_err(Unreadable::Failed)?;
             let content = checker::read(&*session)?;
             Ok((session, content))
         });
@@ -243,6 +273,7 @@ impl Explorer<'_> {
     fn count(&mut self, image: &Image, expect: &Expect<'_>, address: &Address) {
         let tally = &mut self.tally;
         tally.images_checked += 1;
+        tally.images_encrypted += u64::from(self.vault.is_some());
         let after_recovery = matches!(expect, Expect::Exactly(..));
         tally.images_nested += u64::from(after_recovery || address.crashes().len() > 1);
         *tally.tears.entry(image.finest_tear().name()).or_default() += 1;

@@ -18,9 +18,12 @@ mod copies;
 mod examine;
 pub(crate) mod image;
 mod lookups;
+mod lost_key;
 mod sample;
+mod secrecy;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::address::{Address, DEPTH_MAX};
 use crate::checker::{Content, Finding, Invariant};
@@ -30,8 +33,10 @@ use crate::forward::{Forward, Marked, Point};
 use crate::history::{History, Shape};
 use crate::model::Window;
 use crate::system::System;
-use crate::tally::{COPIES, SPREADS, Tally, Violation};
+use crate::tally::{COPIES, KEY_COUNTS, SPREADS, Tally, Violation};
+use crate::vault::{Custody, Vault};
 use crate::watch::Watch;
+pub(crate) use again::PROBE_PAYLOAD;
 use chain::{Chain, Met};
 use image::{Image, Images};
 pub use sample::{panicked, sample};
@@ -86,6 +91,10 @@ pub struct Explorer<'a> {
     watch: &'a Watch,
     seen: BTreeMap<u128, Content>,
     tally: Tally,
+    /// The keys and secrets of an encrypted run.
+    vault: Option<Arc<Vault>>,
+    /// What is owed of the keys at the image that is looked at.
+    custody: Custody,
     /// One image alone, with every check (E4).
     alone: bool,
     /// Whether crashes of recoveries are looked at (E3).
@@ -163,14 +172,30 @@ impl<'a> Explorer<'a> {
     fn new(system: &'a dyn System, history: &'a History, watch: &'a Watch, alone: bool) -> Self {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
         let (thorough, chain, met) = (None, None, Met::default());
-        let nests = true;
-        Self { system, history, watch, seen, tally, alone, nests, thorough, chain, met, log }
+        let (vault, custody, nests) = (None, Custody::default(), true);
+        Self {
+            system,
+            history,
+            watch,
+            seen,
+            tally,
+            vault,
+            custody,
+            alone,
+            nests,
+            thorough,
+            chain,
+            met,
+            log,
+        }
     }
 
     /// Counts what the forward run counted and found.
     fn take_run(&mut self, forward: &Forward) {
+        self.vault.clone_from(&forward.vault);
         let tally = &mut self.tally;
         tally.seeds = 1;
+        tally.seeds_encrypted = u64::from(forward.vault.is_some());
         tally.operations = forward.operations;
         for (invariant, times) in &forward.evaluated {
             *tally.invariants.entry(invariant.name()).or_default() += times;
@@ -181,6 +206,10 @@ impl<'a> Explorer<'a> {
         // A system that has no such calls has no such counters.
         for (name, times) in COPIES.iter().filter_map(|name| forward.counts.get_key_value(name)) {
             *tally.copies.entry(name).or_default() += times;
+        }
+        for name in KEY_COUNTS.into_iter().filter(|_| forward.vault.is_some()) {
+            let times = forward.counts.get(name).copied().unwrap_or_default();
+            *tally.keys.entry(name).or_default() += times;
         }
         if self.history.shape == Shape::Churn {
             tally.count("operations of long runs", forward.operations);
@@ -294,6 +323,7 @@ impl<'a> Explorer<'a> {
             self.examine(way, &image, Expect::Window(window), at);
             return Ok(state);
         };
+        self.custody = window.custody.clone();
         let steps = self.steps_of_recovery(&image, at);
         let place = usize::try_from(point / 2).ok().and_then(|place| steps.get(place));
         let step = place.ok_or_else(|| {

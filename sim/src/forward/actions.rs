@@ -44,6 +44,8 @@ impl Runner<'_> {
             Action::Compact(steps) => self.compact(*steps),
             Action::Verify => self.verify(),
             Action::BackUp(reads, steps) => self.back_up(*reads, *steps),
+            Action::Rotate => self.rotate(),
+            Action::Rekey(slot) => self.rekey(*slot),
             Action::Close => self.close(faults),
             Action::Kill => self.kill(faults),
             Action::KillInside(number) => self.stop_inside(*number, false, faults),
@@ -60,6 +62,7 @@ impl Runner<'_> {
         let request = self.resolve(member, None);
         let Some(answer) = self.inside(|session| session.perform(&request, call)) else { return };
         self.after_call(Some((request, answer)));
+        self.finish_shreds();
     }
 
     fn group(&mut self, members: &[Member], drives: u32) {
@@ -82,6 +85,7 @@ impl Runner<'_> {
                 break;
             }
         }
+        self.finish_shreds();
     }
 
     fn refused_on_submission(&mut self, request: &Request, error: &quiver_store::Error) {
@@ -241,8 +245,8 @@ impl Runner<'_> {
     }
 
     fn second_open(&mut self) {
-        self.processes += 1;
-        let (env, system, options) = (self.env(), self.system, &self.history.options);
+        let env = self.envs().swap_remove(0);
+        let (system, options) = (self.system, &self.history.options);
         let before = self.disk.state().full_key();
         let opened = panic_trap::catch(|| system.open(env, options).map(drop));
         self.notice_faults();
@@ -329,12 +333,17 @@ impl Runner<'_> {
     }
 
     fn resolve(&self, member: &Member, guess: Option<usize>) -> Request {
-        Requests { slots: &self.history.slots, model: &self.model, guess }.of(member)
+        self.requests(guess).of(member)
     }
 
     /// The id of the collection that has a slot's name now.
     pub(super) fn id_of(&self, slot: usize, guess: Option<usize>) -> CollectionId {
-        Requests { slots: &self.history.slots, model: &self.model, guess }.id_of(slot)
+        self.requests(guess).id_of(slot)
+    }
+
+    fn requests(&self, guess: Option<usize>) -> Requests<'_> {
+        let has_keys = self.out.vault.is_some();
+        Requests { slots: &self.history.slots, model: &self.model, guess, has_keys }
     }
 
     /// The store writes again once faults are over, after a reopen where it says so (I11).

@@ -36,7 +36,7 @@ pub(super) struct Paused {
     rows: Scan,
     expected: Vec<Seen>,
     shown: usize,
-    lsn: u64,
+    state: Arc<State>,
     manifest: u64,
     words: String,
 }
@@ -58,7 +58,8 @@ impl Runner<'_> {
         }
         match checked {
             Ok(()) => {}
-            Err(Wrong::Failed(error)) if self.blame.excuses_read(error.kind()) => {}
+            Err(Wrong::Failed(error))
+                if self.blame.excuses_read(error.kind()) || self.excuses_view(&state, &error) => {}
             Err(Wrong::Failed(error)) => {
                 self.wrong(invariant, format!("{read:?} of slot {slot}"), format!("{error:?}"));
             }
@@ -130,13 +131,14 @@ impl Runner<'_> {
                 let expected = reads::rows_in(&collection, &range);
                 let expected = expected.map(|(id, row)| Seen::expected(id, row, parts)).collect();
                 let words = format!("{read:?} of slot {slot} from {source:?}");
-                let (lsn, manifest) = (state.lsn, self.manifest);
+                let manifest = self.manifest;
                 self.more("paused scans", 1);
-                self.paused.push(Paused { rows: scan, expected, shown: 0, lsn, manifest, words });
+                self.paused.push(Paused { rows: scan, expected, shown: 0, state, manifest, words });
                 self.go_on(self.paused.len() - 1, rows);
             }
             Ok(None) => {}
-            Err(error) if self.blame.excuses_read(error.kind()) => {}
+            Err(error)
+                if self.blame.excuses_read(error.kind()) || self.excuses_view(&state, &error) => {}
             Err(error) => {
                 self.wrong(Invariant::Answers, format!("{read:?}"), format!("{error:?}"));
             }
@@ -152,7 +154,7 @@ impl Runner<'_> {
 
     fn go_on(&mut self, place: usize, rows: u64) {
         let mut paused = self.paused.remove(place);
-        let changed = self.has_changed(paused.lsn, paused.manifest);
+        let changed = self.has_changed(paused.state.lsn, paused.manifest);
         let invariant = if changed { Invariant::I13 } else { Invariant::Answers };
         self.more("paused scans, changed under", u64::from(changed));
         for _ in 0..rows {
@@ -166,12 +168,15 @@ impl Runner<'_> {
                     drop(paused);
                     return self.let_go();
                 }
-                Err(error) if self.blame.excuses_read(error.kind()) => {
+                Err(error)
+                    if self.blame.excuses_read(error.kind())
+                        || self.excuses_view(&paused.state, &error) =>
+                {
                     drop(paused);
                     return self.let_go();
                 }
                 other => {
-                    let Paused { shown, words, lsn, .. } = &paused;
+                    let (Paused { shown, words, .. }, lsn) = (&paused, paused.state.lsn);
                     let expected = expected.map(Seen::id);
                     let expected = format!("row {shown} of {words} at LSN {lsn}: {expected:?}");
                     let found = format!("{:?}", other.map(|shown| shown.map(|shown| shown.id)));
@@ -217,7 +222,9 @@ impl Runner<'_> {
             let right = match &next {
                 None => expected.is_none(),
                 Some(Ok(shown)) => expected == Some(&Seen::of(shown)),
-                Some(Err(error)) => error.kind() == ErrorKind::Closed,
+                Some(Err(error)) => {
+                    error.kind() == ErrorKind::Closed || self.excuses_view(&paused.state, error)
+                }
             };
             self.evaluated(Invariant::Answers);
             if !right {
@@ -254,7 +261,9 @@ impl Runner<'_> {
                 let diff = self.in_view(Some(place), |view| checker::diff(view, &window));
                 format!("{}; {}", finding.found, diff.unwrap_or_default())
             }
-            Err(Unreadable::Failed(error)) if self.blame.excuses_read(error.kind()) => {
+            Err(Unreadable::Failed(error))
+                if self.blame.excuses_read(error.kind()) || self.excuses_view(&state, &error) =>
+            {
                 return;
             }
             Err(unreadable) => unreadable.finding().found,

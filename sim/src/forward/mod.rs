@@ -20,6 +20,7 @@ mod bounds;
 mod copies;
 mod held;
 mod indexes;
+mod keys;
 mod names;
 mod reopening;
 mod space;
@@ -44,7 +45,9 @@ use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::{Outcome, Request, Session, Standing, System, Ticket};
+use crate::vault::{Custody, Vault};
 use blame::Blame;
+pub(crate) use reopening::open_any;
 pub use space::{FULL_DISK, RESERVE_OWED};
 
 /// Where every store of the simulator lives.
@@ -119,6 +122,8 @@ pub struct Forward {
     pub counts: BTreeMap<&'static str, u64>,
     /// A hash of all I/O calls and all answers.
     pub trace_hash: u64,
+    /// The keys and secrets of an encrypted run.
+    pub vault: Option<Arc<Vault>>,
 }
 
 impl Forward {
@@ -198,12 +203,19 @@ struct Runner<'a> {
     standing: Standing,
     /// What this operation has done that a tighter bound holds after.
     done: bounds::Done,
+    /// What is owed of the keys.
+    custody: Custody,
+    /// Shreds that were acknowledged as drops and not finished yet.
+    shreds: Vec<keys::Begun>,
+    /// Whether this process has shredded anything.
+    has_shredded: bool,
     words: Vec<u64>,
     stopped: bool,
 }
 
 impl<'a> Runner<'a> {
     fn new(system: &'a dyn System, history: &'a History) -> Self {
+        let vault = (history.encrypted && system.encrypts()).then(|| Vault::of(history));
         Self {
             system,
             history,
@@ -220,7 +232,7 @@ impl<'a> Runner<'a> {
             backups: 0,
             is_backing_up: false,
             sealed: None,
-            out: Forward::default(),
+            out: Forward { vault, ..Forward::default() },
             operation: 0,
             dice: 0,
             processes: 0,
@@ -234,6 +246,9 @@ impl<'a> Runner<'a> {
             manifest_before: 0,
             standing: Standing::default(),
             done: bounds::Done::default(),
+            custody: Custody::default(),
+            shreds: Vec::new(),
+            has_shredded: false,
             words: Vec::new(),
             stopped: false,
         }
@@ -249,6 +264,7 @@ impl<'a> Runner<'a> {
             self.arm(&operation.faults);
         }
         self.perform(&operation.action, &operation.faults);
+        self.heed_vault();
         self.out.operations += 1;
         self.check_standing();
         self.last_operation = (calls_before, self.manifest_before);
@@ -262,7 +278,8 @@ impl<'a> Runner<'a> {
 
     /// A window with what the model does not know.
     fn window_of(&self, window: Window) -> Window {
-        Window { manifest: self.manifest, backup: self.backup.clone(), ..window }
+        let (backup, custody) = (self.backup.clone(), self.custody.clone());
+        Window { manifest: self.manifest, backup, custody, ..window }
     }
 
     fn mark_end(&mut self) {
@@ -340,6 +357,7 @@ impl<'a> Runner<'a> {
             answered.push((request, answer));
         }
         answered.extend(own);
+        let shreds = self.shreds_among(&answered);
         let mut list = Vec::with_capacity(answered.len());
         for (request, answer) in answered {
             self.evaluated(Invariant::Answers);
@@ -359,6 +377,7 @@ impl<'a> Runner<'a> {
             self.stopped = true;
         }
         self.mark_calls(window);
+        self.begin_shreds(shreds);
     }
 
     /// Whether an error of a call is one that may be answered (F2).
@@ -450,14 +469,6 @@ impl<'a> Runner<'a> {
         self.address.stream(of_use.wrapping_add(self.dice))
     }
 
-    fn env(&mut self) -> Env {
-        self.count_clock();
-        let mut stream = self.address.stream(0x656e_7472 + self.processes);
-        let seed = stream.draw();
-        self.clock = Arc::new(SimClock::new(seed));
-        Env { clock: self.clock.clone(), ..env_on(&self.disk, seed) }
-    }
-
     /// Counts the clock of the last process, where it was odd and looked at.
     fn count_clock(&mut self) {
         let odd = self.clock.noticed().filter(|ticking| *ticking != Ticking::Steady);
@@ -479,10 +490,11 @@ impl<'a> Runner<'a> {
         self.snapshots.clear();
         self.paused.clear();
         if !self.stopped {
-            self.out.last =
-                Some((self.disk.state(), Arc::new(self.window_of(self.model.window()))));
+            let window = Arc::new(self.window_of(self.model.window()));
+            self.out.last = Some((self.disk.state(), window));
         }
         self.session = None;
+        self.heed_vault();
         self.count_clock();
         self.close_books();
         let hashes = std::mem::take(&mut self.words);

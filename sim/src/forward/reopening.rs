@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use quiver_store::ErrorKind;
+use quiver_store::{Env, ErrorKind, Options};
 
 use super::{Blame, CALLS_MAX, Invariant, Recording, Runner, SimDisk};
 use crate::checker::{self, Finding, Unreadable};
 use crate::disk::{DiskState, Policy};
 use crate::history::{Planned, Shape};
 use crate::panic_trap;
-use crate::system::{Session, Standing};
+use crate::system::{Session, Standing, System};
 
 /// How often an open is tried while faults fire (F3).
 const ATTEMPTS: u32 = 8;
@@ -75,6 +75,7 @@ impl Runner<'_> {
         let state = if power { self.without_power(&state) } else { state };
         self.model.rewind(&marked.window);
         self.backup.clone_from(&marked.window.backup);
+        self.custody = marked.window.custody.clone();
         self.manifest = manifest;
         self.manifest_before = manifest;
         self.restart(&state, faults);
@@ -111,6 +112,8 @@ impl Runner<'_> {
         self.snapshots.clear();
         self.paused.clear();
         self.captured.clear();
+        self.shreds.clear();
+        self.has_shredded = false;
         drop(self.disk.take_steps());
         // Y2: the end of a session without a close writes nothing.
         self.session = None;
@@ -162,16 +165,15 @@ impl Runner<'_> {
 
     /// One attempt; false if it failed for a fault that fired in this process.
     fn try_open(&mut self) -> bool {
-        self.processes += 1;
         // What an open that failed left half done latches nobody: the next one reads what it is.
         self.blame = Blame::new(self.system.latches_early());
         self.disk.set_call_budget(CALLS_MAX);
-        let (env, options) = (self.env(), &self.history.options);
+        let (envs, options) = (self.envs(), &self.history.options);
         let system = self.system;
         let (readable, before) = (self.readable_at_open(), self.disk.bytes_read());
         let mut read = 0;
         let opened = panic_trap::catch(|| {
-            let session = system.open(env, options).map_err(Unreadable::Failed)?;
+            let session = open_any(system, envs, options).map_err(Unreadable::Failed)?;
             read = self.disk.bytes_read() - before;
             let content = checker::read(&*session)?;
             Ok((session, content))
@@ -183,6 +185,8 @@ impl Runner<'_> {
             Ok(Ok((session, content))) => {
                 self.check_bytes_read(read, readable);
                 self.adopt(session, &content);
+                self.resumed();
+                self.heed_vault();
                 return true;
             }
             Ok(Err(Unreadable::Failed(error))) if self.blame.excuses_open(error.kind()) => {
@@ -216,4 +220,20 @@ impl Runner<'_> {
             }
         }
     }
+}
+
+/// Opens with the first master key that opens the store; the last one's answer counts if none does.
+pub(crate) fn open_any(
+    system: &dyn System,
+    envs: Vec<Env>,
+    options: &Options,
+) -> quiver_store::Result<Box<dyn Session>> {
+    let last = envs.len() - 1;
+    for (place, env) in envs.into_iter().enumerate() {
+        match system.open(env, options) {
+            Err(error) if place < last && error.kind() == ErrorKind::KeyUnavailable => {}
+            opened => return opened,
+        }
+    }
+    unreachable!("there is at least one ring")
 }

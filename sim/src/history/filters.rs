@@ -62,14 +62,17 @@ const PATHS: [&str; 12] = [
     " ",
 ];
 
+/// Of encrypted histories: long enough to be looked for.
+const LONG_PATHS: [&str; 3] = ["patient.diagnosis", "contract-number", "salary.currency.code"];
+
 impl Filters {
-    pub(super) fn draw(seed: u64, slots: usize) -> Self {
+    pub(super) fn draw(seed: u64, slots: usize, encrypted: bool) -> Self {
         let mut stream = Stream::at(seed, &[0x6669_6c74]);
         // Seeds take turns, and so do those of each shape.
         let has_fields = (seed ^ (seed >> 5)) & 1 == 1;
         let mut slots: Vec<Vec<Field>> = (0..slots)
             .map(|_| match has_fields && stream.chance(3, 4) {
-                true => draw_fields(&mut stream),
+                true => draw_fields(&mut stream, encrypted),
                 false => Vec::new(),
             })
             .collect();
@@ -182,13 +185,14 @@ impl Filters {
     }
 }
 
-fn draw_fields(stream: &mut Stream) -> Vec<Field> {
+fn draw_fields(stream: &mut Stream, encrypted: bool) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     let count = if stream.chance(1, 16) { PATHS.len() } else { stream.size(1, 4) };
     for _ in 0..count {
         let path = match stream.below(40) {
             0 => vec!["k"; FIELD_PATH_DEPTH_MAX].join("."),
             1 => "k".repeat(FIELD_PATH_BYTES_MAX),
+            _ if encrypted && stream.chance(1, 2) => (*stream.pick(&LONG_PATHS)).to_owned(),
             _ => (*stream.pick(&PATHS)).to_owned(),
         };
         let declared = match stream.below(8) {

@@ -7,6 +7,7 @@
 //!   whether or not a drop or a creation before it succeeded.
 //! - H2. Row ids come from small key spaces, so overwrites and deletes hit.
 
+mod encrypted;
 mod filters;
 mod forms;
 mod motif;
@@ -82,6 +83,8 @@ pub enum Member {
     Create(usize, Descriptor),
     /// A drop.
     Drop(usize),
+    /// A drop behind which the key is destroyed, where there is one.
+    Shred(usize),
     /// A new row, where there is none.
     Put(Change),
     /// Another payload of a row, where there is one.
@@ -190,6 +193,10 @@ pub enum Action {
     /// `backup_to`, or going on with one that did not come to its end: called off after so many reads or
     /// not at all, with so many steps of `maintain` at each.
     BackUp(Option<u64>, u64),
+    /// Another master key in the place of the one before, where there is one.
+    Rotate,
+    /// A collection is written anew under a new key, where it has one.
+    Rekey(usize),
     /// A clean end, and a reopen.
     Close,
     /// A kill of the process between two calls, and a reopen.
@@ -272,6 +279,8 @@ pub struct History {
     pub luck: Vec<Luck>,
     /// What its disks do where a medium may do more than one thing.
     pub medium: Medium,
+    /// Whether the store is encrypted, where it can be.
+    pub encrypted: bool,
     /// Whether any fault is planned: the store must then write again once faults are over.
     pub faulty: bool,
 }

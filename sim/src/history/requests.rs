@@ -18,6 +18,8 @@ pub struct Requests<'a> {
     pub model: &'a Model,
     /// The slot that a creation under way will most likely give the next id.
     pub guess: Option<usize>,
+    /// Whether there are keys to be destroyed.
+    pub has_keys: bool,
 }
 
 impl Requests<'_> {
@@ -31,7 +33,8 @@ impl Requests<'_> {
             Member::Create(slot, descriptor) => {
                 Request::Create { name: name(slot), descriptor: descriptor.clone() }
             }
-            Member::Drop(slot) => Request::Drop { name: name(slot) },
+            Member::Shred(slot) if self.has_keys => Request::Shred { name: name(slot) },
+            Member::Drop(slot) | Member::Shred(slot) => Request::Drop { name: name(slot) },
             Member::Put(change) => Request::Put(self.change(change)),
             Member::Update(slot, id, payload) => Request::Update {
                 collection: self.id_of(*slot),

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use quiver_store::{DistanceMetric, FilterableField, Options};
 
+use super::encrypted::{self, PAYLOAD_BYTES_MAX_MIN};
 use super::filters::Filters;
 use super::forms::Form;
 use super::profile::{
@@ -49,14 +50,19 @@ impl History {
         let mut stream = Stream::at(seed, &[0x6869_7374]);
         let shape = draw_shape(seed, &mut stream);
         let mut options = draw_options(shape, &mut stream);
-        let profile = draw_profile(shape, &mut stream);
+        let encrypted = Self::is_encrypted(seed);
+        let mut profile = draw_profile(shape, &mut stream);
         let mut slots = draw_slots(shape, &mut stream);
         let mut forms = Form::draw(seed, slots.len());
         if let Some(twin) = twin_of_first(seed, &slots) {
             forms.push(forms[0]);
             slots.push(twin);
         }
-        let filters = Filters::draw(seed, slots.len());
+        if encrypted {
+            encrypted::lengthen(seed, &mut slots);
+            profile.payload_bytes_max = profile.payload_bytes_max.max(PAYLOAD_BYTES_MAX_MIN);
+        }
+        let filters = Filters::draw(seed, slots.len(), encrypted);
         let count = match shape {
             Shape::Churn => stream.size(1500, 3000),
             _ if stream.chance(1, 6) => stream.size(1, 8),
@@ -82,6 +88,9 @@ impl History {
             }
         }
         generator.ask(shape, &mut operations);
+        if encrypted {
+            generator.add_keys(seed, (shape, faulty), &mut operations);
+        }
         let opening = if faulty { generator.faults_of_creation() } else { Vec::new() };
         let slots = generator.slots;
         let (strikes, dice, luck) = (Vec::new(), 0, Vec::new());
@@ -97,6 +106,7 @@ impl History {
             dice,
             luck,
             medium,
+            encrypted,
             faulty,
         }
     }

@@ -54,6 +54,23 @@ macro_rules! bugs {
                 )
             }
 
+            /// Whether only encrypted stores show it.
+            pub fn is_of_encryption(&self) -> bool {
+                matches!(
+                    self,
+                    Self::SaltsRepeat
+                        | Self::SaltOfAbandonedLogAgain
+                        | Self::SaltOfDiscardedSegmentAgain
+                        | Self::KeyInTemporaryFile
+                        | Self::PlainLog
+                        | Self::KeyDestroyedBeforeDrop
+                        | Self::SweepTakesUnnamedKeys
+                        | Self::KeyNameNotDurable
+                        | Self::ShredAnswersEarly
+                        | Self::NameUnderCatalogKey
+                )
+            }
+
             /// What has to coincide before it does harm.
             pub fn conditions(&self) -> &'static [&'static str] {
                 match self {
@@ -401,6 +418,46 @@ bugs! {
         "a read meets it",
         "something is written to its collection",
     ];
+
+    /// Every process draws the same salts, so that a recovery seals under nonces that were used before.
+    SaltsRepeat, "salts-repeat", ["the store is encrypted", "a second process seals something else"];
+    /// Behind a failed write the next log gets the salt of the one that was given up.
+    SaltOfAbandonedLogAgain, "salt-of-abandoned-log-again", [
+        "the store is encrypted",
+        "a write to a log fails",
+        "its tail moves to a new log",
+    ];
+    /// A job that begins anew gives its segment the salt of the one that it discarded.
+    SaltOfDiscardedSegmentAgain, "salt-of-discarded-segment-again", [
+        "the store is encrypted",
+        "a segment that no manifest names is discarded",
+        "another one of the same collection is written by the same process",
+        "its rows are others",
+    ];
+    /// A new key stands in a temporary file for a moment, as it is.
+    KeyInTemporaryFile, "key-in-temporary-file", ["the store is encrypted"];
+    /// The records of collections stand in the log as they are.
+    PlainLog, "plain-log", ["the store is encrypted"];
+    /// A shred destroys the key before it logs the drop.
+    KeyDestroyedBeforeDrop, "key-destroyed-before-drop", [
+        "the store is encrypted",
+        "a shred is cut short before its frame is durable",
+    ];
+    /// Who opens the store destroys the keys that the manifest does not name (L1).
+    SweepTakesUnnamedKeys, "sweep-takes-unnamed-keys", [
+        "the store is encrypted",
+        "a collection was created since the last publish",
+        "the store is opened again",
+    ];
+    /// The name of a new key is not synced before the log refers to it (L12).
+    KeyNameNotDurable, "key-name-not-durable", [
+        "the store is encrypted",
+        "a collection is created, and power is lost before the next publish",
+    ];
+    /// A shred answers when the drop is durable.
+    ShredAnswersEarly, "shred-answers-early", ["the store is encrypted", "a collection is shredded"];
+    /// Names and schemas are sealed under the catalog's key.
+    NameUnderCatalogKey, "name-under-catalog-key", ["the store is encrypted"];
 }
 
 #[cfg(test)]

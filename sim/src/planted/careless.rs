@@ -1,4 +1,4 @@
-//! Wrong answers of a damaged store: bugs between the engine and who asks it.
+//! Wrong answers of a damaged store, and wrong shreds: bugs between the engine and who asks it.
 //!
 //! What a page says is held against checksums of checksums, so that no wrapper of the seam could make
 //! the engine take a wrong one; what an engine would answer that did is answered here.
@@ -6,9 +6,10 @@
 use std::cell::RefCell;
 use std::path::Path;
 
-use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, Result};
+use quiver_store::vfs::Disk;
+use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result};
 
-use super::Bug;
+use super::{Bug, secrets};
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
 use crate::system::{
@@ -20,6 +21,7 @@ use crate::system::{
 pub(super) struct Careless {
     bug: Bug,
     inner: Box<dyn Session>,
+    disk: Disk,
     /// The row that was shown last.
     shown: RefCell<Option<Row>>,
     /// The collections that the open found damaged.
@@ -28,20 +30,22 @@ pub(super) struct Careless {
 
 impl Careless {
     /// The session with the bug over it, where it is one of these.
-    pub(super) fn over(bug: &Bug, inner: Box<dyn Session>) -> Box<dyn Session> {
+    pub(super) fn over(bug: &Bug, inner: Box<dyn Session>, disk: &Disk) -> Box<dyn Session> {
         let is_one = matches!(
             bug,
             Bug::HiddenRowsAbsent
                 | Bug::MisplacedPageShown
                 | Bug::DamagedTakesWrites
                 | Bug::DamageSeenTakesWrites
+                | Bug::KeyDestroyedBeforeDrop
+                | Bug::ShredAnswersEarly
         );
         if !is_one {
             return inner;
         }
-        let (bug, shown) = (bug.clone(), RefCell::default());
+        let (bug, disk, shown) = (bug.clone(), disk.clone(), RefCell::default());
         let found_damaged = inner.damaged().unwrap_or_default();
-        Box::new(Self { bug, inner, shown, found_damaged })
+        Box::new(Self { bug, inner, disk, shown, found_damaged })
     }
 
     /// Whether a request that was refused is acknowledged.
@@ -52,6 +56,16 @@ impl Careless {
             (Bug::DamageSeenTakesWrites, Request::Write(changes)) => !changes.iter().any(was_found),
             _ => false,
         }
+    }
+
+    /// Destroys the key of a collection that is about to be shredded.
+    fn destroy_early(&self, request: &Request) -> Result<()> {
+        if let (Bug::KeyDestroyedBeforeDrop, Request::Shred { name }) = (&self.bug, request)
+            && let Some(id) = self.inner.id_of(name)?
+        {
+            secrets::destroy_keys_of(&self.disk, id)?;
+        }
+        Ok(())
     }
 
     fn hides(&self, error: &Error) -> bool {
@@ -119,6 +133,7 @@ impl View for Careless {
 
 impl Session for Careless {
     fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
+        self.destroy_early(request)?;
         match self.inner.perform(request, call) {
             Err(error) if error.kind() == ErrorKind::Corrupt && self.takes(request) => {
                 Ok(Outcome::Written { last_lsn: None, hits: None })
@@ -128,6 +143,7 @@ impl Session for Careless {
     }
 
     fn submit(&self, request: &Request) -> Result<Ticket> {
+        self.destroy_early(request)?;
         self.inner.submit(request)
     }
 
@@ -173,6 +189,21 @@ impl Session for Careless {
 
     fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         self.inner.back_up(to, goes_on)
+    }
+
+    fn shred(&self, name: &str) -> Result<bool> {
+        match self.bug {
+            Bug::ShredAnswersEarly => Ok(true),
+            _ => self.inner.shred(name),
+        }
+    }
+
+    fn rotate(&self, ring: &dyn KeyRing) -> Result<()> {
+        self.inner.rotate(ring)
+    }
+
+    fn rekey(&self, id: CollectionId) -> Result<()> {
+        self.inner.rekey(id)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

@@ -18,14 +18,17 @@ mod entropy;
 mod file;
 mod filters;
 mod following;
+mod keyring;
 mod log_frames;
 mod log_view;
 mod overlay;
+mod secrets;
 mod vfs;
 
 use std::sync::{Arc, Mutex};
 
 use quiver_store::Env;
+use quiver_store::vfs::Disk;
 use quiver_store::{Error, ErrorKind, Options, Result};
 
 use crate::engine::Engine;
@@ -55,6 +58,7 @@ impl Planted {
     /// What the engine stands on, with the bug in between.
     pub fn beneath(&self, env: Env) -> Env {
         let (bug, sites) = (self.bug.clone(), self.sites.clone());
+        let env = if self.bug.is_of_encryption() { secrets::beneath(&self.bug, env) } else { env };
         let vfs = PlantedVfs::new(env.vfs.clone(), env.dir.clone(), bug, sites);
         let mut env = Env { vfs: Arc::new(vfs), ..env };
         if self.bug == Bug::ReusedFileNames {
@@ -101,7 +105,13 @@ impl System for Planted {
         self.engine.backs_up() && has_one
     }
 
+    fn encrypts(&self) -> bool {
+        // The others read files, or replace the session by one without keys.
+        matches!(self.bug, Bug::None | Bug::ElidedSync(_)) || self.bug.is_of_encryption()
+    }
+
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
+        let disk = Disk::new(env.vfs.clone(), &env.dir);
         let session = self.engine.open(self.beneath(env), options)?;
         if self.bug == Bug::DamageRefusesStore && !session.damaged()?.is_empty() {
             return Err(Error::new(ErrorKind::Corrupt, "a collection is damaged"));
@@ -109,12 +119,13 @@ impl System for Planted {
         let misled = self.bug.misleads() || self.bug.misreplicates() || self.bug.misverifies();
         match misled {
             true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
-            false => Ok(Careless::over(&self.bug, session)),
+            false => Ok(Careless::over(&self.bug, session, &disk)),
         }
     }
 
     fn look(&self, env: Env, options: &Options, look: Look) -> Result<Looked> {
+        let disk = Disk::new(env.vfs.clone(), &env.dir);
         let (session, lost) = self.engine.look(self.beneath(env), options, look)?;
-        Ok((Careless::over(&self.bug, session), lost))
+        Ok((Careless::over(&self.bug, session, &disk), lost))
     }
 }

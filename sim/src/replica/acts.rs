@@ -62,7 +62,8 @@ impl Pair<'_> {
 
     fn request(&mut self, member: &Member, call: Call) -> Result<(), Finding> {
         let slots = &self.history.slots;
-        let request = Requests { slots, model: &self.model, guess: None }.of(member);
+        let request =
+            Requests { slots, model: &self.model, guess: None, has_keys: false }.of(member);
         let answer = self.leader.inside(|leader| leader.perform(&request, call))?;
         let kind = self.kind_of(answer)?;
         self.answered(vec![Answered { request, answer: kind }])
@@ -83,7 +84,7 @@ impl Pair<'_> {
         });
         let requests: Vec<_> = members
             .iter()
-            .map(|member| Requests { slots, model: &self.model, guess }.of(member))
+            .map(|member| Requests { slots, model: &self.model, guess, has_keys: false }.of(member))
             .collect();
         let answers = self.leader.inside(|leader| {
             let mut answers: Vec<_> = requests.iter().map(|one| Some(leader.submit(one))).collect();

@@ -125,7 +125,7 @@ pub fn replay(
 
 /// The leader's history; long ones are left to runs of one store.
 fn history_of(seed: u64) -> Option<History> {
-    let history = History::of(seed);
+    let history = History { encrypted: false, ..History::of(seed) };
     (has(seed) && history.shape != Shape::Churn).then_some(history)
 }
 

@@ -197,5 +197,5 @@ pub(super) fn judged(
 /// A window of one acknowledged state and those that were under way.
 pub(super) fn window_of(states: Vec<Arc<crate::model::State>>, floor: u64) -> Window {
     let acked_lsn = states[0].lsn;
-    Window { acked_lsn, id_floor: floor, states, batches: true, manifest: 0, backup: None }
+    Window { acked_lsn, id_floor: floor, states, batches: true, ..Window::default() }
 }

@@ -37,6 +37,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
         ("  of them exhaustive", number(tally.exhaustive_points)),
         ("images checked", number(tally.images_checked)),
         ("  of them nested", number(tally.images_nested)),
+        ("  of them encrypted", number(tally.images_encrypted)),
         ("duplicate images", number(tally.images_duplicate)),
         ("runs repeated and equal", number(tally.runs_repeated)),
         ("replica images checked", number(tally.replica_images())),
@@ -50,6 +51,7 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     table(out, "invariants evaluated", &tally.invariants)?;
     table(out, "faults fired", &tally.faults)?;
     table(out, "verifications and backups", &tally.copies)?;
+    table(out, "keys of encrypted stores", &tally.keys)?;
     table(out, "two stores, one following", &tally.replica)?;
     writeln!(out, "  per history (median, most)")?;
     for name in SPREADS {
@@ -63,6 +65,10 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     let seconds = report.elapsed.as_secs_f64();
     writeln!(out, "  {:<26}{:>18}", "violations", number(tally.violations.len() as u64))?;
     writeln!(out, "  {} in {seconds:.1} s, {rate} images checked per second", ended(report.end))?;
+    if report.elapsed_encrypted > Duration::ZERO {
+        let [plain, encrypted] = rates_apart(report).map(number);
+        writeln!(out, "  of plain stores {plain}, of encrypted ones {encrypted} per second")?;
+    }
     if let Some(bytes) = peak_memory_bytes() {
         writeln!(out, "  peak memory {} MiB", bytes >> 20)?;
     }
@@ -116,6 +122,8 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         exhaustive_points,
         images_checked,
         images_nested,
+        seeds_encrypted,
+        images_encrypted,
         images_duplicate,
         runs_repeated,
         tears,
@@ -123,6 +131,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         invariants,
         faults,
         copies,
+        keys,
         replica,
         recovery_calls_max,
         ..
@@ -132,6 +141,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         tally.spreads.iter().map(|(name, spread)| (*name, number(spread))).collect()
     };
     let (medians, maxima) = (by_name(Spread::median), by_name(Spread::most));
+    let [plain_rate, encrypted_rate] = rates_apart(report);
     let violations: Vec<Value> = tally.violations.iter().map(violation_json).collect();
     json!({
         "engine_version": engine_version,
@@ -143,6 +153,8 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "exhaustive_points": exhaustive_points,
         "images_checked": images_checked,
         "images_nested": images_nested,
+        "seeds_encrypted": seeds_encrypted,
+        "images_encrypted": images_encrypted,
         "images_duplicate": images_duplicate,
         "runs_repeated": runs_repeated,
         "tears": tears,
@@ -150,6 +162,7 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "invariants": invariants,
         "faults": faults,
         "copies": copies,
+        "keys": keys,
         "replica_images_checked": tally.replica_images(),
         "replica": replica,
         "medians": medians,
@@ -159,7 +172,10 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
         "counters_at_zero": tally.idle(),
         "violations": violations,
         "elapsed_s": report.elapsed.as_secs_f64(),
+        "elapsed_encrypted_s": report.elapsed_encrypted.as_secs_f64(),
         "images_per_second": images_per_second(report),
+        "images_per_second_plain": plain_rate,
+        "images_per_second_encrypted": encrypted_rate,
     })
 }
 
@@ -177,6 +193,17 @@ fn violation_json(violation: &Violation) -> Value {
 
 fn images_per_second(report: &Report) -> u64 {
     rate(report.tally.images_checked, report.elapsed)
+}
+
+/// The same of plain and of encrypted stores, as far as these had a share of their own.
+fn rates_apart(report: &Report) -> [u64; 2] {
+    let Report { tally, elapsed, elapsed_encrypted, .. } = report;
+    let plain = tally.images_checked - tally.images_encrypted;
+    let encrypted = match *elapsed_encrypted {
+        Duration::ZERO => 0,
+        elapsed => rate(tally.images_encrypted, elapsed),
+    };
+    [rate(plain, elapsed.saturating_sub(*elapsed_encrypted)), encrypted]
 }
 
 /// How many per second, rounded down.
@@ -222,7 +249,8 @@ mod tests {
     fn report() -> Report {
         let mut tally = Tally::zero();
         tally.images_checked = 1_234_567;
-        Report { tally, end: End::Target, elapsed: Duration::from_secs(10) }
+        let (elapsed, elapsed_encrypted) = (Duration::from_secs(10), Duration::ZERO);
+        Report { tally, end: End::Target, elapsed, elapsed_encrypted }
     }
 
     #[test]
@@ -243,6 +271,8 @@ mod tests {
             "images_checked",
             "images_duplicate",
             "images_nested",
+            "images_encrypted",
+            "images_per_second_encrypted",
             "violations",
             "elapsed_s",
             "images_per_second",

@@ -85,6 +85,8 @@ operations! {
     "compact" => Compact(steps);
     "verify" => Verify;
     "back-up" => BackUp(steps, steps_each);
+    "rotate" => Rotate;
+    "rekey" => Rekey(slot);
     "close" => Close;
     "kill" => Kill;
     "kill-inside" => KillInside(call);

@@ -28,10 +28,11 @@
 //! | `seed N` | what is left to chance follows from it; zero if not said |
 //! | `medium FAILED-SYNC WRITEBACK` | how its disks behave, if not as usual: see [`crate::disk::Medium`] |
 //! | `shape many`, `shape wide`, `shape churn` | what kind of history it was drawn as, if not `small` |
+//! | `encrypted` | the store is |
 //! | `option NAME VALUE` | a setting that is not at its default |
 //! | `slot sN "NAME" dim N ID...` | a collection's name, the dimension of its vectors, and ids that a generator may use |
 //! | `open` | the store is created; the history starts |
-//! | `create s0 l2 dim 1`, `drop s0`, `upsert s0 "id" [0 0.5] "payload"`, `delete s0 "id"`, `changes { ... }`, `if-absent upsert ...`, `payload s0 "id" "bytes"`, `rename s0 s1`, `field s0 numeric "path"` | a request through the shortest call |
+//! | `create s0 l2 dim 1`, `drop s0`, `shred s0`, `upsert s0 "id" [0 0.5] "payload"`, `delete s0 "id"`, `changes { ... }`, `if-absent upsert ...`, `payload s0 "id" "bytes"`, `rename s0 s1`, `field s0 numeric "path"` | a request through the shortest call |
 //! | `write { ... }`, `upsert-batch { ... }` | changes of rows through that call |
 //! | `group { ... } N` | requests submitted together, then driven N times |
 //! | any other word of the table in [`actions`] | that operation |

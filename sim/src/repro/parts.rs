@@ -348,6 +348,10 @@ impl Part for Member {
                 text.word("drop");
                 slot.write(text);
             }
+            Self::Shred(slot) => {
+                text.word("shred");
+                slot.write(text);
+            }
             Self::Put(change) => {
                 text.word("if-absent");
                 change.write(text);
@@ -380,6 +384,7 @@ impl Part for Member {
             }
             Self::Put(change) => change.ways(),
             Self::Update(_, _, payload) => usize::from(!payload.is_empty()),
+            Self::Shred(_) => 1,
             Self::Drop(_) | Self::Rename(..) | Self::AddField(..) => 0,
         }
     }
@@ -394,6 +399,7 @@ impl Part for Member {
             Self::Create(_, descriptor) => descriptor.metric = DistanceMetric::L2,
             Self::Put(change) => change.simplify(way),
             Self::Update(_, _, payload) => *payload = Arc::from([]),
+            Self::Shred(slot) => *self = Self::Drop(*slot),
             Self::Drop(_) | Self::Rename(..) | Self::AddField(..) => {}
         }
     }
@@ -414,7 +420,7 @@ impl Part for Member {
                 visit.slot(slot);
                 visit.slot(other);
             }
-            Self::Drop(slot) | Self::AddField(slot, _) => visit.slot(slot),
+            Self::Drop(slot) | Self::Shred(slot) | Self::AddField(slot, _) => visit.slot(slot),
         }
     }
 }
@@ -433,6 +439,10 @@ impl ReadPart for Member {
             Token::Word(word) if word == "drop" => {
                 words.take();
                 Ok(Self::Drop(ReadPart::read(words)?))
+            }
+            Token::Word(word) if word == "shred" => {
+                words.take();
+                Ok(Self::Shred(ReadPart::read(words)?))
             }
             Token::Word(word) if word == "upsert" || word == "delete" => {
                 Ok(Self::Write(vec![ReadPart::read(words)?]))

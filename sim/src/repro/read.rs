@@ -57,6 +57,7 @@ pub(super) fn reproducer(text: &str) -> Result<Reproducer, Wrong> {
         dice: head.strike_dice,
         luck: Vec::new(),
         medium: head.medium.unwrap_or_default(),
+        encrypted: head.encrypted,
         faulty: false,
     };
     let mut file = Reproducer {
@@ -86,10 +87,20 @@ struct Head {
     seed: Option<u64>,
     medium: Option<Medium>,
     shape: Option<Shape>,
+    encrypted: bool,
     options: Options,
     slots: Vec<Slot>,
     strikes: Vec<Strike>,
     strike_dice: u64,
+}
+
+fn status(words: &mut Words) -> Result<Status, Wrong> {
+    Ok(match words.word("open, fixed or planted")?.as_str() {
+        "open" => Status::Open,
+        "fixed" => Status::Fixed,
+        "planted" => Status::Planted(words.word("the name of a planted bug")?),
+        other => return Err(words.says(format!("no status {other:?}: open, fixed or planted"))),
+    })
 }
 
 impl Head {
@@ -99,14 +110,7 @@ impl Head {
         }
         let twice = |words: &Words, what: &str| words.says(format!("a second `{what}` line"));
         if words.took("status") {
-            let status = match words.word("open, fixed or planted")?.as_str() {
-                "open" => Status::Open,
-                "fixed" => Status::Fixed,
-                "planted" => Status::Planted(words.word("the name of a planted bug")?),
-                other => {
-                    return Err(words.says(format!("no status {other:?}: open, fixed or planted")));
-                }
-            };
+            let status = status(words)?;
             return self.status.replace(status).map_or(Ok(()), |_| Err(twice(words, "status")));
         }
         if words.took("shrinks-to") {
@@ -143,6 +147,10 @@ impl Head {
             let before = self.shape.replace(shape);
             return before.map_or(Ok(()), |_| Err(twice(words, "shape")));
         }
+        if words.took("encrypted") {
+            let before = std::mem::replace(&mut self.encrypted, true);
+            return if before { Err(twice(words, "encrypted")) } else { Ok(()) };
+        }
         if words.took("option") {
             return settings::read(words, &mut self.options);
         }
@@ -160,7 +168,9 @@ impl Head {
         if words.took("slot") {
             return self.slot(words);
         }
-        Err(words.wrong("status, shrinks-to, violates, seed, option, slot, strike, fault or open"))
+        Err(words.wrong(
+            "status, shrinks-to, violates, seed, encrypted, option, slot, strike, fault or open",
+        ))
     }
 
     fn slot(&mut self, words: &mut Words) -> Result<(), Wrong> {

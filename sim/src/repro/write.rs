@@ -33,6 +33,9 @@ pub(super) fn reproducer(file: &Reproducer) -> String {
     if history.medium != Medium::default() {
         line(&mut text, &format!("medium {} {}", failed_sync.name(), writeback.name()));
     }
+    if history.encrypted {
+        line(&mut text, "encrypted");
+    }
     for (name, value) in settings::changed(&history.options) {
         line(&mut text, &format!("option {name} {value}"));
     }

@@ -49,7 +49,7 @@ pub fn of_case(
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
     let report = sweep::run_case(system, case, seeded)?;
-    let histories = sweep::all(seeded);
+    let histories = sweep::all(seeded, system.encrypts());
     let named = histories.iter().find(|named| named.name == case.history);
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
     let history = case.apply(&named.history);
@@ -170,6 +170,10 @@ pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<R
                 return Some(file);
             }
         }
+    }
+    file.chain.then = Some(Then { deed: Deed::LoseKey, loss: None });
+    if shows(&file) {
+        return Some(file);
     }
     file.chain.then = Some(Then { deed: Deed::Everything, loss: None });
     shows(&file).then_some(file)

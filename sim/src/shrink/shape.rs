@@ -96,6 +96,9 @@ impl Shrinker<'_> {
         let mut candidate = self.best.clone();
         candidate.history.medium = Medium::default();
         self.attempt(candidate);
+        let mut candidate = self.best.clone();
+        candidate.history.encrypted = false;
+        self.attempt(candidate);
         self.less_chance();
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::campaign::{Campaign, PATIENCE};
+use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::repro::{Outcome, Status, Systems, planted_names};
 
 /// The images within which each bug is found.
@@ -21,6 +21,7 @@ fn first_violation(system: Arc<dyn System>) -> Violation {
         seeds: None,
         images: Some(IMAGES),
         limit: None,
+        which: Which::All,
         jobs: 1,
         shard: (0, 1),
         patience: PATIENCE,

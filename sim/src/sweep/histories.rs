@@ -11,13 +11,14 @@
 //!
 //! | step | meaning |
 //! |---|---|
-//! | `+a`, `-a` | the collection is created, dropped |
+//! | `+a`, `-a`, `!a` | the collection is created, dropped, shredded |
 //! | `a.x=9`, `a.x-` | a row with a payload of so many bytes; its end |
 //! | `write M & M`, `batch M & M` | rows in one `write`, one `upsert_batch` |
 //! | `group(N) M M` | requests submitted, then driven N times |
 //! | `get a.x`, `read-all`, `checkpoint`, `maintain`, `maintain-all`, `compact`, `second-open` | the call, or calls |
 //! | `capture a`, `keep-indexes` | an index is built, those that are held are kept |
 //! | `snapshot`, `read-snapshot`, `pause a N`, `resume N`, `release-all` | views that are held: a snapshot, an iterator that showed N rows |
+//! | `rotate`, `rekey a` | another master key, another key of the collection |
 //! | `close`, `kill`, `power-loss` | an end, and a reopen |
 //! | `kill(N)`, `power-loss(N)` | the same before or inside an I/O call of the step before |
 
@@ -87,6 +88,21 @@ const OTHERS: [(&str, &str); 14] = [
     ("many-logs", "+a; kill; a.x=9; kill; a.y=9; kill; a.z=9; maintain; read-all"),
 ];
 
+/// Of encrypted stores.
+const ENCRYPTED: [(&str, &str); 4] = [
+    ("shreds", "+a; +b; a.x=40; b.x=40; checkpoint; a.y=300; !a; +a; a.z=40; kill; !a; b.y=40"),
+    ("new-keys", "+a; a.x=40; rotate; a.y=40; rekey a; a.z=40; kill; rekey a; rotate; power-loss"),
+    (
+        "encrypted-merges",
+        "+a; a.x=300; checkpoint; a.y=9; checkpoint; compact; a.z=9; checkpoint; compact; kill",
+    ),
+    (
+        "shreds-in-groups",
+        "+a; group(1) a.x=50 !a +a a.y=50; kill; checkpoint; group(100) a.z=50 +b b.x=50 !b; \
+         checkpoint; -a; kill",
+    ),
+];
+
 /// A history by its name.
 #[derive(Clone, Debug)]
 pub struct Named {
@@ -98,15 +114,22 @@ pub struct Named {
     pub pairs: bool,
 }
 
-/// Every history of the sweep: the fixed ones and the seeded ones.
-pub fn all(seeded: u64) -> Vec<Named> {
+/// Every history of the sweep: the fixed ones, those of encrypted stores where these can be, and the
+/// seeded ones.
+pub fn all(seeded: u64, encrypts: bool) -> Vec<Named> {
     let fixed = |(name, steps): (&str, &str), seed, pairs| {
         let history = history(seed, steps.split("; ").map(action).collect());
         Named { name: name.to_owned(), history, pairs }
     };
     let smallest = SMALLEST.into_iter().zip(9000..).map(|(case, seed)| fixed(case, seed, true));
     let others = OTHERS.into_iter().zip(9100..).map(|(case, seed)| fixed(case, seed, false));
-    smallest.chain(others).chain((0..seeded).map(seeded_history)).collect()
+    let encrypted = ENCRYPTED.into_iter().zip(9200..).map(|(case, seed)| {
+        let mut named = fixed(case, seed, false);
+        named.history.encrypted = true;
+        named
+    });
+    let encrypted = encrypted.filter(|_| encrypts);
+    smallest.chain(others).chain(encrypted).chain((0..seeded).map(seeded_history)).collect()
 }
 
 /// A history told in steps.
@@ -115,7 +138,7 @@ pub(crate) fn told(seed: u64, steps: &str) -> History {
 }
 
 fn seeded_history(seed: u64) -> Named {
-    let mut history = History::of(seed);
+    let mut history = History { encrypted: false, ..History::of(seed) };
     history.opening.clear();
     history.faulty = false;
     for operation in &mut history.operations {
@@ -151,6 +174,7 @@ fn history(seed: u64, actions: Vec<Action>) -> History {
         dice: 0,
         luck: Vec::new(),
         medium: Medium::default(),
+        encrypted: false,
         faulty: false,
     }
 }
@@ -189,6 +213,8 @@ fn action(step: &str) -> Action {
         "release-all" => Action::ReleaseAll,
         "capture" => Action::CaptureIndex(slot(rest)),
         "keep-indexes" => Action::KeepIndexes,
+        "rotate" => Action::Rotate,
+        "rekey" => Action::Rekey(slot(rest)),
         "second-open" => Action::SecondOpen,
         "close" => Action::Close,
         "kill" if step.ends_with(')') => Action::KillInside(number),
@@ -204,6 +230,7 @@ fn member(text: &str) -> Member {
     match text.split_at_checked(1) {
         Some(("+", name)) => Member::Create(slot(name), schema),
         Some(("-", name)) => Member::Drop(slot(name)),
+        Some(("!", name)) => Member::Shred(slot(name)),
         _ => Member::Write(vec![change(text)]),
     }
 }
@@ -236,7 +263,7 @@ mod tests {
     #[test]
     fn fixed_histories_make_every_kind_of_step() {
         let mut seen = BTreeSet::new();
-        for named in all(0) {
+        for named in all(0, true) {
             for operation in named.history.operations {
                 let shown = format!("{:?}", operation.action);
                 let end = shown.find(['(', ' ']).unwrap_or(shown.len());
@@ -259,8 +286,10 @@ mod tests {
             "PowerLossInside",
             "ReadAll",
             "ReadSnapshot",
+            "Rekey",
             "ReleaseAll",
             "Resume",
+            "Rotate",
             "SecondOpen",
             "Single",
             "Snapshot",

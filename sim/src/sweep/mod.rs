@@ -137,7 +137,7 @@ struct Item<'a> {
 /// Sweeps.
 pub fn sweep(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
-    let histories = all(bounds.seeded);
+    let histories = all(bounds.seeded, system.encrypts());
     let mut report = Report { histories: histories.len() as u64, ..Report::zero() };
     let mut items = Vec::new();
     for named in &histories {
@@ -162,7 +162,7 @@ pub fn sweep(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Repor
 /// # Errors
 /// There is no such history.
 pub fn run_case(system: &dyn System, case: &Case, seeded: u64) -> Result<Report, String> {
-    let histories = all(seeded);
+    let histories = all(seeded, system.encrypts());
     let named = histories.iter().find(|named| named.name == case.history);
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
     let mut report = Report { histories: 1, ..Report::zero() };

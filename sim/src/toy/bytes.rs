@@ -71,7 +71,7 @@ pub(super) fn of_request(request: &Request) -> Vec<u8> {
             put_bytes(&mut bytes, name.as_bytes());
             put_descriptor(&mut bytes, descriptor);
         }
-        Request::Drop { name } => {
+        Request::Drop { name } | Request::Shred { name } => {
             put(&mut bytes, 3);
             put_bytes(&mut bytes, name.as_bytes());
         }

@@ -218,7 +218,10 @@ impl State {
                 wrong(name.contains('/'), ErrorKind::InvalidArgument)?;
                 descriptor.validate()
             }
-            Request::Drop { .. } | Request::Update { .. } | Request::Rename { .. } => Ok(()),
+            Request::Drop { .. }
+            | Request::Shred { .. }
+            | Request::Update { .. }
+            | Request::Rename { .. } => Ok(()),
             Request::AddField { field, .. } => field.validate(),
             Request::Put(change) => self.check(&Request::Write(vec![change.clone()]), options),
             Request::Write(changes) => {
@@ -291,7 +294,7 @@ impl State {
                 self.collections.insert(name.to_string(), collection);
                 Ok(Outcome::Created { id: CollectionId(id), lsn: Some(Lsn(self.lsn)) })
             }
-            Request::Drop { name } => {
+            Request::Drop { name } | Request::Shred { name } => {
                 let existed = self.collections.remove(&**name).is_some();
                 self.lsn += u64::from(existed);
                 Ok(Outcome::Dropped { existed, lsn: existed.then_some(Lsn(self.lsn)) })

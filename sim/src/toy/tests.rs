@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Bug, Toy};
 use crate::address::Address;
-use crate::campaign::{Campaign, End, Report};
+use crate::campaign::{Campaign, End, Report, Which};
 use crate::checker::Invariant;
 use crate::explore::replay;
 use crate::watch::Watch;
@@ -17,6 +17,7 @@ fn run(bug: Bug, images: u64, jobs: usize) -> Report {
         seeds: None,
         images: Some(images),
         limit: None,
+        which: Which::All,
         jobs,
         shard: (0, 1),
         patience: Duration::from_secs(2),
@@ -32,6 +33,7 @@ fn run_long(bug: Bug) -> Report {
         seeds: Some(32 * 20),
         images: None,
         limit: None,
+        which: Which::All,
         jobs: 2,
         shard: (30, 32),
         patience: Duration::from_secs(2),
