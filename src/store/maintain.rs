@@ -142,8 +142,9 @@ impl Store {
 
 impl Inner {
     /// Removes the orphans that nobody holds, those that the open found included, for which this
-    /// process has to publish once (R1).
+    /// process has to publish once (R1). Keys of creations that came to nothing are among them.
     fn reclaim_found(&self, on_disk: &mut OnDisk) -> Result<()> {
+        on_disk.orphan_keys();
         if !on_disk.orphans.is_empty() && !on_disk.has_published {
             publish(&self.tools(), on_disk, |_| {})?;
         }

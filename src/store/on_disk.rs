@@ -76,6 +76,9 @@ pub(super) struct OnDisk {
     pub(super) lock: Option<Box<dyn Lock>>,
 }
 
+/// Above every LSN: of a key whose frame may be in limbo.
+pub(super) const LIMBO: Lsn = Lsn(u64::MAX);
+
 /// A key that nothing will refer to once all up to an LSN is sealed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyOrphan {

@@ -16,7 +16,7 @@ use crate::live_set::LiveSet;
 use crate::record::Record;
 use crate::request::Outcome;
 use crate::store::Inner;
-use crate::store::on_disk::{KeyOrphan, OnDisk, Tools};
+use crate::store::on_disk::{KeyOrphan, LIMBO, OnDisk, Tools};
 use crate::store::plan::Member;
 use crate::store::publish::write_synced;
 use crate::store::reclaim::discard;
@@ -35,17 +35,21 @@ impl Inner {
         Ok(made.id)
     }
 
-    /// Keys that were made for members of a group which came to nothing.
+    /// Keys that were made for members of a group which came to nothing. Where a frame of theirs may be in
+    /// the log, they wait until it is void.
     pub(super) fn orphan_keys_of(&self, on_disk: &mut OnDisk, members: &[Member]) {
-        // Its frame may be in limbo, above the last durable record: what is sealed above that has made
-        // the frame void before.
-        let lsn = on_disk.log_end.lsn.next();
         for member in members {
-            if let (Outcome::Created { .. }, [section]) = (member.outcome, &*member.batch.sections)
-                && section.key != KeyId::NONE
-            {
-                let (key, collection) = (section.key, section.collection);
-                on_disk.key_orphans.push(KeyOrphan { lsn, key, collection });
+            let (Outcome::Created { .. }, [section]) = (member.outcome, &*member.batch.sections)
+            else {
+                continue;
+            };
+            let (key, collection) = (section.key, section.collection);
+            if key == KeyId::NONE {
+                continue;
+            }
+            match on_disk.in_limbo || on_disk.latched.is_some() {
+                true => on_disk.key_orphans.push(KeyOrphan { lsn: LIMBO, key, collection }),
+                false => discard(&self.tools(), on_disk, [FileName::Key(key).text()]),
             }
         }
     }

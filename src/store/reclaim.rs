@@ -69,10 +69,15 @@ pub(super) fn destroy(tools: &Tools<'_>, on_disk: &mut OnDisk, key: KeyId) -> Re
     let name = FileName::Key(key).text();
     match tools.disk.open(&name, Access::ReadWrite) {
         Ok(file) => {
+            // One that a full disk cut short takes no more space than it has.
+            let len = file.len_bytes()?.min(KEY_FILE_SIZE_BYTES as u64);
             let mut bytes = [0; KEY_FILE_SIZE_BYTES];
-            tools.fill(&mut bytes)?;
-            file.write_all_at(&bytes, 0)?;
-            file.sync_data()?;
+            let bytes = &mut bytes[..usize::try_from(len).expect("of a key file at most")];
+            if !bytes.is_empty() {
+                tools.fill(bytes)?;
+                file.write_all_at(bytes, 0)?;
+                file.sync_data()?;
+            }
             tools.disk.unlink(&name)?;
         }
         Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {}

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::file_names::FileName;
 use crate::ids::Lsn;
 use crate::manifest::{LogEnd, LogEntry, Manifest};
-use crate::store::on_disk::{OnDisk, Tools};
+use crate::store::on_disk::{LIMBO, OnDisk, Tools};
 use crate::store::publish::publish;
 use crate::store::reclaim::discard;
 use crate::wal::frame::Batch;
@@ -55,6 +55,9 @@ pub(super) fn settle_log(
     on_disk.log = Some(log.writer);
     // The manifest ends the old file below whatever was in limbo there.
     on_disk.in_limbo = false;
+    for orphan in on_disk.key_orphans.iter_mut().filter(|orphan| orphan.lsn == LIMBO) {
+        orphan.lsn = Lsn(0);
+    }
     // The manifest states the tail as durable.
     on_disk.unproved = false;
     Ok(())

@@ -482,6 +482,6 @@ mod tests {
                 seen.insert(shown[..end].to_string());
             }
         }
-        assert_eq!(seen.len(), 32, "{seen:?}");
+        assert_eq!(seen.len(), 34, "{seen:?}");
     }
 }

@@ -174,7 +174,7 @@ fn wrong_files_are_refused_with_the_line() {
         (
             "kill\nopen",
             5,
-            "expected status, shrinks-to, violates, seed, option, slot, strike, fault or open, \
+            "expected status, shrinks-to, violates, seed, encrypted, option, slot, strike, fault or open, \
              found `kill`",
         ),
         ("shrinks-to few\nopen", 5, "expected a number of operations, found `few`"),

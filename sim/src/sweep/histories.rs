@@ -88,8 +88,9 @@ const OTHERS: [(&str, &str); 14] = [
     ("many-logs", "+a; kill; a.x=9; kill; a.y=9; kill; a.z=9; maintain; read-all"),
 ];
 
-/// Of encrypted stores.
-const ENCRYPTED: [(&str, &str); 4] = [
+/// Of encrypted stores; the first one is small enough for pairs of faults.
+const ENCRYPTED: [(&str, &str); 5] = [
+    ("creation-and-rotation", "+a; checkpoint; +b; rotate; kill"),
     ("shreds", "+a; +b; a.x=40; b.x=40; checkpoint; a.y=300; !a; +a; a.z=40; kill; !a; b.y=40"),
     ("new-keys", "+a; a.x=40; rotate; a.y=40; rekey a; a.z=40; kill; rekey a; rotate; power-loss"),
     (
@@ -124,7 +125,7 @@ pub fn all(seeded: u64, encrypts: bool) -> Vec<Named> {
     let smallest = SMALLEST.into_iter().zip(9000..).map(|(case, seed)| fixed(case, seed, true));
     let others = OTHERS.into_iter().zip(9100..).map(|(case, seed)| fixed(case, seed, false));
     let encrypted = ENCRYPTED.into_iter().zip(9200..).map(|(case, seed)| {
-        let mut named = fixed(case, seed, false);
+        let mut named = fixed(case, seed, seed == 9200);
         named.history.encrypted = true;
         named
     });
