@@ -32,7 +32,7 @@ pub(super) fn discard(
 ) {
     for name in names {
         let removed = match FileName::parse(&name) {
-            Some(FileName::Key(key)) => destroy(tools, on_disk, key),
+            Some(FileName::Key(key)) => destroy(tools, key),
             _ => tools.disk.unlink(&name),
         };
         if let Err(error) = removed
@@ -64,7 +64,7 @@ pub(super) fn reclaim(tools: &Tools<'_>, on_disk: &mut OnDisk) {
 ///
 /// # Errors
 /// `Io`; the key may be readable still.
-pub(super) fn destroy(tools: &Tools<'_>, on_disk: &mut OnDisk, key: KeyId) -> Result<()> {
+pub(super) fn destroy(tools: &Tools<'_>, key: KeyId) -> Result<()> {
     tools.keys.forget(key);
     let name = FileName::Key(key).text();
     match tools.disk.open(&name, Access::ReadWrite) {
@@ -83,12 +83,10 @@ pub(super) fn destroy(tools: &Tools<'_>, on_disk: &mut OnDisk, key: KeyId) -> Re
         Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {}
         Err(error) => return Err(error),
     }
-    let synced = tools.disk.sync_dir(tools.disk.root());
-    on_disk.names_lost += u64::from(synced.is_err());
-    // A reader may have read it again meanwhile.
+    // The name need not be gone for good: what it would bring back is random bytes. A reader may have read it again meanwhile.
     tools.keys.forget(key);
     tracing::debug!(%key, "key destroyed");
-    synced
+    Ok(())
 }
 
 /// Whether a reader or a backup still needs the file.

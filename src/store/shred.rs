@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 1 the drop is logged as a shred, durable | the collection, or its drop with the intent |
 //! | 2 a checkpoint: neither the manifest nor a log names the collection | the same |
-//! | 3 random bytes over the key file, synced; its name removed; the directory synced | the key, which nothing names, or none |
+//! | 3 random bytes over the key file, synced; its name removed | the key, which nothing names, or random bytes under its name, or nothing |
 //!
 //! - X1. Acknowledged means destroyed, also where nothing of that name was there: then nothing is left of
 //!   any that was. What failed or was killed on the way is gone on with by the next open, or by asking
@@ -127,7 +127,7 @@ impl Inner {
         };
         let keys: Vec<KeyId> = on_disk.orphans.iter().filter_map(key_of).collect();
         for key in keys {
-            destroy(&self.tools(), on_disk, key)?;
+            destroy(&self.tools(), key)?;
             on_disk.orphans.remove(&FileName::Key(key).text());
         }
         Ok(())

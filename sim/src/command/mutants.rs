@@ -19,6 +19,9 @@ use crate::report::number;
 use crate::sweep;
 use crate::system::System;
 
+/// How many times as long an image of an encrypted store takes.
+const ENCRYPTED_TAKES: u64 = 5;
+
 /// How many images a campaign checks before the sweep has its turn, which takes a known number.
 const IMAGES_BEFORE_SWEEP: u64 = 60_000;
 
@@ -28,7 +31,7 @@ const DAMAGED_SEEDS: u64 = 100;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// How many images each wrong engine may take before it counts as not found.
-    #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 1_500_000, value_parser = clap::value_parser!(u64).range(1..))]
     images: u64,
     /// How many images the engine itself has to pass, as the control.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -166,14 +169,19 @@ fn hunt(arguments: &Arguments, bug: Bug, which: Which, cancel: &AtomicBool) -> O
         verdict.damage(arguments, &*system, cancel);
         return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
     }
-    let first = arguments.images.min(IMAGES_BEFORE_SWEEP);
+    // Histories with keys take a multiple of the time.
+    let bound = match which {
+        Which::Encrypted => arguments.images / ENCRYPTED_TAKES,
+        _ => arguments.images,
+    };
+    let first = bound.min(IMAGES_BEFORE_SWEEP);
     let from = (which, arguments.seed);
     let seeds = verdict.campaign(arguments, from, system.clone(), first, cancel);
-    if verdict.first.is_none() && verdict.images < arguments.images {
+    if verdict.first.is_none() && verdict.images < bound {
         verdict.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
     }
-    if verdict.first.is_none() && verdict.images < arguments.images {
-        let rest = arguments.images - verdict.images;
+    if verdict.first.is_none() && verdict.images < bound {
+        let rest = bound - verdict.images;
         verdict.campaign(arguments, (which, arguments.seed + seeds), system, rest, cancel);
     }
     (!cancel.load(Ordering::Relaxed)).then_some(verdict)

@@ -47,6 +47,9 @@ const IMAGES_WANTED: u64 = 2400;
 /// The same where one image takes many times as long.
 const IMAGES_WANTED_OF_LARGE: u64 = 300;
 
+/// As [`IMAGES_WANTED`] of an encrypted one, so that its share of a campaign is one of many histories.
+const IMAGES_WANTED_OF_ENCRYPTED: u64 = 800;
+
 /// Images of a recovery's points, per point.
 const NESTED_PER_POINT: u64 = 2;
 
@@ -247,6 +250,7 @@ impl<'a> Explorer<'a> {
 
     fn every_point(&mut self, forward: &Forward) {
         let (images, least) = match self.history.shape {
+            Shape::Small if self.vault.is_some() => (IMAGES_WANTED_OF_ENCRYPTED, 2),
             Shape::Small => (IMAGES_WANTED, 6),
             Shape::Many | Shape::Wide | Shape::Churn => (IMAGES_WANTED_OF_LARGE, 1),
         };

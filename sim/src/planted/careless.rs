@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use quiver_store::vfs::Disk;
-use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result};
+use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp};
 
 use super::{Bug, secrets};
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
 use crate::system::{
-    BackedUp, Call, GoesOn, Outcome, Request, Restored, Row, RowChange, Scan, SeeRow, Session,
-    Standing, Ticket, Verified, View,
+    BackedUp, Call, Copied, GoesOn, Listener, Outcome, Request, Restored, Row, RowChange, Scan,
+    SeeRow, Session, Standing, Ticket, Verified, View,
 };
 
 /// A session that makes little of damage.
@@ -189,6 +189,18 @@ impl Session for Careless {
 
     fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         self.inner.back_up(to, goes_on)
+    }
+
+    fn observe(&self, after: Option<u64>, listener: Listener) -> Result<()> {
+        self.inner.observe(after, listener)
+    }
+
+    fn copied(&self) -> Result<Copied> {
+        self.inner.copied()
+    }
+
+    fn follow(&self, ops: Vec<WalOp>) -> Result<Option<u64>> {
+        self.inner.follow(ops)
     }
 
     fn shred(&self, name: &str) -> Result<bool> {

@@ -190,7 +190,8 @@ pub(super) fn dropped_by(group: &[u8], stand: Stand) -> Vec<CollectionId> {
 pub(super) fn without_deletions(frame: &mut [u8], stand: Stand, found: &FrameHeader) {
     let Some(mut batch) = stand.decode(frame) else { return };
     for section in &mut batch.sections {
-        if section.collection != CollectionId(0) {
+        // Records of rows: those that change a schema stand in sections of their own.
+        if matches!(section.bytes.first(), Some(3 | 4)) {
             let mut bytes = section.bytes.to_vec();
             misdirect_deletions(&mut bytes);
             section.bytes = bytes.into();
