@@ -28,7 +28,7 @@ fn engines_that_make_little_of_damage_are_found_and_replayed() {
     let mut count = 0;
     for bug in wrong {
         let system = Planted::new(bug.clone());
-        let done = damaged(&system, 40, 1);
+        let done = damaged(&system, 400, 1);
         let Some(found) = done.violations.first() else { panic!("{} is not found", bug.name()) };
         let again = run_case(&system, &found.case).expect("the case of a violation");
         assert_eq!(again.violations.first().map(|again| &again.finding), Some(&found.finding));
