@@ -180,11 +180,11 @@ impl Vfs for TellingVfs {
         let Some(name) = parsed(path) else { return Ok(self.wrap(file, path)) };
         // A sync behind other files is for these as well.
         self.secrets.known().syncs_key_name = matches!(name, FileName::Key(_));
-        if let FileName::Key(_) = name {
-            if let (Bug::KeyInTemporaryFile, Some(key)) = (&self.secrets.bug, key) {
-                // What fails here fails for a fault, as the call itself might have.
-                self.write_key_down(&key, site)?;
-            }
+        if let FileName::Key(_) = name
+            && let (Bug::KeyInTemporaryFile, Some(key)) = (&self.secrets.bug, key)
+        {
+            // What fails here fails for a fault, as the call itself might have.
+            self.write_key_down(&key, site)?;
         }
         let mut known = self.secrets.known();
         known.made(name);
