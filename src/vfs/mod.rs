@@ -63,7 +63,7 @@ pub struct DirEntry {
 /// A filesystem.
 ///
 /// Paths are absolute or relative to the working directory of the process, as the caller of
-/// [`Env`] chose. Every error is the plain `io::Error` of the call; [`Disk`] adds the path.
+/// [`Env`](crate::Env) chose. Every error is the plain `io::Error` of the call; [`Disk`] adds the path.
 pub trait Vfs: Send + Sync + fmt::Debug {
     /// Creates a file that did not exist and opens it for reading and writing.
     ///

@@ -4,12 +4,12 @@
 //! them do together shows: forward run, recoveries, crashes of recoveries. Stores are opened with its
 //! rings, on disks that it looks at.
 //!
-//! - V1. I15: no write and no file name holds a piece of a secret ([`secrets`]) or of a key that any ring
+//! - V1. I15: no write and no file name holds a piece of a secret (`secrets`) or of a key that any ring
 //!   was ever shown; nor, as a sample, does an image, read whole. What is sealed under a key that no
 //!   shred destroys holds no secret either.
-//! - V2. I16: a key of a file and a position seal one content, in all branches ([`seals`]).
+//! - V2. I16: a key of a file and a position seal one content, in all branches (`seals`).
 //! - V3. I17: of what was said to be destroyed, the key files of no image and no master key of the vault
-//!   yield anything ([`custody`]).
+//!   yield anything (`custody`).
 //! - V4. What is wrong is kept until it is taken, by whoever knows at which image it was.
 
 mod custody;
