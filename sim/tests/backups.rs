@@ -12,8 +12,8 @@ use quiver_sim::disk::{
 use quiver_sim::stream::Stream;
 use quiver_store::vfs::Vfs;
 use quiver_store::{
-    BackupReport, CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Result,
-    Store, VerifyOptions,
+    BackupKeys, BackupReport, CollectionId, Descriptor, DistanceMetric, Dtype, Env,
+    EnvelopeKeyRing, ErrorKind, Key, Options, Result, Store, VerifyOptions,
 };
 
 fn env(disk: &SimDisk, dir: &str) -> Env {
@@ -21,6 +21,10 @@ fn env(disk: &SimDisk, dir: &str) -> Env {
     let entropy = SimEntropy::new(dir.bytes().map(u64::from).sum());
     let (vfs, clock) = (Arc::new(disk.clone()), Arc::new(SimClock::new(1)));
     Env::new(dir, vfs, clock, Arc::new(entropy))
+}
+
+fn encrypted(disk: &SimDisk, dir: &str) -> Env {
+    env(disk, dir).with_keyring(Arc::new(EnvelopeKeyRing::new(Key::from_bytes([7; 32]))))
 }
 
 fn options() -> Options {
@@ -61,7 +65,7 @@ fn go_on(_: &quiver_store::BackupProgress) -> ControlFlow<()> {
 }
 
 fn backup(store: &Store, dir: &str) -> Result<BackupReport> {
-    store.backup_to(dir, go_on)
+    store.backup_with(dir, &BackupKeys::Included, go_on)
 }
 
 fn names(disk: &SimDisk, dir: &str) -> Vec<String> {
@@ -110,9 +114,11 @@ fn a_backup_that_was_cut_short_is_no_store_and_is_gone_on_with() {
     let store = open(&disk, "/store").expect("an empty disk takes a store");
     let id = filled(&store);
     // Segments are copied before logs.
-    let report = store.backup_to("/backup", |progress| match progress.file.ends_with(".wal") {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
+    let report = store.backup_with("/backup", &BackupKeys::Included, |progress| {
+        match progress.file.ends_with(".wal") {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     });
     assert!(!report.expect("called off").is_complete);
     for refused in
@@ -240,7 +246,7 @@ fn copied_id(disk: &SimDisk, dir: &str) -> CollectionId {
 /// The syncs of a backup, as the simulated disk names them.
 fn sync_sites(disk: &SimDisk) -> Vec<String> {
     let sites = disk.sync_sites().into_keys();
-    sites.filter(|site| site.starts_with("src/store/backup.rs:")).collect()
+    sites.filter(|site| site.starts_with("src/store/backup")).collect()
 }
 
 /// What a loss of power leaves, in many ways.
@@ -257,9 +263,13 @@ fn images(state: &DiskState, draws: usize) -> Vec<DiskState> {
 
 /// Plays backups that are cut short, killed, gone on with and ended, with power lost behind each, while
 /// these syncs do nothing; the syncs that there were, or what was lost.
-fn play_backups(elided: &[String]) -> std::result::Result<Vec<String>, String> {
+fn play_backups(
+    env: fn(&SimDisk, &str) -> Env,
+    elided: &[String],
+) -> std::result::Result<Vec<String>, String> {
     let disk = SimDisk::new();
-    let store = open(&disk, "/store").map_err(|error| error.to_string())?;
+    let store =
+        Store::open_with(env(&disk, "/store"), options()).map_err(|error| error.to_string())?;
     filled(&store);
     let expected = all(&store);
     store.close().map_err(|error| error.to_string())?;
@@ -270,7 +280,7 @@ fn play_backups(elided: &[String]) -> std::result::Result<Vec<String>, String> {
     let source = |disk: &SimDisk| Store::open_read_only_with(env(disk, "/store"), options());
     source(&disk)
         .and_then(|store| {
-            store.backup_to("/backup", |at| {
+            store.backup_with("/backup", &BackupKeys::Included, |at| {
                 let file = first.get_or_insert_with(|| at.file.clone());
                 let next = at.bytes_done + 16 * 1024;
                 let len =
@@ -295,7 +305,8 @@ fn play_backups(elided: &[String]) -> std::result::Result<Vec<String>, String> {
         assert!(report.is_complete);
         sites.extend(sync_sites(&disk));
         for (other, state) in images(&disk.state(), 1).into_iter().enumerate() {
-            let copy = open(&SimDisk::mount(&state), "/backup");
+            let disk = SimDisk::mount(&state);
+            let copy = Store::open_with(env(&disk, "/backup"), options());
             let copy = copy.map_err(|error| format!("image {image}:{other}: {error}"))?;
             let damaged = copy.stats().map_err(|error| error.to_string())?.damaged;
             if !damaged.is_empty() || all(&copy) != expected {
@@ -310,10 +321,13 @@ fn play_backups(elided: &[String]) -> std::result::Result<Vec<String>, String> {
 
 #[test]
 fn a_backup_outlives_every_loss_of_power_and_needs_each_of_its_syncs() {
-    let sites = play_backups(&[]).expect("nothing is lost");
-    assert_eq!(sites.len(), 4, "{sites:?}");
-    for site in sites {
-        play_backups(std::slice::from_ref(&site)).expect_err(&site);
+    // Key files are the fifth.
+    for (env, count) in [(env as fn(&SimDisk, &str) -> Env, 4), (encrypted, 5)] {
+        let sites = play_backups(env, &[]).expect("nothing is lost");
+        assert_eq!(sites.len(), count, "{sites:?}");
+        for site in sites {
+            play_backups(env, std::slice::from_ref(&site)).expect_err(&site);
+        }
     }
 }
 
