@@ -8,15 +8,16 @@
 //! - Q3. Every ticket is answered: after a close with `Closed`.
 
 use std::collections::VecDeque;
+use std::task::Waker;
 
 use crate::descriptor::Descriptor;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::ids::CollectionId;
 use crate::live_set::Below;
 use crate::replication::WalOp;
-use crate::request::{Outcome, Ticket};
+use crate::request::{Committer, Outcome, Ticket};
 use crate::sec::FilterableField;
-use crate::sync::{self, Condvar, Mutex, locked};
+use crate::sync::{self, Condvar, Mutex, Weak, locked};
 use crate::wal::frame::Batch;
 
 /// What a request turned into once it was validated.
@@ -178,11 +179,11 @@ impl Leadership<'_> {
 
 impl CommitQueue {
     /// Adds a request at the end.
-    pub(crate) fn push(&self, work: Work) -> Result<Ticket> {
-        let ticket = Ticket::new();
+    pub(crate) fn push(&self, work: Work, store: Weak<dyn Committer>) -> Result<Ticket> {
+        let ticket = Ticket::new(store);
         let mut state = locked(&self.state)?;
         if state.is_closed {
-            return Err(closed());
+            return Err(Error::closed());
         }
         state.waiting.push_back(Waiting { work, ticket: ticket.clone() });
         Ok(ticket)
@@ -218,28 +219,55 @@ impl CommitQueue {
         }
     }
 
-    /// Takes no more requests, and answers those that wait.
-    pub(crate) fn close(&self) -> Result<()> {
+    /// The right to lead, once nobody else has it, where requests wait then.
+    pub(crate) fn lead_for_waiting(&self) -> Result<Option<Leadership<'_>>> {
         let mut state = locked(&self.state)?;
-        state.is_closed = true;
-        for Waiting { ticket, .. } in state.waiting.drain(..) {
-            ticket.answer(Err(closed()));
+        while !state.waiting.is_empty() {
+            if !state.has_leader {
+                state.has_leader = true;
+                return Ok(Some(Leadership(self)));
+            }
+            state = sync::wait(&self.committed, state)?;
         }
-        Ok(())
+        Ok(None)
     }
-}
 
-/// The answer of every call after a close.
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the store is closed")
+    /// Takes no more requests, and answers those that wait; their tasks, to be woken.
+    pub(crate) fn close(&self) -> Result<Vec<Waker>> {
+        let (waiting, mut wakers) = {
+            let mut state = locked(&self.state)?;
+            state.is_closed = true;
+            (std::mem::take(&mut state.waiting), Vec::new())
+        };
+        for Waiting { ticket, .. } in waiting {
+            ticket.answer(Err(Error::closed()));
+            ticket.take_wakers(&mut wakers);
+        }
+        self.committed.notify_all();
+        Ok(wakers)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::sync::Arc;
+
+    /// A store that is gone.
+    struct Gone;
+
+    impl Committer for Gone {
+        fn wait_for(self: Arc<Self>, _: &Ticket) -> Result<Outcome> {
+            unreachable!("nobody made one")
+        }
+
+        fn drive_soon(self: Arc<Self>) {}
+    }
 
     fn push(queue: &CommitQueue) -> Result<Ticket> {
-        queue.push(Work::Drop { name: "a".to_owned(), shreds: false })
+        let store: Weak<Gone> = Weak::new();
+        queue.push(Work::Drop { name: "a".to_owned(), shreds: false }, store)
     }
 
     #[test]
@@ -258,10 +286,22 @@ mod tests {
     fn close_answers_whoever_waits_and_takes_no_more() {
         let queue = CommitQueue::default();
         let ticket = push(&queue).expect("open");
-        queue.close().expect("no panic");
+        assert!(queue.close().expect("no panic").is_empty(), "no task waits");
         let answer = ticket.poll().expect("answered").expect_err("not committed");
         assert_eq!(answer.kind(), ErrorKind::Closed);
         assert_eq!(push(&queue).expect_err("closed").kind(), ErrorKind::Closed);
+    }
+
+    #[test]
+    fn leadership_for_others_is_taken_only_where_requests_wait() {
+        let queue = CommitQueue::default();
+        assert!(queue.lead_for_waiting().expect("no panic").is_none());
+        let _ticket = push(&queue).expect("open");
+        for _ in 0..2 {
+            assert!(queue.lead_for_waiting().expect("no panic").is_some());
+        }
+        queue.take_group(1).expect("no panic");
+        assert!(queue.lead_for_waiting().expect("no panic").is_none());
     }
 
     #[test]

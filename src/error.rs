@@ -104,6 +104,11 @@ impl Error {
         Self::new(ErrorKind::NotFound, message)
     }
 
+    /// The answer of every call after a close.
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the store is closed")
+    }
+
     /// The kind of the underlying call's error, where there was one.
     pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
         self.0.source.as_ref().map(io::Error::kind)

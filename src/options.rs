@@ -48,6 +48,14 @@ pub struct Options {
     /// The bytes set aside on the disk, so that deletes, drops and the checkpoint that frees space
     /// still work when it is full. Default 1 MiB; 0 for none.
     pub reserve_bytes: u64,
+    /// Whether threads of the store's own do background work ahead of the writers, and commit what is
+    /// awaited. Default true. They are begun when there is first something to do for them, and need
+    /// [`crate::Env::threads`]. Without them, writers do the work behind their writes, in proportion.
+    pub background: bool,
+    /// How long after the last write the background takes a store for idle, in microseconds: it then
+    /// appends a proof frame and gives unused memory back. Default 100,000. A shorter one tells damage
+    /// to the last records from a crash sooner, and writes more frames.
+    pub idle_us: u64,
     /// Whether a directory without a store becomes one. Default true.
     pub create: bool,
 }
@@ -69,6 +77,8 @@ impl Default for Options {
             merge_factor: 4,
             index_bytes_max: 8 * 1024 * 1024,
             reserve_bytes: 1024 * 1024,
+            background: true,
+            idle_us: 100_000,
             create: true,
         }
     }
@@ -94,6 +104,7 @@ impl Options {
         check("step_bytes", self.step_bytes, 1, 1 << 30)?;
         check("merge_factor", self.merge_factor as u64, 2, 16)?;
         check("index_bytes_max", self.index_bytes_max as u64, 1, 1 << 30)?;
+        check("idle_us", self.idle_us, 1000, 3_600_000_000)?;
         check("reserve_bytes", self.reserve_bytes, 0, 1 << 40)?;
         for (name, value) in [
             ("log_step_bytes_min", self.log_step_bytes_min),

@@ -28,9 +28,16 @@ impl Store {
         // It may hold a handle of this store. Dropped behind the locks: what it does then is its own.
         let _observer;
         // A step that is under way ends first; none follows.
-        let mut jobs = locked(&inner.jobs)?;
+        let mut jobs = inner.lock_jobs()?;
         let mut on_disk = self.lock_on_disk()?;
-        while inner.drive(&mut on_disk)?.answered > 0 {}
+        let mut wakers = Vec::new();
+        loop {
+            let mut driven = inner.drive(&mut on_disk)?;
+            wakers.append(&mut driven.wakers);
+            if driven.answered == 0 {
+                break;
+            }
+        }
         _observer = locked(&inner.observing.observer)?.0.take();
         let Jobs { seal, merge, .. } = std::mem::take(&mut *jobs);
         let made = seal.map(Seal::into_made).into_iter().chain(merge.map(Merge::into_made));
@@ -38,10 +45,13 @@ impl Store {
             discard(&inner.tools(), &mut on_disk, made.flatten());
         }
         inner.closed.store(true, Ordering::Release);
-        inner.queue.close()?;
+        wakers.append(&mut inner.queue.close()?);
         let closed = inner.state(&mut on_disk, FrameKind::Closing);
         on_disk.log = None;
         on_disk.lock = None;
+        drop((on_disk, jobs));
+        inner.background.end();
+        wakers.into_iter().for_each(|waker| waker.wake());
         closed
     }
 }

@@ -15,14 +15,17 @@
 //! the tail makes them void: else a drop could answer that there is no such collection, and a
 //! reopen bring it back.
 
+use std::task::Waker;
+
 use crate::commit_queue::{Waiting, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
-use crate::request::Outcome;
+use crate::request::{Outcome, Ticket};
 use crate::store::full_disk::{self, with_reserve};
 use crate::store::on_disk::{KeyOrphan, OnDisk, Tools};
+use crate::store::pace::Load;
 use crate::store::plan::{Member, Refused};
 use crate::store::provision::dropped_key;
 use crate::store::tail::{move_tail, records};
@@ -31,11 +34,15 @@ use crate::sync::{Arc, reading, writing};
 use crate::wal::frame::Batch;
 
 /// What driving the queue once did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Driven {
     pub(super) answered: usize,
     /// Bytes of the group's frames.
     pub(super) bytes: u64,
+    /// What there is to do in the background now.
+    pub(super) load: Load,
+    /// Tasks whose tickets are answered, to be woken once no lock is held.
+    pub(super) wakers: Vec<Waker>,
 }
 
 impl Store {
@@ -49,9 +56,9 @@ impl Store {
             let mut on_disk = self.lock_on_disk()?;
             self.inner.drive(&mut on_disk)?
         };
+        driven.wakers.into_iter().for_each(|waker| waker.wake());
         if driven.answered > 0 {
-            // What it could not do is tried again behind a later group.
-            drop(self.inner.work(driven.bytes));
+            self.inner.work_behind(driven.bytes, driven.load);
         }
         Ok(driven.answered)
     }
@@ -75,12 +82,15 @@ impl Inner {
             return Ok(Driven::default());
         }
         let bytes = group.iter().map(|waiting| waiting.work.bytes() as u64).sum();
+        let tickets: Vec<Ticket> = group.iter().map(|waiting| waiting.ticket.clone()).collect();
         let ready = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk));
         match ready {
             Ok(()) => self.commit_group(on_disk, group)?,
             Err(error) => answer_all(group, &error),
         }
-        Ok(Driven { answered, bytes })
+        let mut wakers = Vec::new();
+        tickets.iter().for_each(|ticket| ticket.take_wakers(&mut wakers));
+        Ok(Driven { answered, bytes, load: self.load(on_disk), wakers })
     }
 
     /// Commits what there is room for, and answers everyone.

@@ -105,7 +105,7 @@ impl Store {
         inner.check_index_snapshots(snapshots)?;
         {
             // Nobody else steps meanwhile, so what is pending goes with this checkpoint or not at all.
-            let mut jobs = locked(&inner.jobs)?;
+            let mut jobs = inner.lock_jobs()?;
             self.lock_on_disk()?.check_latch()?;
             while jobs.rotation.is_some() {
                 inner.step_checkpoint(&mut jobs)?;

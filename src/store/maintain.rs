@@ -10,7 +10,7 @@ use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
 use crate::store::{Inner, Store, full_disk};
-use crate::sync::{Arc, locked, reading};
+use crate::sync::{Arc, reading};
 use crate::wal::frame::FrameKind;
 
 /// How far [`Store::compact_with`] is, in rows of the collection that is being merged.
@@ -40,12 +40,14 @@ impl Store {
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
         inner.seal_through(target)?;
-        inner.give_up_merge(&mut *locked(&inner.jobs)?)?;
+        inner.give_up_merge(&mut *inner.lock_jobs()?)?;
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         inner.reclaim_found(&mut on_disk)?;
         // Where there is no room for it yet, the next write says so.
         let _ = full_disk::set_aside(&inner.tools(), &mut on_disk);
+        drop(on_disk);
+        inner.observing.let_go();
         Ok(())
     }
 
@@ -117,30 +119,44 @@ impl Store {
     pub fn maintain(&self) -> Result<bool> {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
+        inner.observing.let_go();
+        if inner.maintain_once()?.is_some() || inner.prove()? {
+            return Ok(true);
+        }
+        inner.spares.release();
+        Ok(false)
+    }
+}
+
+impl Inner {
+    /// One step of a checkpoint or a merge, or else the removal of files; bytes of work, or none where
+    /// there was none.
+    pub(super) fn maintain_once(&self) -> Result<Option<u64>> {
         {
-            let mut jobs = locked(&inner.jobs)?;
+            let mut jobs = self.lock_jobs()?;
             self.lock_on_disk()?.check_latch()?;
-            if inner.step(&mut jobs)?.is_some() {
-                return Ok(true);
+            if let Some(bytes) = self.step(&mut jobs)? {
+                return Ok(Some(bytes));
             }
         }
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
         let orphans = on_disk.orphans.len();
-        inner.reclaim_found(&mut on_disk)?;
-        if on_disk.orphans.len() < orphans {
-            return Ok(true);
-        }
-        if !on_disk.unproved || on_disk.log.is_none() {
-            inner.spares.release();
+        self.reclaim_found(&mut on_disk)?;
+        Ok((on_disk.orphans.len() < orphans).then_some(0))
+    }
+
+    /// Appends a proof frame behind records that nothing proves yet; whether there were any.
+    pub(super) fn prove(&self) -> Result<bool> {
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        if !on_disk.can_prove() {
             return Ok(false);
         }
-        inner.state(&mut on_disk, FrameKind::Proof)?;
+        self.state(&mut on_disk, FrameKind::Proof)?;
         Ok(true)
     }
-}
 
-impl Inner {
     /// Removes the orphans that nobody holds, those that the open found included, for which this
     /// process has to publish once (R1). Keys of creations that came to nothing are among them.
     fn reclaim_found(&self, on_disk: &mut OnDisk) -> Result<()> {
@@ -161,7 +177,7 @@ impl Inner {
         // Whether the merge that was begun here is published.
         let mut published: Option<Arc<AtomicBool>> = None;
         loop {
-            let mut jobs = locked(&self.jobs)?;
+            let mut jobs = self.lock_jobs()?;
             self.lock_on_disk()?.check_latch()?;
             if jobs.rotation.is_some() {
                 self.step_checkpoint(&mut jobs)?;
@@ -189,7 +205,7 @@ impl Inner {
             // The caller may use the store.
             drop(jobs);
             let goes_on = go_on(progress).is_continue();
-            let mut jobs = locked(&self.jobs)?;
+            let mut jobs = self.lock_jobs()?;
             if !goes_on {
                 let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
                 discard(&self.tools(), &mut *self.lock_on_disk()?, made);

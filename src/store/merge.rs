@@ -1,6 +1,6 @@
 //! A merge under way: which segments it joins, and how far it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +11,7 @@ use crate::live_set::Version;
 use crate::page_cache::PageCache;
 use crate::row_cursor::RowCursor;
 use crate::segment::{SegmentBuilder, SegmentIdentity};
+use crate::store::pace::pressure;
 use crate::sync::Arc;
 
 /// The most segments that one merge reads.
@@ -90,6 +91,20 @@ impl Merge {
     pub(super) fn into_made(self) -> Vec<String> {
         self.made
     }
+}
+
+/// How many segments wait for their merges, as a pressure on the writers: none up to twice as many of a
+/// class as make a merge due, full at four times as many.
+pub(super) fn merge_pressure(version: &Version, factor: usize) -> u64 {
+    let of_class = |segments: &[LiveSegment]| {
+        let mut counts = BTreeMap::<u32, u64>::new();
+        segments.iter().for_each(|live| *counts.entry(class(live, factor)).or_default() += 1);
+        counts.into_values().max().unwrap_or(0)
+    };
+    let well = version.collections.values().filter(|found| found.is_well());
+    let most = well.map(|collection| of_class(&collection.segments)).max().unwrap_or(0);
+    let factor = factor as u64;
+    pressure(most, factor * 2, factor * 4)
 }
 
 /// The segments that should be merged next, if any.

@@ -18,6 +18,7 @@
 //!   above is written again elsewhere, before anyone is answered.
 //! - T5. A process removes no file of an earlier one before it has itself published.
 
+mod background;
 mod backup;
 mod backup_keys;
 mod checkpoint;
@@ -35,6 +36,7 @@ mod merge;
 mod observe;
 mod observing;
 mod on_disk;
+mod pace;
 mod park;
 mod plan;
 mod provision;
@@ -55,18 +57,21 @@ mod shred;
 mod snapshot;
 mod stored;
 mod tail;
+mod threads;
 mod used_keys;
 mod vector_source;
 mod verify;
+mod wait;
 mod work;
+mod worker;
 mod write;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::codec::PageCodec;
-use crate::commit_queue::{CommitQueue, closed};
+use crate::commit_queue::CommitQueue;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn, ManifestVersion, StoreId};
@@ -77,11 +82,12 @@ use crate::options::Options;
 use crate::page_cache::PageCache;
 use crate::row_bytes::Spares;
 use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
-use crate::vfs::{Disk, Entropy};
+use crate::vfs::{Clock, Disk, Entropy};
 use jobs::Jobs;
 use load::Mode;
 use observing::Observing;
 use on_disk::OnDisk;
+use threads::Background;
 
 pub use backup::{BackupProgress, BackupReport};
 pub use backup_keys::BackupKeys;
@@ -97,21 +103,28 @@ pub use verify::{Finding, VerifyOptions, VerifyProgress, VerifyReport};
 /// An open store. Cheap to clone; all clones are the same store.
 ///
 /// One process at a time has a store open, and one `open` in it: a second one gets `Locked`.
-/// Dropping the last clone without [`Store::close`] is safe and costs the next open some work.
+/// Dropping the last clone without [`Store::close`] is safe and costs the next open some work. Both end
+/// the store's own threads and wait for them, which takes as long as the step or the commit that is
+/// under way.
 #[derive(Clone)]
 pub struct Store {
     pub(in crate::store) inner: Arc<Inner>,
+    /// Ends the store's threads when the last handle is dropped.
+    _handles: Arc<Handles>,
 }
 
 pub(in crate::store) struct Inner {
     disk: Disk,
     entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
     options: Options,
     keys: Arc<Keys>,
     cache: PageCache,
     spares: Arc<Spares>,
     queue: CommitQueue,
     jobs: Mutex<Jobs>,
+    /// How many callers wait for that lock.
+    jobs_wanted: AtomicU32,
     /// Whether a checkpoint or merge is under way, or may be due.
     has_work: AtomicBool,
     on_disk: Mutex<OnDisk>,
@@ -119,6 +132,7 @@ pub(in crate::store) struct Inner {
     closed: AtomicBool,
     store: StoreId,
     observing: Observing,
+    background: Background,
 }
 
 /// Figures of an open store.
@@ -163,6 +177,9 @@ pub struct Stats {
     pub unfinished_shreds: u64,
     /// Why writes are refused until a reopen, if they are.
     pub latched: Option<String>,
+    /// What the store's own thread failed with last, where its background work has not succeeded since. It
+    /// is tried again; nothing is lost.
+    pub background_failure: Option<String>,
     /// Whether the store was opened for reading only.
     pub is_read_only: bool,
     /// Collections that are damaged, with the first file that is the cause: they show what can be read
@@ -296,26 +313,31 @@ impl Store {
         let elapsed_us = env.clock.monotonic_us().saturating_sub(started_us);
         tracing::info!(path = %env.dir.display(), lsn = opened.live.last.0, elapsed_us, "open");
         let store = opened.on_disk.manifest.store;
+        let threads = env.threads.filter(|_| options.background && mode == Mode::Write);
         let inner = Inner {
             disk: opened.disk,
             entropy: env.entropy,
+            clock: env.clock,
             keys: opened.keys,
             cache: PageCache::new(options.page_cache_bytes),
             spares: Spares::new(options.memtable_bytes_max),
             queue: CommitQueue::default(),
             options,
             jobs: Mutex::default(),
+            jobs_wanted: AtomicU32::new(0),
             has_work: AtomicBool::new(true),
             on_disk: Mutex::new(opened.on_disk),
             live: RwLock::new(opened.live),
             closed: AtomicBool::new(false),
             store,
             observing: Observing::default(),
+            background: Background::new(threads),
         };
         if mode == Mode::Write {
             inner.resume_shreds()?;
         }
-        Ok((Self { inner: Arc::new(inner) }, opened.lost))
+        let inner = Arc::new(inner);
+        Ok((Self { _handles: Arc::new(Handles(Arc::clone(&inner))), inner }, opened.lost))
     }
 
     /// The codec that a collection is sealed with.
@@ -344,9 +366,17 @@ impl Store {
 impl Inner {
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(closed());
+            return Err(Error::closed());
         }
         Ok(())
+    }
+
+    /// Takes the lock of the background work, before the store's own thread takes it again.
+    fn lock_jobs(&self) -> Result<MutexGuard<'_, Jobs>> {
+        self.jobs_wanted.fetch_add(1, Ordering::SeqCst);
+        let jobs = locked(&self.jobs);
+        self.jobs_wanted.fetch_sub(1, Ordering::SeqCst);
+        jobs
     }
 
     /// Takes the lock of the disk state. Whether the store is open is asked under it: a close
@@ -356,6 +386,29 @@ impl Inner {
         let on_disk = locked(&self.on_disk)?;
         self.check_open()?;
         Ok(on_disk)
+    }
+}
+
+/// What all handles of a store share: the last one of them ends its threads.
+struct Handles(Arc<Inner>);
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        let Inner { background, observing, .. } = &*self.0;
+        if observing.check_outside().is_ok() {
+            background.end();
+        } else {
+            // Inside of an observer the thread holds what the others wait for: they end behind it.
+            background.ask_to_end();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Who still has a ticket is told; nothing of it was written.
+        let wakers = self.queue.close().unwrap_or_default();
+        wakers.into_iter().for_each(|waker| waker.wake());
     }
 }
 

@@ -7,6 +7,8 @@
 //!   disk state or of the jobs guards: each would wait for itself, and is refused instead.
 //! - O4. An observer that panics is not called again, and the store takes no more writes: whoever
 //!   follows it would miss something.
+//! - O5. An observer is dropped where no lock is held: it may hold the last handle of the store, whose
+//!   drop waits for the store's threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -54,9 +56,11 @@ impl Store {
     /// ```
     pub fn set_commit_observer(&self, observer: CommitObserver) -> Result<()> {
         self.inner.observing.check_outside()?;
-        let _commits_wait = self.lock_on_disk()?;
-        locked(&self.inner.observing.observer)?.0 = Some(observer);
-        Ok(())
+        let commits_wait = self.lock_on_disk()?;
+        let replaced = self.inner.observing.replace(Some(observer));
+        drop(commits_wait);
+        self.inner.observing.let_go();
+        replaced
     }
 
     /// As [`Store::set_commit_observer`], and shows it first what was committed behind an LSN, out of
@@ -71,8 +75,10 @@ impl Store {
         self.inner.observing.check_outside()?;
         let mut on_disk = self.lock_on_disk()?;
         self.inner.catch_up(&mut on_disk, after, &observer)?;
-        locked(&self.inner.observing.observer)?.0 = Some(observer);
-        Ok(())
+        let replaced = self.inner.observing.replace(Some(observer));
+        drop(on_disk);
+        self.inner.observing.let_go();
+        replaced
     }
 
     /// Shows nothing to anybody any more.
@@ -81,9 +87,11 @@ impl Store {
     /// Those of [`Store::set_commit_observer`].
     pub fn clear_commit_observer(&self) -> Result<()> {
         self.inner.observing.check_outside()?;
-        let _commits_wait = self.lock_on_disk()?;
-        locked(&self.inner.observing.observer)?.0 = None;
-        Ok(())
+        let commits_wait = self.lock_on_disk()?;
+        let replaced = self.inner.observing.replace(None);
+        drop(commits_wait);
+        self.inner.observing.let_go();
+        replaced
     }
 }
 
@@ -117,9 +125,8 @@ impl Inner {
     fn stop_observing(&self, on_disk: &mut OnDisk, error: &Error) {
         tracing::error!(%error, "latched");
         on_disk.latched.get_or_insert(error.to_string());
-        if let Ok(mut observer) = locked(&self.observing.observer) {
-            observer.0 = None;
-        }
+        // The locks are poisoned where this fails: nobody is called any more.
+        let _ = self.observing.replace(None);
     }
 
     /// Calls an observer (O3, O4).

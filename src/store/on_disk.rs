@@ -165,6 +165,11 @@ impl OnDisk {
         Self { is_read_only: true, ..Self::new(manifest, lock) }
     }
 
+    /// Whether a proof frame has something to prove, and a file to stand in.
+    pub(super) fn can_prove(&self) -> bool {
+        self.unproved && self.log.is_some()
+    }
+
     /// Bytes of log that recovery would have to read.
     pub(super) fn log_bytes(&self) -> u64 {
         let open = self.log.as_ref().map_or(self.log_end.offset, |log| log.bytes());

@@ -330,6 +330,7 @@ impl Store {
             orphans: (on_disk.orphans.len() + on_disk.key_orphans.len()) as u64 - pinned,
             unfinished_shreds: on_disk.shreds.len() as u64,
             latched: on_disk.latched.clone(),
+            background_failure: self.inner.background.failure()?,
             is_read_only: on_disk.is_read_only,
             damaged: snapshot.damaged(),
         })

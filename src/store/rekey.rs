@@ -26,7 +26,7 @@ use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::discard;
 use crate::store::{Inner, Store};
-use crate::sync::{Arc, locked, reading};
+use crate::sync::{Arc, reading};
 
 /// What a publish says of a collection that has a new key.
 pub(super) struct Rekeyed {
@@ -75,7 +75,7 @@ impl Inner {
     /// Merges all that a collection has into one segment under another key. If that fails the key is
     /// destroyed before any other work is done: a shred may wait for it.
     fn merge_under(&self, id: CollectionId, key: KeyId) -> Result<()> {
-        let mut jobs = locked(&self.jobs)?;
+        let mut jobs = self.lock_jobs()?;
         let merged = self.merge_all_under(&mut jobs, id, key);
         if merged.is_err() {
             let mut on_disk = self.lock_on_disk()?;

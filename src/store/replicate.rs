@@ -108,7 +108,7 @@ impl Store {
                 Work::Replicated { op }
             }
         };
-        Ok(match self.commit_work(work)? {
+        Ok(match self.inner.commit_work(work)? {
             Outcome::Unchanged => None,
             outcome => last_lsn_of(&outcome),
         })

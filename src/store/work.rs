@@ -10,6 +10,7 @@ use crate::ids::Lsn;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
+use crate::store::pace::{Load, pressure};
 use crate::store::park::can_unpark;
 use crate::store::reclaim::discard;
 use crate::store::seal::Seal;
@@ -107,7 +108,7 @@ impl Inner {
     /// Seals until every operation up to an LSN is in segments.
     pub(super) fn seal_through(&self, target: Lsn) -> Result<()> {
         loop {
-            let mut jobs = locked(&self.jobs)?;
+            let mut jobs = self.lock_jobs()?;
             {
                 let on_disk = self.lock_on_disk()?;
                 let live = reading(&self.live)?;
@@ -143,7 +144,7 @@ impl Inner {
         // Where someone else does a step now, that is enough, unless writes have run ahead.
         let mut jobs = match try_locked(&self.jobs)? {
             Some(jobs) => jobs,
-            None if is_behind => locked(&self.jobs)?,
+            None if is_behind => self.lock_jobs()?,
             None => return Ok(()),
         };
         let mut done = 0;
@@ -171,6 +172,26 @@ impl Inner {
             || on_disk.manifest.logs.len() as u64 > options.log_files_max
             || on_disk.memtable_bytes > options.memtable_bytes_max
             || full_disk::drop_frees_space(on_disk)
+    }
+
+    /// What there is to do, for writers to know; they are slowed down by how far it is behind.
+    pub(super) fn load(&self, on_disk: &OnDisk) -> Load {
+        let options = &self.options;
+        let by_memory = pressure(
+            on_disk.memtable_bytes as u64,
+            options.memtable_bytes_max as u64,
+            options.memtable_bytes_max as u64 / 2 * 3,
+        );
+        let log_bytes_max = options.log_size_bytes_max;
+        let by_log = pressure(on_disk.log_bytes(), log_bytes_max, log_bytes_max * 2);
+        let is_failing = on_disk.rests > 0;
+        let by_rows = if is_failing { 0 } else { by_memory.max(by_log) };
+        self.background.pace.set_by_rows(by_rows);
+        Load {
+            is_due: self.has_work.load(Ordering::Relaxed) || self.checkpoint_is_due(on_disk),
+            // Where work failed, writers count the groups until it is tried again.
+            is_behind: is_failing || self.is_behind(on_disk),
+        }
     }
 
     /// Whether writers have to wait for the work they are owed.

@@ -1,7 +1,7 @@
 //! The calls that change something: each is a request to the commit queue, driven at once.
 
 use crate::collection::is_name;
-use crate::commit_queue::{Turn, Work};
+use crate::commit_queue::Work;
 use crate::descriptor::Descriptor;
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Lsn};
@@ -328,8 +328,9 @@ impl Store {
         }
     }
 
-    /// Enqueues a request without touching the disk: [`Store::drive`] commits it, in any thread,
-    /// in the order of submission.
+    /// Enqueues a request without touching the disk. It is committed, in the order of submission, when
+    /// its [`Ticket`] is waited for or awaited, when somebody calls [`Store::drive`], or along with the
+    /// write of another thread.
     ///
     /// # Errors
     /// What can be told without the disk: `NotFound`, `InvalidArgument`, `TooLarge`, `Closed`.
@@ -352,8 +353,7 @@ impl Store {
     /// ```
     pub fn submit(&self, request: impl Into<Request>) -> Result<Ticket> {
         let work = self.prepare(request.into(), false)?;
-        self.inner.observing.check_outside()?;
-        self.inner.queue.push(work)
+        self.inner.enqueue(work)
     }
 
     /// Validates and serialises a request, outside any lock. Where `looks_below`, what the hits of
@@ -414,31 +414,7 @@ impl Store {
     /// Submits a request and waits for its answer, leading a commit where nobody else does.
     pub(super) fn commit(&self, request: impl Into<Request>) -> Result<Outcome> {
         let work = self.prepare(request.into(), true)?;
-        self.commit_work(work)
-    }
-
-    /// Enqueues what was prepared and waits for its answer.
-    pub(super) fn commit_work(&self, work: Work) -> Result<Outcome> {
-        self.inner.observing.check_outside()?;
-        let ticket = self.inner.queue.push(work)?;
-        loop {
-            match self.inner.queue.wait_turn(&ticket)? {
-                Turn::Answered(answer) => return answer,
-                Turn::Lead(leadership) => {
-                    leadership.gather()?;
-                    let driven =
-                        self.lock_on_disk().and_then(|mut on_disk| self.inner.drive(&mut on_disk));
-                    // Whoever waits may lead now: background work holds up no commit.
-                    drop(leadership);
-                    match driven {
-                        // What it could not do is tried again behind a later group.
-                        Ok(driven) => drop(self.inner.work(driven.bytes)),
-                        // A close may have committed the request before it closed.
-                        Err(error) => return ticket.poll().unwrap_or(Err(error)),
-                    }
-                }
-            }
-        }
+        self.inner.commit_work(work)
     }
 }
 

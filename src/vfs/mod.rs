@@ -1,4 +1,4 @@
-//! The one seam between the engine and the world: files, directories, locks, time, randomness.
+//! The one seam between the engine and the world: files, directories, locks, time, randomness, threads.
 //!
 //! **Place.** Floor 1. Everything above it reaches a disk only through [`Disk`] and [`DiskFile`],
 //! which stand on the traits [`Vfs`] and [`File`]. Behind the traits is the operating system
@@ -138,7 +138,7 @@ pub trait File: Send + Sync + fmt::Debug {
 /// A lock, held until it is dropped.
 pub trait Lock: Send + Sync + fmt::Debug {}
 
-/// Time. No promise of the engine depends on it; it dates trace events.
+/// Time. No promise of the engine depends on it; it dates trace events and paces background work.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Microseconds since an arbitrary start, never going backwards on an honest clock.
     fn monotonic_us(&self) -> u64;
@@ -149,4 +149,30 @@ pub trait Entropy: Send + Sync + fmt::Debug {
     /// Fills the buffer with unpredictable bytes, or fails; there is no weaker source to fall
     /// back to.
     fn fill(&self, buf: &mut [u8]) -> io::Result<()>;
+}
+
+/// Threads of a store's own, and what they sleep on.
+///
+/// A store without them does its background work behind writes, in the threads of its callers.
+pub trait Threads: Send + Sync + fmt::Debug {
+    /// Runs a body in a thread of its own. After an error the body was not run and is dropped.
+    fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<Box<dyn Thread>>;
+
+    /// A new bell.
+    fn bell(&self) -> Arc<dyn Bell>;
+}
+
+/// A thread that was begun.
+pub trait Thread: Send + Sync + fmt::Debug {
+    /// Sleeps until the body has ended, by a panic too. Returns at once in that thread itself.
+    fn join(self: Box<Self>);
+}
+
+/// What a thread sleeps on, and what others wake it by.
+pub trait Bell: Send + Sync + fmt::Debug {
+    /// Wakes whoever waits. Where nobody does, the next wait returns at once.
+    fn ring(&self);
+
+    /// Sleeps until somebody rings; whether somebody did, where a time in microseconds ends it too.
+    fn wait(&self, us_max: Option<u64>) -> bool;
 }

@@ -24,7 +24,7 @@ const FLOORS: [&str; 9] = [
 /// The files of each folder, in order.
 const FOLDERS: [(&str, &str); 12] = [
     ("vfs", "mod disk memory os"),
-    ("vfs/os", "clock entropy file dir lock mod"),
+    ("vfs/os", "clock entropy file dir lock threads mod"),
     ("sec", "field value terms payload predicate posting node index search mod"),
     ("wal", "header codecs section frame reader writer mod"),
     ("manifest", "current index_snapshots parked schema entries mod"),
@@ -36,7 +36,7 @@ const FOLDERS: [(&str, &str); 12] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load stored salvage used_keys recovery seal merge jobs observing mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan provision observe commit write replicate close maintain rekey rotate shred read live_once verify backup_keys backup rescue",
+        "reserve on_disk reclaim publish full_disk tail create load stored salvage used_keys recovery pace seal merge jobs observing worker threads mod scan snapshot index_snapshot vector_source park checkpoint compaction work plan provision observe commit background wait write replicate close maintain rekey rotate shred read live_once verify backup_keys backup rescue",
     ),
     ("dump", "item tables log segment pages directory columns mod"),
     ("bin", "quiver"),

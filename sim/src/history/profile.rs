@@ -109,6 +109,9 @@ pub(super) fn draw_options(shape: Shape, stream: &mut Stream) -> Options {
         merge_factor: *stream.pick(&[2, 3, 4, 4]),
         index_bytes_max: *stream.pick(&[1, 300, 8 << 20]),
         reserve_bytes: if stream.chance(1, 2) { 0 } else { 4096 << stream.below(9) },
+        // Without threads to begin, nothing comes of these.
+        background: true,
+        idle_us: 100_000,
         create: true,
     }
 }

@@ -66,6 +66,8 @@ settings! {
     merge_factor,
     index_bytes_max,
     reserve_bytes,
+    background,
+    idle_us,
     create,
 }
 

@@ -1,7 +1,7 @@
 //! The operating system behind the seam.
 //!
-//! **Place.** Floor 1, behind the traits of [`super`]. This folder alone names `std::fs`, clocks
-//! and the system's random number source; a lint refuses them everywhere else. It is thin on
+//! **Place.** Floor 1, behind the traits of [`super`]. This folder alone names `std::fs`, clocks,
+//! threads and the system's random number source; a lint refuses them everywhere else. It is thin on
 //! purpose: one call of the seam is one system call wherever that can be, because what is decided
 //! here is what the simulator cannot see.
 //!
@@ -14,7 +14,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "the one place behind the seam where the system's disk, clock and randomness are named"
+    reason = "the one place behind the seam where the system's disk, clock, threads and randomness are named"
 )]
 
 mod clock;
@@ -22,6 +22,7 @@ mod dir;
 mod entropy;
 mod file;
 mod lock;
+mod threads;
 
 use std::io;
 use std::path::Path;
@@ -31,6 +32,7 @@ use super::{Access, CallSite, DirEntry, File, Lock, Vfs};
 
 pub use clock::OsClock;
 pub use entropy::OsEntropy;
+pub use threads::OsThreads;
 
 #[cfg(not(unix))]
 compile_error!("quiver-store needs positional I/O and syncs of directories: a Unix system");
