@@ -5,10 +5,10 @@
 //! pages are protected by their checksum alone.
 
 use std::fmt;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ids::{CollectionId, Salt, StoreId};
+use crate::sync::Arc;
 
 /// Bytes of the tag that sealing gives.
 pub const TAG_SIZE_BYTES: usize = 16;

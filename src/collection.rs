@@ -7,8 +7,6 @@
 //!   one (A3).
 //! - L2. A collection whose key is missing is known by its id alone, and answers nothing else.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::damage::{self, Damage, Hidden};
 use crate::descriptor::{Descriptor, DistanceMetric, Dtype};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +20,7 @@ use crate::page_cache::PageCache;
 use crate::record::Record;
 use crate::row::RecordRef;
 use crate::segment::{Segment, Tombstones};
-use crate::sync::{Arc, locked};
+use crate::sync::{Arc, AtomicBool, Ordering, locked};
 use crate::wal::frame::Section;
 
 /// A segment and which of its rows are dead.

@@ -16,7 +16,6 @@
 //!   a merge puts it meanwhile. So an answer about it stays true while the epoch is the same.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use crate::collection::{Collection, check_name, is_name};
 use crate::descriptor::Descriptor;
@@ -25,7 +24,7 @@ use crate::ids::{CollectionId, KeyId, Lsn};
 use crate::limits::{COLLECTIONS_MAX, NUMBER_MAX};
 use crate::page_cache::PageCache;
 use crate::record::Record;
-use crate::sync::Arc;
+use crate::sync::{Arc, Ordering};
 use crate::wal::frame::{Batch, Section};
 
 /// All collections, as a reader holds them.

@@ -24,6 +24,7 @@ use crate::sec::SecPredicate;
 use crate::sec::payload::{Extractor, RowValues};
 use crate::sec::predicate::Filter;
 use crate::segment::Columns;
+use crate::sync::Arc;
 
 /// How many rows are taken out of a memtable at a time.
 const RUN_ROWS: usize = 256;
@@ -125,7 +126,7 @@ impl Search<'_> {
     fn look_into(
         &self,
         memtable: &Memtable,
-        newer: &[&std::sync::Arc<Memtable>],
+        newer: &[&Arc<Memtable>],
         extractor: &Extractor,
         found: &mut Vec<Entry>,
     ) -> Result<()> {

@@ -19,7 +19,6 @@ use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cursor::len_u32;
 use crate::error::{Error, Result};
@@ -27,7 +26,7 @@ use crate::ids::Lsn;
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::record::Record;
 use crate::row_bytes::RowBytes;
-use crate::sync::{Mutex, RwLock, reading, writing};
+use crate::sync::{AtomicUsize, Mutex, Ordering, RwLock, reading, writing};
 use crate::vector::Stride;
 use crate::wal::frame::{Batch, Section};
 

@@ -7,7 +7,6 @@
 //! depend on the machine: one seed of a simulation makes one sequence of reads.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, OnceLock};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -15,6 +14,7 @@ use quick_cache::{OptionsBuilder, Weighter};
 use crate::error::Result;
 use crate::ids::FileId;
 use crate::limits::PAGE_SIZE_BYTES;
+use crate::sync::{Arc, OnceLock};
 
 /// The most parts with a lock of their own.
 const SHARDS_MAX: usize = 16;

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::collection::{Collection, LiveSegment};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,7 +13,7 @@ use crate::ids::Lsn;
 use crate::memtable::{Entry, Memtable, prefix};
 use crate::scan_range::ScanRange;
 use crate::segment::{Columns, SegmentCursor, Tombstones};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// How many rows are taken out of a memtable at a time.
 const RUN_ROWS: usize = 256;

@@ -1,8 +1,22 @@
-//! Locks of the engine, in one place: threads of an exhaustive scheduler can stand behind it, and
-//! a lock whose holder panicked is an error here, never a second panic.
+//! Locks, atomics and threads of the engine, in one place: `--cfg shuttle` puts those of a scheduler
+//! that explores schedules behind it, here and nowhere else. A lock whose holder panicked is an
+//! error, never a second panic.
 
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
-use std::sync::{RwLockReadGuard, RwLockWriteGuard, TryLockError};
+#[cfg(shuttle)]
+use shuttle as threads;
+#[cfg(not(shuttle))]
+use std as threads;
+
+use std::sync::TryLockError;
+// Held for no longer than it takes to move a value in: nothing to schedule.
+pub(crate) use std::sync::{OnceLock, PoisonError};
+
+pub(crate) use threads::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
+pub(crate) use threads::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, Weak};
+use threads::sync::{RwLockReadGuard, RwLockWriteGuard};
+pub(crate) use threads::thread::ThreadId;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,7 +57,12 @@ pub(crate) fn wait<'a, T>(
 
 /// Lets other threads run.
 pub(crate) fn yield_now() {
-    std::thread::yield_now();
+    threads::thread::yield_now();
+}
+
+/// Which thread this is.
+pub(crate) fn thread_id() -> ThreadId {
+    threads::thread::current().id()
 }
 
 fn panicked() -> Error {

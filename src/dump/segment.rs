@@ -1,7 +1,6 @@
 //! A segment: its columns, its indexes, and every row.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use crate::manifest::SegmentEntry;
 use crate::page::PageType;
 use crate::page_cache::PageCache;
 use crate::segment::{Rescued, Segment};
+use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::DiskFile;
 

@@ -6,8 +6,6 @@
 //!
 //! **A crash leaves** a file that no manifest names. Only [`SegmentBuilder::finish`] syncs.
 
-use std::sync::Arc;
-
 use crate::codec::{self, PageCodec};
 use crate::cursor::{index, len_u32};
 use crate::error::{Error, Result};
@@ -21,6 +19,7 @@ use crate::segment::layout::{
     COLUMNS, Column, EXTENT_PAGES, Entry, Fences, Footer, SegmentIdentity, encode_tail,
     entry_size_bytes,
 };
+use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::DiskFile;
 

@@ -3,7 +3,6 @@
 //! A value that nobody asks for is not looked at. One that lies inside a page is shown there.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::limits::EXTERNAL_ID_BYTES_MAX;
@@ -11,6 +10,7 @@ use crate::segment::ahead::ReadAhead;
 use crate::segment::ids::{self, IdPage};
 use crate::segment::layout::{Column, Entry};
 use crate::segment::reader::Segment;
+use crate::sync::Arc;
 
 /// Which columns a cursor is to read ahead. The others are read page by page, if at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Looks ids up in ascending order, each id page read once at most and past the page cache: how a
 //! seal finds the older rows that it overwrites.
 
-use std::sync::Arc;
-
 use crate::error::Result;
 use crate::limits::PAGE_SIZE_BYTES;
 use crate::segment::ahead::ReadAhead;
 use crate::segment::layout::{Column, EXTENT_PAGES};
 use crate::segment::reader::Segment;
+use crate::sync::Arc;
 
 /// The ids of a segment, looked up from front to back.
 #[derive(Debug)]

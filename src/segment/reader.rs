@@ -8,7 +8,6 @@
 //! segments that are live no more says nothing of those that are.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 
 use crate::codec::{self, PageCodec};
 use crate::cursor::{index, len_u32};
@@ -24,6 +23,7 @@ use crate::segment::indexes::Indexes;
 use crate::segment::layout::{
     BODY, Column, EXTENT_PAGES, Entry, Footer, SegmentIdentity, Tail, entry_size_bytes,
 };
+use crate::sync::{Arc, OnceLock};
 use crate::vector::Stride;
 use crate::vfs::DiskFile;
 

@@ -11,14 +11,12 @@
 //!
 //! **A crash leaves** what a crash inside of the same steps does anywhere.
 
-use std::sync::atomic::Ordering;
-
 use crate::error::{ErrorKind, Result};
 use crate::store::Inner;
 use crate::store::merge::merge_pressure;
 use crate::store::pace::Load;
 use crate::store::worker::Rest;
-use crate::sync::{self, Arc, reading};
+use crate::sync::{self, Arc, Ordering, reading};
 
 /// How long the thread rests behind the first failure, in microseconds; twice as long behind each
 /// further one.

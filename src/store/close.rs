@@ -1,7 +1,5 @@
 //! Close and background work.
 
-use std::sync::atomic::Ordering;
-
 use crate::error::Result;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
@@ -9,7 +7,7 @@ use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::discard;
 use crate::store::seal::Seal;
 use crate::store::{Inner, Store};
-use crate::sync::locked;
+use crate::sync::{Ordering, locked};
 use crate::wal::frame::FrameKind;
 
 impl Store {

@@ -16,7 +16,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::atomic::Ordering;
 
 use crate::collection::{Collection, LiveSegment};
 use crate::error::Result;
@@ -32,7 +31,7 @@ use crate::store::merge::Merge;
 use crate::store::on_disk::{KeyOrphan, files_of};
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
-use crate::sync::{Arc, reading, writing};
+use crate::sync::{Arc, Ordering, reading, writing};
 
 /// What a row counts as beside its bytes, in bytes of work.
 const ROW_BYTES: u64 = 16;

@@ -1,7 +1,6 @@
 //! The calls that do background work: to its end, or a step of it.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{ErrorKind, Result};
 use crate::ids::CollectionId;
@@ -10,7 +9,7 @@ use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
 use crate::store::reclaim::{discard, reclaim};
 use crate::store::{Inner, Store, full_disk};
-use crate::sync::{Arc, reading};
+use crate::sync::{Arc, AtomicBool, Ordering, reading};
 use crate::wal::frame::FrameKind;
 
 /// How far [`Store::compact_with`] is, in rows of the collection that is being merged.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 
 use crate::collection::{Collection, LiveSegment};
 use crate::ids::{FileId, KeyId};
@@ -12,7 +11,7 @@ use crate::page_cache::PageCache;
 use crate::row_cursor::RowCursor;
 use crate::segment::{SegmentBuilder, SegmentIdentity};
 use crate::store::pace::pressure;
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicBool};
 
 /// The most segments that one merge reads.
 const INPUTS_MAX: usize = 16;

@@ -68,7 +68,6 @@ mod write;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::codec::PageCodec;
 use crate::commit_queue::CommitQueue;
@@ -81,7 +80,7 @@ use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
 use crate::row_bytes::Spares;
-use crate::sync::{Arc, Mutex, MutexGuard, RwLock, locked};
+use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering, RwLock, locked};
 use crate::vfs::{Clock, Disk, Entropy};
 use jobs::Jobs;
 use load::Mode;

@@ -11,7 +11,6 @@
 //!   drop waits for the store's threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
@@ -20,7 +19,7 @@ use crate::manifest::LogEnd;
 use crate::replication::{CommitObserver, WalEntry, WalOp, entries};
 use crate::store::on_disk::OnDisk;
 use crate::store::{Inner, Store};
-use crate::sync::locked;
+use crate::sync::{locked, thread_id};
 use crate::vfs::Access;
 use crate::wal::frame::Batch;
 use crate::wal::reader::{Expected, LogReader};
@@ -131,7 +130,7 @@ impl Inner {
 
     /// Calls an observer (O3, O4).
     fn show(&self, observer: &CommitObserver, entry: &WalEntry) -> Result<()> {
-        *locked(&self.observing.inside)? = Some(thread::current().id());
+        *locked(&self.observing.inside)? = Some(thread_id());
         let called = catch_unwind(AssertUnwindSafe(|| observer(entry)));
         *locked(&self.observing.inside)? = None;
         called.map_err(|_| {

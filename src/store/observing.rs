@@ -1,11 +1,10 @@
 //! Who observes a store, and which thread is inside of the observer at the moment.
 
 use std::fmt;
-use std::thread::{self, ThreadId};
 
 use crate::error::{Error, Result};
 use crate::replication::{CommitObserver, Observer};
-use crate::sync::{Mutex, locked};
+use crate::sync::{Mutex, ThreadId, locked, thread_id};
 
 /// The observer of a store, and the thread that is inside of it.
 #[derive(Default)]
@@ -28,7 +27,7 @@ impl Observing {
     /// # Errors
     /// `InvalidArgument`.
     pub(super) fn check_outside(&self) -> Result<()> {
-        if *locked(&self.inside)? == Some(thread::current().id()) {
+        if *locked(&self.inside)? == Some(thread_id()) {
             let what =
                 "a commit observer may not change, checkpoint or close the store it observes";
             return Err(Error::invalid(what));

@@ -10,9 +10,7 @@
 //! - P2. They are as long as the work of one's own bytes takes, by how long the last steps took.
 //! - P3. Nothing durable depends on them: a clock that stands still means no pauses.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicU64, Ordering};
 use crate::vfs::Threads;
 
 /// Full pressure.

@@ -26,7 +26,7 @@ use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::discard;
 use crate::store::{Inner, Store};
-use crate::sync::{Arc, reading};
+use crate::sync::{Arc, Ordering, reading};
 
 /// What a publish says of a collection that has a new key.
 pub(super) struct Rekeyed {
@@ -100,7 +100,7 @@ impl Inner {
         while jobs.merge.is_some() {
             self.step_merge(jobs)?;
         }
-        if !published.load(std::sync::atomic::Ordering::Relaxed) {
+        if !published.load(Ordering::Relaxed) {
             return Err(Error::not_found(format!("collection {id} was dropped")));
         }
         Ok(())

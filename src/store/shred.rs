@@ -13,8 +13,6 @@
 //!   nothing else need be destroyed. No other collection is touched.
 //! - X3. Who holds a snapshot from before is refused: a shred ends what can be read here as well.
 
-use std::sync::atomic::Ordering;
-
 use crate::error::{Error, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, KeyId};
@@ -22,6 +20,7 @@ use crate::request::{Outcome, Request};
 use crate::store::on_disk::OnDisk;
 use crate::store::reclaim::destroy;
 use crate::store::{Inner, Store};
+use crate::sync::Ordering;
 
 impl Store {
     /// Drops a collection and destroys its key; whether it was there.

@@ -3,7 +3,6 @@
 //! See [`crate::store::jobs`] for what is under way and which lock guards it.
 
 use std::io;
-use std::sync::atomic::Ordering;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::Lsn;
@@ -15,7 +14,7 @@ use crate::store::park::can_unpark;
 use crate::store::reclaim::discard;
 use crate::store::seal::Seal;
 use crate::store::{Inner, full_disk};
-use crate::sync::{Arc, locked, reading, try_locked};
+use crate::sync::{Arc, Ordering, locked, reading, try_locked};
 
 /// Bytes of background work that a group of writes does for each of its own: a row is written once
 /// by a seal and a few times by merges.

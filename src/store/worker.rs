@@ -6,10 +6,8 @@
 //!   asked for it.
 //! - W3. A thread that could not be begun is not tried again: its work is done without one.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-
 use crate::error::Result;
-use crate::sync::{Arc, Mutex, locked};
+use crate::sync::{Arc, AtomicBool, AtomicU8, Mutex, Ordering, locked};
 use crate::vfs::{Bell, Thread, Threads};
 
 /// How a thread waits for work.

@@ -4,10 +4,10 @@
 use std::io;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::{Access, DirEntry, File, Lock, Vfs};
 use crate::error::{Error, Result};
+use crate::sync::Arc;
 
 /// One store directory on a [`Vfs`]. Names are relative to the directory.
 #[derive(Clone, Debug)]

@@ -13,10 +13,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::{Access, CallSite, Clock, DirEntry, Entropy, EntryKind, File, Lock, Vfs};
+use crate::sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock};
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]

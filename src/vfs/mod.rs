@@ -21,8 +21,8 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::path::Path;
-use std::sync::Arc;
 
+use crate::sync::Arc;
 pub use disk::{Disk, DiskFile};
 
 /// The line of the engine that made a call through the seam.

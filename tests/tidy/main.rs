@@ -10,6 +10,7 @@ mod floors;
 mod manifests;
 mod sizes;
 mod source;
+mod threads;
 mod words;
 
 use std::path::Path;
@@ -67,6 +68,11 @@ fn names_say_what_a_thing_is() {
 #[test]
 fn the_engine_does_not_know_that_it_is_simulated() {
     assert_clean(&words::check_no_simulation(&sources()));
+}
+
+#[test]
+fn locks_and_threads_come_from_one_file() {
+    assert_clean(&threads::check(&sources()));
 }
 
 #[test]

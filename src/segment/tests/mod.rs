@@ -8,7 +8,6 @@ mod walk;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::codec::PlainCodec;
 use crate::error::Result;
@@ -16,6 +15,7 @@ use crate::ids::{CollectionId, FileId, Salt, StoreId};
 use crate::manifest::SegmentEntry;
 use crate::page_cache::PageCache;
 use crate::segment::{Columns, Segment, SegmentBuilder, SegmentIdentity, SegmentPlan};
+use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::memory::MemoryVfs;
 use crate::vfs::{Disk, DiskFile};
