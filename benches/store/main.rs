@@ -42,6 +42,7 @@ mod counted;
 mod disk;
 mod filters;
 mod gets;
+mod group_log;
 mod memory;
 mod opens;
 mod payloads;
@@ -53,6 +54,7 @@ mod scans;
 mod sealed;
 mod space;
 mod subject;
+mod threads;
 mod verifies;
 mod writes;
 
@@ -82,7 +84,7 @@ impl Bench<'_> {
 
 type Section = fn(&mut Bench<'_>) -> Result<(), Failure>;
 
-const SECTIONS: [(&str, Section); 11] = [
+const SECTIONS: [(&str, Section); 12] = [
     ("single", writes::single),
     ("batch", writes::batches),
     ("get", gets::measure),
@@ -94,6 +96,7 @@ const SECTIONS: [(&str, Section); 11] = [
     ("space", space::measure),
     ("memory", memory::measure),
     ("encrypted", sealed::measure),
+    ("threads", threads::measure),
 ];
 
 /// Runs only if it is named: the statistics of criterion on single calls, without a raw baseline.

@@ -126,6 +126,12 @@ fn cpu_seconds() -> f64 {
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
+/// Nanoseconds of processors that this thread took so far.
+pub(crate) fn thread_nanos() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(now.tv_sec * 1_000_000_000 + now.tv_nsec).unwrap_or_default()
+}
+
 /// Calls `work` with the number of each of some threads, all at once.
 pub(crate) fn in_threads(
     threads: u64,
