@@ -18,6 +18,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Threads and asynchronous programs
+//!
+//! Handles, snapshots and scans may be shared between threads and moved to others. Reads wait for no
+//! write, checkpoint or merge, and for each other only where both want the same moment of a lock.
+//!
+//! The calls are synchronous: they return when the disk has answered. In an asynchronous program
+//!
+//! - write with [`Store::submit`] and await the [`Ticket`]: a thread of the store commits what waits,
+//!   with one sync for all of it; bound how many wait, for each holds its batch in memory;
+//! - read where the runtime lets a thread wait for the disk (`spawn_blocking` of tokio), many small
+//!   reads in one such call; a read of what is in memory takes about a microsecond and may be done at
+//!   once;
+//! - open and close there as well, and close before the runtime ends.
+//!
+//! `examples/async_service.rs` does all of it.
 
 mod change_set;
 mod checksum;

@@ -13,7 +13,8 @@
 //!   from what is live then. Memtables that were taken out of use stay readable and are sealed by
 //!   it, at the same LSN.
 //! - J4. Whoever wrote does steps behind its write, in proportion, while any are due; so memory and
-//!   log stay bounded without a thread. [`crate::Store::maintain`] does them ahead of time.
+//!   log stay bounded without a thread. [`crate::Store::maintain`] and the store's own thread do them
+//!   ahead of time.
 
 use crate::ids::Lsn;
 use crate::live_set::Version;
