@@ -41,11 +41,11 @@ impl Golden {
     /// Where the sample stands in the repository.
     pub(crate) fn dir(self) -> PathBuf {
         let name = match self {
-            Self::Plain => "store-1",
+            Self::Plain => "plain",
             #[cfg(feature = "encryption")]
-            Self::Encrypted => "store-1-encrypted",
+            Self::Encrypted => "encrypted",
         };
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/golden").join(name)
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/format-v1").join(name)
     }
 
     pub(crate) fn ring(self) -> Arc<dyn KeyRing> {
