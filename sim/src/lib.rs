@@ -32,3 +32,6 @@ pub mod tally;
 mod toy;
 pub mod vault;
 pub mod watch;
+
+/// The engine whose seam the simulated disk stands behind.
+pub use quiver_store;
