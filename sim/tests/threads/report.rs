@@ -12,7 +12,7 @@ use crate::scenarios::ALL;
 use crate::stage::Tally;
 
 /// Slices of each scenario in each way.
-const SLICES: usize = 12;
+const SLICES: usize = 20;
 
 /// The same schedules in every run, so that what CI finds is found again.
 const SEED: u64 = 1;
