@@ -16,6 +16,8 @@ mod explore;
 #[cfg(shuttle)]
 mod ledger;
 #[cfg(shuttle)]
+mod own;
+#[cfg(shuttle)]
 mod report;
 #[cfg(shuttle)]
 mod scenarios;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quiver_sim::stream::Stream;
+use quiver_store::ErrorKind;
 use shuttle::sync::atomic::{AtomicUsize, Ordering};
 use shuttle::thread::{self, JoinHandle};
 
@@ -16,33 +17,28 @@ pub(crate) struct Scenario {
 }
 
 /// Every scenario.
-pub(crate) const ALL: [Scenario; 5] = [
-    Scenario {
-        name: "writers",
-        setting: Setting { is_tight: false, has_faults: false },
-        play: writers,
-    },
-    Scenario {
-        name: "tickets",
-        setting: Setting { is_tight: false, has_faults: false },
-        play: tickets,
-    },
+pub(crate) const ALL: [Scenario; 6] = [
+    Scenario { name: "writers", setting: PLAIN, play: writers },
+    Scenario { name: "tickets", setting: PLAIN, play: tickets },
     Scenario {
         name: "checkpoints",
-        setting: Setting { is_tight: true, has_faults: false },
+        setting: Setting { is_tight: true, ..PLAIN },
         play: checkpoints,
     },
-    Scenario {
-        name: "close",
-        setting: Setting { is_tight: false, has_faults: false },
-        play: close,
-    },
+    Scenario { name: "close", setting: PLAIN, play: close },
     Scenario {
         name: "failed-sync",
-        setting: Setting { is_tight: false, has_faults: true },
+        setting: Setting { has_faults: true, ..PLAIN },
         play: failed_sync,
     },
+    Scenario {
+        name: "own-threads",
+        setting: Setting { is_tight: true, has_threads: true, ..PLAIN },
+        play: own_threads,
+    },
 ];
+
+const PLAIN: Setting = Setting { is_tight: false, has_faults: false, has_threads: false };
 
 /// A thread with a stream of its own.
 fn start(
@@ -173,4 +169,37 @@ fn failed_sync(stage: &Arc<Stage>, dice: &mut Stream) {
     let mut threads: Vec<_> = (0..3).map(|_| start_writer(stage, dice, 2)).collect();
     threads.push(start_reader(stage, dice, 0, 2));
     join(threads);
+}
+
+/// A writer, a reader and tasks that await, on a store that has threads of its own; at times somebody closes
+/// it beneath them.
+fn own_threads(stage: &Arc<Stage>, dice: &mut Stream) {
+    let mut threads = vec![start_writer(stage, dice, 2), start_reader(stage, dice, 0, 2)];
+    for _ in 0..2 {
+        threads.push(start(stage, dice, |stage, dice| {
+            for _ in 0..2 {
+                let Some((request, ticket)) = stage.submit(dice) else { return };
+                let clone = ticket.clone();
+                let awaited = shuttle::future::block_on(ticket);
+                if !stage.poll(request, &clone) {
+                    stage.ledger.wrong(format!("a ticket forgot its answer: {awaited:?}"));
+                }
+            }
+        }));
+    }
+    if dice.chance(1, 3) {
+        threads.push(start(stage, dice, |stage, _| {
+            if let Err(error) = stage.store.close() {
+                stage.ledger.wrong(format!("the close: {error}"));
+            }
+        }));
+    }
+    join(threads);
+    // Observers are shown a group behind its answers, under the lock that a drive takes: behind this one
+    // all that was answered was shown as well.
+    match stage.store.drive() {
+        Ok(0) => {}
+        Err(error) if error.kind() == ErrorKind::Closed => {}
+        other => stage.ledger.wrong(format!("a drive with nothing left: {other:?}")),
+    }
 }

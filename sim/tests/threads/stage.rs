@@ -15,6 +15,7 @@ use quiver_store::{
 use shuttle::rand::RngCore;
 
 use crate::ledger::{Answer, Change, History, Key, Ledger, Rows, Sight, View};
+use crate::own::OwnThreads;
 use crate::switching::{Cut, Switching};
 
 /// The names of the collections.
@@ -72,6 +73,8 @@ pub(crate) struct Setting {
     pub(crate) is_tight: bool,
     /// Syncs fail.
     pub(crate) has_faults: bool,
+    /// The store begins threads of its own.
+    pub(crate) has_threads: bool,
 }
 
 /// A store with the threads that use it.
@@ -90,7 +93,7 @@ pub(crate) struct Stage {
 /// To be called within a schedule of its own.
 pub(crate) fn base() -> DiskState {
     let disk = Switching::mount(&DiskState::new());
-    let store = open(&disk, Options { reserve_bytes: 4096, ..options(false) }, 1);
+    let store = open(&disk, Options { reserve_bytes: 4096, ..options(false) }, 1, false);
     let store = store.expect("the disk is empty and has no faults");
     let mut batch = WriteBatch::new();
     for name in NAMES {
@@ -132,9 +135,10 @@ impl Entropy for SeededEntropy {
     }
 }
 
-fn open(disk: &Switching, options: Options, seed: u64) -> Result<Store> {
+fn open(disk: &Switching, options: Options, seed: u64, has_threads: bool) -> Result<Store> {
     let entropy = Arc::new(SeededEntropy(Mutex::new(Stream::new(seed))));
     let env = Env { vfs: Arc::new(disk.clone()), entropy, ..Env::memory() };
+    let env = if has_threads { env.with_threads(Arc::new(OwnThreads)) } else { env };
     Store::open_with(env, options)
 }
 
@@ -158,7 +162,15 @@ pub(crate) fn play(
     count(&tally.crashes_inside, u64::from(inside.is_some()));
     let end = Cut { state: stage.disk.disk.state(), mark: stage.ledger.mark() };
     stage.note_counts();
+    let disk = stage.disk.clone();
     drop(stage);
+    if setting.has_threads {
+        // Its threads are gone with the last handle, and the lock with them.
+        let reopened = open(&disk, options(false), dice.draw(), false);
+        if let Err(error) = reopened {
+            panic!("behind the drop of the last handle: {error}");
+        }
+    }
     for cut in inside.into_iter().chain([end]) {
         recover(&cut, &history, &mut dice);
         count(&tally.crashes, 1);
@@ -175,7 +187,7 @@ fn recover(cut: &Cut, history: &History, dice: &mut Stream) {
         }
     };
     let disk = Switching::mount(&state);
-    let found = open(&disk, options(false), dice.draw())
+    let found = open(&disk, options(false), dice.draw(), false)
         .and_then(|store| read_all(&store.snapshot()?, &ids_of(&store)?));
     let checked = match found {
         Ok((lsn, rows)) => history.check_recovered(cut.mark, lsn, &rows),
@@ -217,7 +229,8 @@ fn text_of(payload: &[u8], vector: &[f32]) -> String {
 impl Stage {
     fn open(base: &DiskState, setting: Setting, tally: &Arc<Tally>, dice: &mut Stream) -> Self {
         let disk = Switching::mount(base);
-        let store = open(&disk, options(setting.is_tight), dice.draw());
+        let own_options = options(setting.is_tight);
+        let store = open(&disk, own_options, dice.draw(), setting.has_threads);
         let store = store.expect("the base was closed and has no faults");
         let ids = ids_of(&store).expect("just opened");
         let (lsn, rows) = store
