@@ -371,6 +371,9 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
                     Err(error) => error,
                 }
             }
+            // A publish failed from its rename on: either manifest may be the one that is named, and
+            // the next open finds out which.
+            Ok((..)) if on_disk.latched.is_some() => return Ok(()),
             Ok((..)) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
             Err(error) => error,
         };
