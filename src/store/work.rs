@@ -126,6 +126,10 @@ impl Inner {
     pub(super) fn work(&self, written_bytes: u64) -> Result<()> {
         let (owed, is_behind) = {
             let mut on_disk = self.lock_on_disk()?;
+            // Nothing can be published any more: what a step made would stay until the next open.
+            if on_disk.latched.is_some() {
+                return Ok(());
+            }
             let is_idle = !self.has_work.load(Ordering::Relaxed);
             if is_idle && !self.checkpoint_is_due(&on_disk) {
                 on_disk.owed_bytes = 0;
