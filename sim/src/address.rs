@@ -1,7 +1,7 @@
 //! The address of one crash image: `SEED:POINT:IMAGE`, and below it the points and images of nested
 //! crashes.
 //!
-//! The address of an image of a replica history has `replica-` before it.
+//! The address of an image of a replica history has `replica-` before it, that of a swarm `swarm-`.
 //!
 //! **Place.** Printed with every violation and taken by `replay`. Everything that is random about an
 //! image derives from its address (R1 of [`crate::stream`]), so it can be rebuilt alone.
@@ -14,8 +14,31 @@ use crate::stream::Stream;
 /// How many crashes may follow one another: the first and two nested ones.
 pub const DEPTH_MAX: usize = 3;
 
-/// What is before the address of a replica history.
-const OF_REPLICA: &str = "replica-";
+/// What a run is a run of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Of {
+    /// One store.
+    #[default]
+    Store,
+    /// A leader and a follower.
+    Replica,
+    /// Several tasks on one store.
+    Swarm,
+}
+
+impl Of {
+    /// Each, by its place.
+    pub const ALL: [Self; 3] = [Self::Store, Self::Replica, Self::Swarm];
+
+    /// What is before the address.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Store => "",
+            Self::Replica => "replica-",
+            Self::Swarm => "swarm-",
+        }
+    }
+}
 
 /// Which image of which run. An address without a crash is the forward run itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,23 +47,38 @@ pub struct Address {
     pub seed: u64,
     crashes: [(u64, u64); DEPTH_MAX],
     depth: usize,
-    is_replica: bool,
+    of: Of,
 }
 
 impl Address {
     /// The forward run of a seed.
     pub const fn run(seed: u64) -> Self {
-        Self { seed, crashes: [(0, 0); DEPTH_MAX], depth: 0, is_replica: false }
+        Self::of(Of::Store, seed)
+    }
+
+    /// The run of a seed of this kind.
+    pub const fn of(of: Of, seed: u64) -> Self {
+        Self { seed, crashes: [(0, 0); DEPTH_MAX], depth: 0, of }
     }
 
     /// The replica history of a seed.
     pub const fn replica(seed: u64) -> Self {
-        Self { is_replica: true, ..Self::run(seed) }
+        Self::of(Of::Replica, seed)
+    }
+
+    /// The swarm of a seed.
+    pub const fn swarm(seed: u64) -> Self {
+        Self::of(Of::Swarm, seed)
+    }
+
+    /// What it is a run of.
+    pub const fn kind(&self) -> Of {
+        self.of
     }
 
     /// Whether it is of a replica history.
     pub const fn is_replica(&self) -> bool {
-        self.is_replica
+        matches!(self.of, Of::Replica)
     }
 
     /// The address of an image after a crash at a point of this run or of this image's recovery.
@@ -73,7 +111,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.is_replica { OF_REPLICA } else { "" }, self.seed)?;
+        write!(f, "{}{}", self.of.prefix(), self.seed)?;
         self.crashes().iter().try_for_each(|(point, image)| write!(f, ":{point}:{image}"))
     }
 }
@@ -83,8 +121,10 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut numbers = Vec::new();
-        let of_replica = text.strip_prefix(OF_REPLICA);
-        for part in of_replica.unwrap_or(text).split(':') {
+        let parts = Of::ALL.into_iter().rev();
+        let mut parts = parts.filter_map(|of| Some((of, text.strip_prefix(of.prefix())?)));
+        let (of, numbers_of) = parts.next().expect("one of them has nothing before it");
+        for part in numbers_of.split(':') {
             let number = part.parse::<u64>().map_err(|_| {
                 format!("{part:?} in the address {text:?} is no number, expected SEED:POINT:IMAGE")
             })?;
@@ -99,8 +139,7 @@ impl FromStr for Address {
             return Err(format!("the address {text:?} has more than {DEPTH_MAX} crashes"));
         }
         let below = |address: Self, [point, image]: &[u64; 2]| address.below(*point, *image);
-        let run = if of_replica.is_some() { Self::replica(*seed) } else { Self::run(*seed) };
-        Ok(crashes.iter().fold(run, below))
+        Ok(crashes.iter().fold(Self::of(of, *seed), below))
     }
 }
 
@@ -110,8 +149,14 @@ mod tests {
 
     #[test]
     fn address_round_trips_and_bad_ones_are_explained() {
-        for text in ["7", "7:1:2", "replica-7", "replica-7:1:2", "18446744073709551615:1:2:3:4:5:6"]
-        {
+        for text in [
+            "7",
+            "7:1:2",
+            "replica-7",
+            "replica-7:1:2",
+            "swarm-7:1:2",
+            "18446744073709551615:1:2:3:4:5:6",
+        ] {
             assert_eq!(text.parse::<Address>().expect("well formed").to_string(), text);
         }
         for text in

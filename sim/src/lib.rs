@@ -26,6 +26,7 @@ pub mod rows;
 pub mod scenario;
 pub mod shrink;
 pub mod stream;
+pub mod swarm;
 pub mod sweep;
 pub mod system;
 pub mod tally;

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::address::Address;
+use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::digest;
 use crate::disk::{Fault, MEDIUM_COUNTS, Policy, Tear, Ticking};
@@ -42,7 +42,10 @@ pub struct Violation {
 impl Violation {
     /// The command that shows it again.
     pub fn replay(&self) -> String {
-        format!("quiver-sim replay {}", self.address)
+        match self.address.kind() {
+            Of::Swarm => format!("quiver-sim swarm --seed {}", self.address.seed),
+            Of::Store | Of::Replica => format!("quiver-sim replay {}", self.address),
+        }
     }
 
     /// The command that makes it small; none where the store hangs or the simulator fails, for then

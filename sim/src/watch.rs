@@ -4,9 +4,9 @@
 //! thread looks now and then. A store that spins without any I/O is found this way, since no budget
 //! of calls ends it. Nothing in here decides anything about a result.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::address::{Address, DEPTH_MAX};
+use crate::address::{Address, DEPTH_MAX, Of};
 
 /// One worker's place.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub struct Watch {
     seed: AtomicU64,
     crashes: [AtomicU64; 2 * DEPTH_MAX],
     depth: AtomicU64,
-    is_replica: AtomicBool,
+    of: AtomicUsize,
     turns: AtomicU64,
     stopped: AtomicBool,
 }
@@ -23,7 +23,7 @@ impl Watch {
     /// Says which image is next.
     pub fn at(&self, address: &Address) {
         self.seed.store(address.seed, Ordering::Relaxed);
-        self.is_replica.store(address.is_replica(), Ordering::Relaxed);
+        self.of.store(address.kind() as usize, Ordering::Relaxed);
         for (place, (point, image)) in address.crashes().iter().enumerate() {
             self.crashes[2 * place].store(*point, Ordering::Relaxed);
             self.crashes[2 * place + 1].store(*image, Ordering::Relaxed);
@@ -42,10 +42,7 @@ impl Watch {
         let number = |place: usize| self.crashes[place].load(Ordering::Relaxed);
         let depth = usize::try_from(self.depth.load(Ordering::Relaxed)).expect("a small depth");
         let seed = self.seed.load(Ordering::Relaxed);
-        let address = match self.is_replica.load(Ordering::Relaxed) {
-            true => Address::replica(seed),
-            false => Address::run(seed),
-        };
+        let address = Address::of(Of::ALL[self.of.load(Ordering::Relaxed)], seed);
         (0..depth)
             .fold(address, |address, place| address.below(number(2 * place), number(2 * place + 1)))
     }

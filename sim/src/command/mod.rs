@@ -1,10 +1,10 @@
-//! The command line: `run`, `replay`, `sweep`, `mutants`, `shrink`, `corpus`.
+//! The command line: `run`, `replay`, `sweep`, `swarm`, `mutants`, `shrink`, `corpus`.
 //!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | no violation, and every counter moved |
 //! | 1 | a violation; a planted bug that was not found; nothing to shrink, for it does not reproduce; a file of the corpus that does not do what its status says |
-//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run |
+//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run; a build that has no swarms was asked for one |
 //! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead |
 //! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
@@ -13,6 +13,7 @@ mod mutants;
 mod replay;
 mod run;
 mod shrink;
+mod swarm;
 mod sweep;
 
 use std::fs::{File, OpenOptions};
@@ -45,6 +46,9 @@ enum Command {
     Replay(replay::Arguments),
     /// Puts every fault at every I/O call of small histories; a part of the default run too.
     Sweep(sweep::Arguments),
+    /// Lets several tasks, background work and kills share a store in virtual time; a part of the
+    /// default run too.
+    Swarm(swarm::Arguments),
     /// Makes a violation as small as it will go and writes it into a .repro file.
     ///
     /// Operations, faults, crashes, contents and what survived are left out or made plainer as long
@@ -77,6 +81,7 @@ pub fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Sweep(arguments)) => sweep::run(&arguments),
+        Some(Command::Swarm(arguments)) => swarm::run(&arguments),
         Some(Command::Shrink(arguments)) => shrink::run(&arguments),
         Some(Command::Corpus(arguments)) => corpus::run(&arguments),
         Some(Command::Mutants(arguments)) => mutants::run(&arguments),

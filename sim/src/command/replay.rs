@@ -9,7 +9,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::Refusal;
-use crate::address::Address;
+use crate::address::{Address, Of};
 use crate::damage::{self, Case};
 use crate::disk::DiskState;
 use crate::engine::Engine;
@@ -75,6 +75,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             let (tally, log) = replica::replay(&Engine, *address, &Watch::default())
                 .map_err(|message| Refusal(message, 2))?;
             (Replayed { tally, log, disk: None }, address.to_string(), String::new())
+        }
+        Target::Address(address) if address.kind() == Of::Swarm => {
+            let words = format!("quiver-sim swarm --seed {}", address.seed);
+            return Err(Refusal(format!("a swarm is shown again by `{words}`"), 2));
         }
         Target::Address(address) => {
             let replayed = explore::replay(&Engine, *address, &Watch::default())

@@ -16,6 +16,7 @@ use crate::campaign::{Campaign, End, PATIENCE, Progress, Report, Which};
 use crate::damage;
 use crate::engine::Engine;
 use crate::report;
+use crate::swarm;
 use crate::sweep;
 use crate::system::System;
 
@@ -29,6 +30,10 @@ const ENCRYPTED_TIME_PERCENT: u32 = 15;
 /// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
 const IMAGES_PER_DAMAGED_SEED: u64 = 1600;
 const DAMAGED_SEEDS_MAX: u64 = 600;
+
+/// How many images stand for one seed of a swarm, and how many seeds there are at most.
+const IMAGES_PER_SWARM_SEED: u64 = 4000;
+const SWARM_SEEDS_MAX: u64 = 250;
 
 /// Cases of damage with which each counter has to have moved.
 const CASES_THAT_MEET_ALL: u64 = 8000;
@@ -65,6 +70,9 @@ pub(super) struct Arguments {
     /// Leaves out the damage to stores.
     #[arg(long)]
     no_damage: bool,
+    /// Leaves out the swarms of tasks.
+    #[arg(long)]
+    no_swarm: bool,
     /// Prints neither progress nor table, only violations and counters at zero.
     #[arg(long)]
     quiet: bool,
@@ -78,7 +86,7 @@ pub(super) fn jobs(text: &str) -> Result<usize, String> {
 }
 
 /// Reads `I/N`, counted from one, as a part counted from zero.
-fn shard(text: &str) -> Result<(u64, u64), String> {
+pub(super) fn shard(text: &str) -> Result<(u64, u64), String> {
     let parts = text
         .split_once('/')
         .and_then(|(part, parts)| Some((part.parse::<u64>().ok()?, parts.parse::<u64>().ok()?)));
@@ -96,6 +104,11 @@ impl Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
+    // A run that left them out without a word would count as a proof of more than it looked at.
+    if !arguments.no_swarm && !swarm::is_built() {
+        let Refusal(missing, code) = super::swarm::missing();
+        return Err(Refusal(format!("{missing}; or say --no-swarm to run the rest"), code));
+    }
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
     let system: Arc<dyn System> = Arc::new(Engine);
     let campaign = Campaign {
@@ -123,21 +136,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         };
         damage::run(&Engine, &bounds, &cancel)
     });
+    let swarmed = (!arguments.no_swarm).then(|| {
+        let of_seeds = campaign.seeds.unwrap_or(SWARM_SEEDS_MAX).min(SWARM_SEEDS_MAX);
+        let seeds = campaign.images.map_or(of_seeds, swarm_seeds);
+        let Campaign { seed, jobs, shard, .. } = campaign;
+        let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };
+        swarm::run(&Engine, &bounds, &cancel).expect("looked at before")
+    });
     let done = run_campaigns(&campaign, arguments.quiet, &cancel);
     if let Some(file) = file {
         let mut json = report::json(&done, system.version());
         json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
         json["damage"] = hurt.as_ref().map_or(serde_json::Value::Null, report::damage_json);
+        json["swarm"] = swarmed.as_ref().map_or(serde_json::Value::Null, report::swarm_json);
         file.write(&json)?;
     }
     let mut out = io::stdout().lock();
     if !arguments.quiet {
         write!(out, "{}", swept.as_ref().map(report::sweep_text).unwrap_or_default())?;
         write!(out, "{}", hurt.as_ref().map(report::damage_text).unwrap_or_default())?;
+        write!(out, "{}", swarmed.as_ref().map(report::swarm_text).unwrap_or_default())?;
         write!(out, "{}", report::text(&done, system.version()))?;
     }
     write!(out, "{}", swept.as_ref().map(report::sweep_violations).unwrap_or_default())?;
     write!(out, "{}", hurt.as_ref().map(report::damage_violations).unwrap_or_default())?;
+    write!(out, "{}", swarmed.as_ref().map(report::swarm_violations).unwrap_or_default())?;
     for violation in &done.tally.violations {
         write!(out, "\n{}", report::violation(violation))?;
     }
@@ -148,6 +171,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return ended;
     }
     if let Some(ended) = hurt.as_ref().and_then(damage_verdict) {
+        return ended;
+    }
+    if let Some(ended) = swarmed.as_ref().and_then(super::swarm::verdict) {
         return ended;
     }
     if done.end == End::Cancelled {
@@ -197,6 +223,11 @@ fn run_campaigns(campaign: &Campaign, quiet: bool, cancel: &AtomicBool) -> Repor
 /// How many seeds' stores are damaged for so many images.
 fn damaged_seeds(images: u64) -> u64 {
     (images / IMAGES_PER_DAMAGED_SEED).clamp(1, DAMAGED_SEEDS_MAX)
+}
+
+/// How many seeds' tasks share a store for so many images.
+fn swarm_seeds(images: u64) -> u64 {
+    (images / IMAGES_PER_SWARM_SEED).clamp(1, SWARM_SEEDS_MAX)
 }
 
 /// How a damage campaign ends the command, if it does.

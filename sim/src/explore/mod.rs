@@ -39,7 +39,7 @@ use crate::watch::Watch;
 pub(crate) use again::PROBE_PAYLOAD;
 use chain::{Chain, Met};
 use image::{Image, Images};
-pub use sample::{panicked, sample};
+pub use sample::{crashes, panicked, sample};
 
 /// Images that one history's points are looked at with, before duplicates and nested ones.
 const IMAGES_WANTED: u64 = 2400;
@@ -91,6 +91,8 @@ enum Calls<'a> {
 pub struct Explorer<'a> {
     system: &'a dyn System,
     history: &'a History,
+    /// The address of the run.
+    root: Address,
     watch: &'a Watch,
     seen: BTreeMap<u128, Content>,
     tally: Tally,
@@ -176,9 +178,11 @@ impl<'a> Explorer<'a> {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
         let (thorough, chain, met) = (None, None, Met::default());
         let (vault, custody, nests) = (None, Custody::default(), true);
+        let root = Address::run(history.seed);
         Self {
             system,
             history,
+            root,
             watch,
             seen,
             tally,
@@ -223,7 +227,7 @@ impl<'a> Explorer<'a> {
             }
         }
         tally.trace_hash = forward.trace_hash;
-        let address = Address::run(self.history.seed);
+        let address = self.root;
         for (operation, finding) in &forward.findings {
             let mut finding = finding.clone();
             let action = self.history.operations.get(*operation);

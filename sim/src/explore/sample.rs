@@ -1,11 +1,13 @@
-//! A sample of the images of one forward run with faults in it.
+//! A sample of the images of one forward run.
 //!
 //! **Place.** The sweep asks for it, tens of thousands of times: what a fault left behind shows when
-//! power is lost after it.
+//! power is lost after it. The swarm asks for one of each of its runs.
 //!
 //! - P1. The end of the run is always looked at, under several policies; of the points from the
 //!   fault on, as many as are asked for.
 //! - P2. Crashes of the recoveries are left to the campaign.
+//! - P3. A swarm's points are drawn from all of the run, a few images of each; crashes of recoveries are
+//!   looked at as in a campaign.
 
 use super::{Calls, Expect, Explorer, Image, Images, Way, forward_images};
 use crate::address::Address;
@@ -16,6 +18,9 @@ use crate::history::History;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
 use crate::watch::Watch;
+
+/// Images of a swarm's point, where there is much to choose.
+const IMAGES_OF_A_POINT: u64 = 3;
 
 /// How the end of a run is looked at.
 const AT_THE_END: [Policy; 2] = [Policy::Nothing, Policy::Random];
@@ -34,6 +39,28 @@ pub fn sample(
     explorer.take_run(forward);
     if explorer.tally.violations.is_empty() {
         explorer.look_behind_the_fault(forward, points);
+    }
+    explorer.tally
+}
+
+/// Looks at about so many images at points all over a run that has this address (P3). What the run itself
+/// found is taken over.
+pub fn crashes(
+    system: &dyn System,
+    history: &History,
+    forward: &Forward,
+    root: Address,
+    images: u64,
+    watch: &Watch,
+) -> Tally {
+    let mut explorer = Explorer::new(system, history, watch, false);
+    explorer.root = root;
+    explorer.take_run(forward);
+    // What that loses cannot be mended through the seam.
+    if forward.parent_lost {
+        explorer.tally.violations.clear();
+    } else if explorer.tally.violations.is_empty() {
+        explorer.look_anywhere(forward, images);
     }
     explorer.tally
 }
@@ -74,6 +101,23 @@ impl Explorer<'_> {
             let place = start + stream.index(end + 1 - start);
             self.look_at(forward, place, stream.below(8));
             if self.gives_up() {
+                return;
+            }
+        }
+    }
+
+    fn look_anywhere(&mut self, forward: &Forward, images: u64) {
+        let mut stream = self.root.stream(0x616e_7977);
+        for _ in 0..images {
+            let place = stream.index(forward.points.len());
+            let Some(point) = forward.points.get(place) else { return };
+            let (_, window, calls) = forward.at(point);
+            let calls = Calls::Forward(&forward.calls[..calls]);
+            let way = Way { before: None, calls, image: None };
+            let of_point = forward_images(self.history, forward, point);
+            let address = self.root;
+            self.point(&way, &of_point, IMAGES_OF_A_POINT, window, address, place as u64);
+            if self.tally.images_checked >= images || self.gives_up() {
                 return;
             }
         }

@@ -198,6 +198,7 @@ impl Runner<'_> {
         }) else {
             return;
         };
+        self.said.shown = result.is_ok().then_some((target, found));
         self.notice_faults();
         self.mark_calls(self.model.window());
         self.evaluated(Invariant::Answers);

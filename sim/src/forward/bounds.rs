@@ -6,26 +6,28 @@
 //! | bound | holds |
 //! |---|---|
 //! | open files, most at a time: live segments (before or after) + pinned files + 16 | always |
-//! | names: files of the figures + pinned files + orphans that the store knows of + 8 | after each operation |
+//! | names: files of the figures + pinned files + orphans that the store knows of + what a publish under way has made + 8 | after each operation; without those that a failed sync of the directory brought back |
 //! | names: files of the figures and `LOCK` | after a compaction and once background work is done, nothing held, no fault |
 //! | bytes: 1.05 x live + 1 MiB + the log + rounding + reserve | after a compaction, as above |
 //! | bytes: 2.2 x live + 1 MiB + the log + rounding + reserve | once background work is done, as above |
-//! | live log files: their limit + 2 | after each operation, no fault |
+//! | live log files: their limit + 2 | after each operation, no fault, none in the process before whose log is still there |
 //! | bytes of log files: twice their limit and twice a group, and a step of allocation for each | as above |
 //! | bytes read by an open: logs and tombstones twice, 10 pages and a sixteenth of each segment, the manifest, 64 KiB | each open |
 //!
 //! - B1. *Live* are the bytes of all ids, vectors and payloads, by the model. *The log* is twice its
 //!   limit and twice the step of its allocation. *Rounding* is six pages for each segment: a page
-//!   for each section, and the footer. Pinned files are those that a reader keeps; one that it has
+//!   for each section, and the footer. A publish under way is a checkpoint or merge between its steps. Pinned files are those that a reader keeps; one that it has
 //!   let go of is an orphan until the next publish or `maintain`.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use quiver_store::limits::PAGE_SIZE_BYTES;
 
 use super::{Invariant, Runner, STORE_DIR};
 use crate::checker::Finding;
+use crate::disk::{IoCall, IoKind};
 use crate::system::Standing;
 
 /// Open files beside segments: logs, what is written, what is read for a moment.
@@ -75,8 +77,21 @@ impl Runner<'_> {
         let (names, bytes) = self.on_disk();
         let known = standing.files.len() as u64 + standing.pinned;
         // What a reader has let go of waits for the next publish; a compaction leaves none of it.
-        let most = known + standing.orphans + NAMES_BESIDE_FILES;
-        self.within("names in the directory", names, most, "files, pinned files, orphans and 8");
+        let most = known + standing.orphans + self.in_the_making(standing) + NAMES_BESIDE_FILES;
+        let of = "files, pinned files, orphans, those of a publish under way and 8";
+        let names_left = names - self.came_back();
+        self.within("names in the directory", names_left, most, of);
+        if names_left > most
+            && let Some((_, finding)) = self.out.findings.last_mut()
+        {
+            let files = self.disk.state().list().into_iter().map(|(path, _)| path);
+            let unknown = files.filter(|path| {
+                let name = path.strip_prefix(STORE_DIR).unwrap_or(path).display().to_string();
+                !standing.files.contains(&name)
+            });
+            let unknown: Vec<_> = unknown.collect();
+            finding.found = format!("{names}, of which the store does not name {unknown:?}");
+        }
         self.check_log(standing);
         let done = std::mem::take(&mut self.done);
         if done == Done::Other || self.excused || self.holds_views() {
@@ -97,7 +112,9 @@ impl Runner<'_> {
 
     /// The log that the next open would have to read.
     fn check_log(&mut self, standing: &Standing) {
-        if self.excused {
+        // What failed is not tried again at once, and an open seals nothing.
+        self.inherits &= standing.checkpoints == 0;
+        if self.excused || self.inherits {
             return;
         }
         let options = &self.history.options;
@@ -113,6 +130,46 @@ impl Runner<'_> {
             most,
             "twice limit and group, and a step for each",
         );
+    }
+
+    /// Segments and tombstones that this process has created and no manifest has named yet, as far as a
+    /// checkpoint and a merge may have made as many: a segment for each collection and one more, and
+    /// tombstones for each segment.
+    fn in_the_making(&mut self, standing: &Standing) -> u64 {
+        for marked in &self.out.calls[self.unseen_call..] {
+            let IoCall { kind, path, result, .. } = &marked.step.call;
+            if result.is_err() || !(path.ends_with(".seg") || path.ends_with(".tmb")) {
+                continue;
+            }
+            match kind {
+                IoKind::Create => drop(self.made.insert(path.clone())),
+                IoKind::Unlink => drop(self.made.remove(path)),
+                _ => {}
+            }
+        }
+        for marked in &self.out.calls[self.unseen_call..] {
+            let IoCall { kind, path, result, .. } = &marked.step.call;
+            if *kind == IoKind::Unlink && result.is_ok() && path.starts_with(STORE_DIR) {
+                self.removed.insert(path.clone());
+            }
+        }
+        self.unseen_call = self.out.calls.len();
+        for file in &standing.files {
+            self.made.remove(&*format!("{STORE_DIR}/{file}"));
+        }
+        let collections = self.model.committed().collections.len() as u64;
+        let most = collections + standing.segments + 2;
+        most.min(self.made.len() as u64)
+    }
+
+    /// Names that this process has removed and that are there again: a directory whose sync failed may
+    /// show them at once, and the store is not told.
+    fn came_back(&self) -> u64 {
+        let is_there = |path: &&Arc<str>| self.disk.state().read(Path::new(&***path)).is_some();
+        match self.excused {
+            true => self.removed.iter().filter(is_there).count() as u64,
+            false => 0,
+        }
     }
 
     /// Bytes that an open may read of what there is now.

@@ -4,8 +4,8 @@
 //! a plain one nothing here does anything.
 //!
 //! - K1. A shred is a drop, whose answer counts like any other, and then the destruction of the key,
-//!   which succeeds or fails for a fault. Asked again it answers true. The next open goes on with what
-//!   a process left undone.
+//!   which succeeds or fails for a fault. Asked again it answers true. One that succeeds finishes all that
+//!   were begun. The next open goes on with what a process left undone.
 //! - K2. While a master key is being replaced, and after a failure to do so, either one opens the store.
 //! - K3. After a success the keys from before are nowhere on the disk, from then on.
 
@@ -45,7 +45,10 @@ impl Runner<'_> {
             Some(vault) => vault.env(&self.disk, seed, master),
             None => env_on(&self.disk, seed),
         };
-        Env { clock: self.clock.clone(), ..env }
+        match &self.time {
+            Some(time) => Env { clock: time.clone(), ..env },
+            None => Env { clock: self.clock.clone(), ..env },
+        }
     }
 
     /// Takes over what the vault found and counted.
@@ -107,7 +110,12 @@ impl Runner<'_> {
     /// Destroys the keys of what was dropped for that (K1). Not while the name is in use again, or
     /// something waits that may use it: that would be another shred.
     pub(super) fn finish_shreds(&mut self) {
+        let mut finished = false;
         for begun in std::mem::take(&mut self.shreds) {
+            if finished {
+                self.shredded(&begun);
+                continue;
+            }
             let name = &begun.0;
             let is_taken = self.model.committed().collections.contains_key(name);
             if self.stopped || !self.waiting.is_empty() || is_taken || self.model.in_limbo() {
@@ -120,6 +128,10 @@ impl Runner<'_> {
                 Ok(true) => {
                     self.check_success("a shred");
                     self.shredded(&begun);
+                    for earlier in std::mem::take(&mut self.shreds) {
+                        self.shredded(&earlier);
+                    }
+                    finished = true;
                 }
                 Ok(false) => {
                     let expected = "true for a shred that was begun";

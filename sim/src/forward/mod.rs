@@ -25,12 +25,14 @@ mod names;
 mod reopening;
 mod space;
 mod standing;
+mod stepwise;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use quiver_store::Env;
+use quiver_store::vfs::Clock;
 
 use crate::address::Address;
 use crate::backup::{BACKUP_DIR, Backup};
@@ -49,6 +51,7 @@ use crate::vault::{Custody, Vault};
 use blame::Blame;
 pub(crate) use reopening::open_any;
 pub use space::{FULL_DISK, RESERVE_OWED};
+pub use stepwise::{Said, Stepwise, Taken};
 
 /// Where every store of the simulator lives.
 pub const STORE_DIR: &str = "/store";
@@ -130,16 +133,14 @@ impl Forward {
     /// Carries out the history of a seed.
     pub fn of(system: &dyn System, history: &History) -> Self {
         let mut runner = Runner::new(system, history);
-        runner.reopen(SimDisk::new(), &history.opening);
-        runner.out.opening_calls = runner.out.calls.len();
+        runner.begin();
         for (place, operation) in history.operations.iter().enumerate() {
             if runner.stopped {
                 break;
             }
-            runner.operation = place;
-            runner.dice = history.dice_of(place);
-            runner.carry_out(operation);
+            runner.take_turn(place, operation);
         }
+        runner.operation = history.operations.len();
         runner.finish();
         runner.out
     }
@@ -185,12 +186,23 @@ struct Runner<'a> {
     processes: u64,
     /// Whether a fault fired in this process.
     excused: bool,
+    /// Whether one fired in the process before, or the disk was full, and its log is still there: nothing
+    /// was sealed since.
+    inherits: bool,
+    /// Whether the disk was full in this process.
+    was_full: bool,
     /// Which errors the last call of the store may have answered (F2).
     blame: Blame,
     /// How much space there is.
     space: space::Space,
     /// Faults fired on this disk so far.
     fired: u64,
+    /// Segments and tombstones that this process has made and that were not seen in a manifest; the first
+    /// mutating call that was not looked at for that.
+    made: BTreeSet<Arc<str>>,
+    /// Files that this process has removed.
+    removed: BTreeSet<Arc<str>>,
+    unseen_call: usize,
     /// The first mutating call of the last operation, and the manifest version before it.
     last_operation: (usize, u64),
     /// A version of the manifest that is known to be durable.
@@ -210,6 +222,10 @@ struct Runner<'a> {
     /// Whether this process has shredded anything.
     has_shredded: bool,
     words: Vec<u64>,
+    /// What the last operation was answered.
+    said: Said,
+    /// Another clock for its processes than the one that they are drawn.
+    time: Option<Arc<dyn Clock>>,
     stopped: bool,
 }
 
@@ -237,9 +253,14 @@ impl<'a> Runner<'a> {
             dice: 0,
             processes: 0,
             excused: false,
+            inherits: false,
+            was_full: false,
             blame: Blame::default(),
             space: space::Space::default(),
             fired: 0,
+            made: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            unseen_call: 0,
             last_operation: (0, 0),
             manifest: 0,
             manifest_unsure: false,
@@ -250,8 +271,24 @@ impl<'a> Runner<'a> {
             shreds: Vec::new(),
             has_shredded: false,
             words: Vec::new(),
+            said: Said::default(),
+            time: None,
             stopped: false,
         }
+    }
+
+    /// Creates the store.
+    fn begin(&mut self) {
+        self.reopen(SimDisk::new(), &self.history.opening);
+        self.out.opening_calls = self.out.calls.len();
+    }
+
+    /// Carries out the operation of a place.
+    fn take_turn(&mut self, place: usize, operation: &Operation) {
+        self.operation = place;
+        self.dice = self.history.dice_of(place);
+        self.said = Said::default();
+        self.carry_out(operation);
     }
 
     fn carry_out(&mut self, operation: &Operation) {
@@ -354,9 +391,13 @@ impl<'a> Runner<'a> {
             let ticket = *ticket;
             let Some(Some(answer)) = self.inside(|session| session.poll(ticket)) else { break };
             let (_, request) = self.waiting.pop_front().expect("it was at the front");
+            self.said.hear(Some(ticket), &answer);
             answered.push((request, answer));
         }
-        answered.extend(own);
+        if let Some((request, answer)) = own {
+            self.said.hear(None, &answer);
+            answered.push((request, answer));
+        }
         let shreds = self.shreds_among(&answered);
         let mut list = Vec::with_capacity(answered.len());
         for (request, answer) in answered {
@@ -480,7 +521,6 @@ impl<'a> Runner<'a> {
     /// Faults are over: the store must write again (I11). Then the books are closed.
     fn finish(&mut self) {
         if self.history.faulty && !self.stopped {
-            self.operation = self.history.operations.len();
             self.come_back();
         }
         if self.history.shape == Shape::Churn && !self.stopped {

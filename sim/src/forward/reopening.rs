@@ -2,6 +2,7 @@
 //!
 //! **Place.** The part of the forward run that ends one process and starts the next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quiver_store::{Env, ErrorKind, Options};
@@ -131,6 +132,10 @@ impl Runner<'_> {
         self.session = None;
         self.waiting.clear();
         self.disk = disk;
+        (self.made, self.removed) = (BTreeSet::new(), BTreeSet::new());
+        self.unseen_call = self.out.calls.len();
+        let went_wrong = self.excused || std::mem::take(&mut self.was_full);
+        self.inherits = went_wrong || (self.inherits && self.standing.checkpoints == 0);
         self.standing = Standing::default();
         self.sealed = None;
         if let Some(backup) = self.backup.as_mut().filter(|backup| !backup.is_done) {

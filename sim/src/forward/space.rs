@@ -86,6 +86,7 @@ impl Runner<'_> {
         if calls == 0 {
             return;
         }
+        self.was_full = true;
         *self.out.faults.entry(FULL_DISK).or_default() += calls;
         self.out.first_struck.get_or_insert(self.out.calls.len());
         if self.space.must_work && !self.excused {

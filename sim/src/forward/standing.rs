@@ -86,6 +86,7 @@ impl Runner<'_> {
     }
 }
 
+/// Whether a call made a manifest current.
 fn is_publish(call: &IoCall) -> bool {
     call.kind == IoKind::Rename && call.result.is_ok() && !call.path.starts_with(BACKUP_DIR)
 }

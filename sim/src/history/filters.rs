@@ -85,6 +85,11 @@ impl Filters {
         Self { stream, late, slots }
     }
 
+    /// The same fields, with values drawn from another stream.
+    pub(super) fn drawn_from(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
     /// What a slot's collection declares.
     pub(super) fn of(&self, slot: usize) -> impl Iterator<Item = FilterableField> {
         let early = self.slots[slot].iter().filter(|field| !field.is_late);
@@ -167,7 +172,7 @@ impl Filters {
     }
 
     /// A read by a predicate on the fields of a slot, if it has any.
-    fn read(&mut self, slot: usize) -> Option<Read> {
+    pub(super) fn read(&mut self, slot: usize) -> Option<Read> {
         let (fields, stream) = (&self.slots[slot], &mut self.stream);
         if fields.is_empty() {
             return None;

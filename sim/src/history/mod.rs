@@ -7,6 +7,7 @@
 //!   whether or not a drop or a creation before it succeeded.
 //! - H2. Row ids come from small key spaces, so overwrites and deletes hit.
 
+pub mod clients;
 mod encrypted;
 mod filters;
 mod forms;

@@ -243,12 +243,12 @@ impl Generator {
         Action::BackUp(reads, self.stream.below(3))
     }
 
-    fn put(&mut self) -> Member {
+    pub(super) fn put(&mut self) -> Member {
         let slot = self.slot();
         Member::Put(self.upsert(slot))
     }
 
-    fn update(&mut self) -> Member {
+    pub(super) fn update(&mut self) -> Member {
         let slot = self.slot();
         let (_, payload) = self.row(slot);
         Member::Update(slot, self.id(slot), payload)
@@ -256,7 +256,7 @@ impl Generator {
 
     /// The name of a slot becomes that of its twin, or the other way round, which have vectors of one
     /// form (H1). Also a new name that is the old one is tried.
-    fn rename(&mut self) -> Member {
+    pub(super) fn rename(&mut self) -> Member {
         let slot = self.slot();
         let twins: Vec<usize> =
             (0..self.slots.len()).filter(|other| self.are_twins(slot, *other)).collect();
@@ -268,7 +268,7 @@ impl Generator {
         self.slots[slot].dim == self.slots[other].dim && self.forms[slot] == self.forms[other]
     }
 
-    fn field(&mut self) -> Member {
+    pub(super) fn field(&mut self) -> Member {
         let paths = ["late", "late.b", "n", "tag"];
         let path = *self.stream.pick(&paths);
         let field = match self.stream.below(3) {

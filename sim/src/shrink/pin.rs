@@ -1,6 +1,8 @@
 //! From an address or a case of the sweep to a reproducer: what was drawn becomes what is said.
 
-use crate::address::Address;
+use std::sync::atomic::AtomicBool;
+
+use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::disk::{Base, Policy, Survivors};
 use crate::explore;
@@ -10,6 +12,7 @@ use crate::history::{History, Luck};
 use crate::panic_trap;
 use crate::repro::{Reproducer, Status, Violates};
 use crate::stream::Stream;
+use crate::swarm;
 use crate::sweep::{self, Case};
 use crate::system::System;
 use crate::tally::Violation;
@@ -31,10 +34,27 @@ pub fn of_address(
     address: Address,
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
+    if address.kind() == Of::Swarm {
+        return Ok(Reproducer { status, ..of_swarm(system, address, wanted)? });
+    }
     let replayed = explore::replay(system, address, &Watch::default())?;
     let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
     let file = pin(system, &History::of(address.seed), violation)?;
     Ok(Reproducer { status, ..file })
+}
+
+/// The violation of a swarm: what its tasks did is a history like any other.
+fn of_swarm(
+    system: &dyn System,
+    address: Address,
+    wanted: Option<Invariant>,
+) -> Result<Reproducer, String> {
+    let bounds =
+        swarm::Bounds { seed: address.seed, seeds: 1, jobs: 1, shard: (0, 1), alone: true };
+    let report = swarm::run(system, &bounds, &AtomicBool::new(false)).ok_or(swarm::MISSING)?;
+    let history = report.history.ok_or("the simulator itself fails there")?;
+    let violations: Vec<Violation> = report.violations.into_iter().map(|(one, _)| one).collect();
+    pin(system, &history, the_wanted(&violations, wanted, &address)?)
 }
 
 /// The violation of a case of the sweep, said in full: the wanted one, or else the first.
