@@ -16,6 +16,7 @@ use crate::campaign::{Campaign, PATIENCE, Report, Which};
 use crate::damage;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::number;
+use crate::swarm;
 use crate::sweep;
 use crate::system::System;
 
@@ -27,6 +28,9 @@ const IMAGES_BEFORE_SWEEP: u64 = 60_000;
 
 /// Seeds whose stores are damaged for each bug that only damage shows.
 const DAMAGED_SEEDS: u64 = 100;
+
+/// Seeds whose tasks meet for each bug that only they show.
+const SWARM_SEEDS: u64 = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -73,6 +77,9 @@ fn planted_name(name: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
+    if !swarm::is_built() {
+        return Err(super::swarm::missing());
+    }
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
     let cancel = cancelled_by_ctrl_c();
     let mut out = io::stdout().lock();
@@ -163,8 +170,12 @@ fn hunt(arguments: &Arguments, bug: Bug, which: Which, cancel: &AtomicBool) -> O
         other => other.name().to_owned(),
     };
     let mut verdict = Verdict { name, conditions: bug.conditions(), images: 0, first: None };
-    let is_of_damage = bug.is_of_damage();
+    let (is_of_damage, is_of_tasks) = (bug.is_of_damage(), bug.is_of_tasks());
     let system = Arc::new(Planted::new(bug));
+    if is_of_tasks {
+        verdict.swarm(arguments, &*system, cancel);
+        return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
+    }
     if is_of_damage {
         verdict.damage(arguments, &*system, cancel);
         return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
@@ -215,6 +226,22 @@ impl Verdict {
 }
 
 impl Verdict {
+    /// Goes on in swarms.
+    fn swarm(&mut self, arguments: &Arguments, system: &dyn System, cancel: &AtomicBool) {
+        let bounds = swarm::Bounds {
+            seed: arguments.seed,
+            seeds: SWARM_SEEDS,
+            jobs: jobs_or_cores(arguments.jobs),
+            shard: (0, 1),
+            alone: false,
+        };
+        let Some(done) = swarm::run(system, &bounds, cancel) else { return };
+        self.images += done.tally.images_checked;
+        let first = done.violations.first();
+        self.first =
+            first.map(|(violation, _)| (violation.invariant.name(), violation.address.to_string()));
+    }
+
     /// Goes on with damage, which has a known number of cases.
     fn damage(&mut self, arguments: &Arguments, system: &dyn System, cancel: &AtomicBool) {
         let bounds = damage::Bounds {

@@ -458,6 +458,30 @@ bugs! {
     ShredAnswersEarly, "shred-answers-early", ["the store is encrypted", "a collection is shredded"];
     /// Names and schemas are sealed under the catalog's key.
     NameUnderCatalogKey, "name-under-catalog-key", ["the store is encrypted"];
+
+    /// A read of one row shows what was submitted and not driven yet.
+    UnsyncedWritesShown, "unsynced-writes-shown", ["a read comes between submit and drive"];
+    /// A scan of the store shows each row as it is when its turn comes.
+    ScanFollowsWrites, "scan-follows-writes", ["a row that a scan still has to show is written"];
+    /// Two members of a group are told the LSNs of one another.
+    AnswersSwapped, "answers-swapped", ["a group has two members that write"];
+    /// A write of one row is left out of its group, and acknowledged.
+    GroupMemberLost, "group-member-lost", ["it is submitted while another waits"];
+    /// A row that was read is kept, and shown again although a group has written it since.
+    CachedReadStale, "cached-read-stale", [
+        "a row is read twice",
+        "a group writes it in between",
+        "nobody has written with a call that waits",
+    ];
+    /// `put_if_absent` looks whether there is a row when it is submitted, not when it commits.
+    PutAnswersFromBeforeGroup, "put-answers-from-before-group", [
+        "a request that waits writes or deletes the row",
+    ];
+    /// An observer is not told of every third operation, if it is none that ends a batch.
+    ObserverMissesPartOfABatch, "observer-misses-part-of-a-batch", [
+        "somebody observes the store",
+        "a batch has more than one operation",
+    ];
 }
 
 #[cfg(test)]

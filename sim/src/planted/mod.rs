@@ -18,6 +18,7 @@ mod entropy;
 mod file;
 mod filters;
 mod following;
+mod hasty;
 mod keyring;
 mod log_frames;
 mod log_view;
@@ -38,6 +39,7 @@ pub use bugs::Bug;
 use careless::Careless;
 use entropy::NoEntropy;
 use filters::Misled;
+use hasty::Hasty;
 use vfs::PlantedVfs;
 pub use vfs::SyncSites;
 
@@ -117,6 +119,9 @@ impl System for Planted {
             return Err(Error::new(ErrorKind::Corrupt, "a collection is damaged"));
         }
         let misled = self.bug.misleads() || self.bug.misreplicates() || self.bug.misverifies();
+        if self.bug.is_of_tasks() {
+            return Ok(Box::new(Hasty::over(self.bug.clone(), session)));
+        }
         match misled {
             true => Ok(Box::new(Misled::of(self.bug.clone(), session)?)),
             false => Ok(Careless::over(&self.bug, session, &disk)),
