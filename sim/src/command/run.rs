@@ -123,57 +123,25 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         system: system.clone(),
     };
     let cancel = cancelled_by_ctrl_c();
-    let swept = (!arguments.no_sweep)
-        .then(|| sweep::sweep(&Engine, &default_bounds(campaign.jobs, campaign.shard), &cancel));
-    let hurt = (!arguments.no_damage).then(|| {
-        let seeds = campaign.images.map_or(DAMAGED_SEEDS_MAX, damaged_seeds);
-        let bounds = damage::Bounds {
-            seed: campaign.seed,
-            seeds,
-            jobs: campaign.jobs,
-            shard: campaign.shard,
-            violations_max: damage::VIOLATIONS_MAX,
-        };
-        damage::run(&Engine, &bounds, &cancel)
-    });
-    let swarmed = (!arguments.no_swarm).then(|| {
-        let of_seeds = campaign.seeds.unwrap_or(SWARM_SEEDS_MAX).min(SWARM_SEEDS_MAX);
-        let seeds = campaign.images.map_or(of_seeds, swarm_seeds);
-        let Campaign { seed, jobs, shard, .. } = campaign;
-        let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };
-        swarm::run(&Engine, &bounds, &cancel).expect("looked at before")
-    });
+    let parts = Parts::of(arguments, &campaign, &cancel);
     let done = run_campaigns(&campaign, arguments.quiet, &cancel);
     if let Some(file) = file {
         let mut json = report::json(&done, system.version());
-        json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
-        json["damage"] = hurt.as_ref().map_or(serde_json::Value::Null, report::damage_json);
-        json["swarm"] = swarmed.as_ref().map_or(serde_json::Value::Null, report::swarm_json);
+        parts.add_to(&mut json);
         file.write(&json)?;
     }
     let mut out = io::stdout().lock();
     if !arguments.quiet {
-        write!(out, "{}", swept.as_ref().map(report::sweep_text).unwrap_or_default())?;
-        write!(out, "{}", hurt.as_ref().map(report::damage_text).unwrap_or_default())?;
-        write!(out, "{}", swarmed.as_ref().map(report::swarm_text).unwrap_or_default())?;
-        write!(out, "{}", report::text(&done, system.version()))?;
+        write!(out, "{}{}", parts.text(), report::text(&done, system.version()))?;
     }
-    write!(out, "{}", swept.as_ref().map(report::sweep_violations).unwrap_or_default())?;
-    write!(out, "{}", hurt.as_ref().map(report::damage_violations).unwrap_or_default())?;
-    write!(out, "{}", swarmed.as_ref().map(report::swarm_violations).unwrap_or_default())?;
+    write!(out, "{}", parts.violations())?;
     for violation in &done.tally.violations {
         write!(out, "\n{}", report::violation(violation))?;
     }
     if !done.tally.violations.is_empty() {
         return Ok(ExitCode::from(1));
     }
-    if let Some(ended) = swept.as_ref().and_then(verdict) {
-        return ended;
-    }
-    if let Some(ended) = hurt.as_ref().and_then(damage_verdict) {
-        return ended;
-    }
-    if let Some(ended) = swarmed.as_ref().and_then(super::swarm::verdict) {
+    if let Some(ended) = parts.verdict() {
         return ended;
     }
     if done.end == End::Cancelled {
@@ -189,6 +157,65 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let rate = report::number(report::rate(done.tally.images_checked, done.elapsed));
     writeln!(out, "no violation in {images} images, {rate} per second")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a run does besides its campaigns of single histories.
+struct Parts {
+    swept: Option<sweep::Report>,
+    hurt: Option<damage::Report>,
+    swarmed: Option<swarm::Report>,
+}
+
+impl Parts {
+    fn of(arguments: &Arguments, campaign: &Campaign, cancel: &AtomicBool) -> Self {
+        let Campaign { seed, jobs, shard, images, .. } = *campaign;
+        let swept = (!arguments.no_sweep)
+            .then(|| sweep::sweep(&Engine, &default_bounds(jobs, shard), cancel));
+        let hurt = (!arguments.no_damage).then(|| {
+            let seeds = images.map_or(DAMAGED_SEEDS_MAX, damaged_seeds);
+            let violations_max = damage::VIOLATIONS_MAX;
+            let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max };
+            damage::run(&Engine, &bounds, cancel)
+        });
+        let swarmed = (!arguments.no_swarm).then(|| {
+            let of_seeds = campaign.seeds.unwrap_or(SWARM_SEEDS_MAX).min(SWARM_SEEDS_MAX);
+            let seeds = images.map_or(of_seeds, swarm_seeds);
+            let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };
+            swarm::run(&Engine, &bounds, cancel).expect("it was asked whether it is there")
+        });
+        Self { swept, hurt, swarmed }
+    }
+
+    fn add_to(&self, json: &mut serde_json::Value) {
+        let Self { swept, hurt, swarmed } = self;
+        json["sweep"] = swept.as_ref().map_or(serde_json::Value::Null, report::sweep_json);
+        json["damage"] = hurt.as_ref().map_or(serde_json::Value::Null, report::damage_json);
+        json["swarm"] = swarmed.as_ref().map_or(serde_json::Value::Null, report::swarm_json);
+    }
+
+    fn text(&self) -> String {
+        let Self { swept, hurt, swarmed } = self;
+        let swept = swept.as_ref().map(report::sweep_text).unwrap_or_default();
+        let hurt = hurt.as_ref().map(report::damage_text).unwrap_or_default();
+        let swarmed = swarmed.as_ref().map(report::swarm_text).unwrap_or_default();
+        swept + &hurt + &swarmed
+    }
+
+    fn violations(&self) -> String {
+        let Self { swept, hurt, swarmed } = self;
+        let swept = swept.as_ref().map(report::sweep_violations).unwrap_or_default();
+        let hurt = hurt.as_ref().map(report::damage_violations).unwrap_or_default();
+        let swarmed = swarmed.as_ref().map(report::swarm_violations).unwrap_or_default();
+        swept + &hurt + &swarmed
+    }
+
+    /// How they end the command, if they do.
+    fn verdict(&self) -> Option<Result<ExitCode, Refusal>> {
+        let swept = self.swept.as_ref().and_then(verdict);
+        let hurt = || self.hurt.as_ref().and_then(damage_verdict);
+        let swarmed = || self.swarmed.as_ref().and_then(super::swarm::verdict);
+        swept.or_else(hurt).or_else(swarmed)
+    }
 }
 
 /// Runs a campaign; one of all histories as one of the plain ones and one of the others, so that both
