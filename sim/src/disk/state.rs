@@ -140,6 +140,13 @@ impl DiskState {
         directories
     }
 
+    /// The key of what is visible of a file.
+    pub(crate) fn content_key(&self, path: &Path) -> Option<u128> {
+        let found = self.inner.lookup(path).ok()?;
+        let Node::File(inode) = self.inner.node(found.node?) else { return None };
+        Some(inode.volatile.key())
+    }
+
     /// The visible bytes of a file.
     pub fn read(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let found = self.inner.lookup(path.as_ref()).ok()?;

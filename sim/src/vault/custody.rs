@@ -8,6 +8,7 @@ use quiver_store::ids::StoreId;
 use quiver_store::key_file::{self, KEY_FILE_SIZE_BYTES, KeyIdentity};
 use quiver_store::{AesGcmCodec, CollectionId, Key};
 
+use super::recall::KnownKeys;
 use super::seals::RawKey;
 use crate::checker::{Finding, Invariant};
 use crate::disk::DiskState;
@@ -76,7 +77,7 @@ impl Custody {
 }
 
 /// Opens all key files of a disk.
-pub(super) fn opened(state: &DiskState, masters: &[Key]) -> Opened {
+pub(super) fn opened(state: &DiskState, masters: &[Key], known: &mut KnownKeys) -> Opened {
     let mut files = Vec::new();
     for (path, len) in state.list() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -96,7 +97,7 @@ pub(super) fn opened(state: &DiskState, masters: &[Key]) -> Opened {
     let mut store_keys: Vec<Key> = Vec::new();
     for (_, identity, bytes) in &of_store {
         for (number, master) in (0..).zip(masters) {
-            if let Some(key) = decode(identity, master, bytes) {
+            if let Some(key) = decode(identity, master, bytes, known) {
                 opened.masters.insert(number);
                 if store_keys.iter().all(|known| known.bytes() != key.bytes()) {
                     store_keys.push(key);
@@ -105,12 +106,20 @@ pub(super) fn opened(state: &DiskState, masters: &[Key]) -> Opened {
         }
     }
     for (name, identity, bytes) in of_data {
-        let key = store_keys.iter().find_map(|key| decode(&identity, key, &bytes));
+        let key = store_keys.iter().find_map(|key| decode(&identity, key, &bytes, known));
         opened.data.extend(key.map(|key| (name, identity.collection, *key.bytes())));
     }
     opened
 }
 
-fn decode(identity: &KeyIdentity, key: &Key, bytes: &[u8]) -> Option<Key> {
-    key_file::decode(identity, &AesGcmCodec::new(key.clone()), bytes).ok().flatten()
+fn decode(
+    identity: &KeyIdentity,
+    key: &Key,
+    bytes: &[u8],
+    known: &mut KnownKeys,
+) -> Option<Key> {
+    // The store and the collection stand in the file as well, and the id is that of its name.
+    let is_own = bytes[24..40] == identity.key.0;
+    let open = || key_file::decode(identity, &AesGcmCodec::new(key.clone()), bytes).ok().flatten();
+    if is_own { known.open(bytes, key, open) } else { None }
 }

@@ -14,6 +14,7 @@
 
 mod custody;
 mod needles;
+mod recall;
 mod ring;
 mod scan;
 mod seals;
@@ -33,6 +34,7 @@ use crate::forward;
 use crate::history::History;
 pub use custody::{Custody, Opened};
 use needles::{Needles, Secret};
+use recall::Recall;
 pub use seals::RawKey;
 use seals::Seals;
 
@@ -44,11 +46,14 @@ const FINDINGS_MAX: usize = 3;
 pub struct Vault {
     seed: u64,
     books: Mutex<Books>,
+    recall: Mutex<Recall>,
 }
 
 #[derive(Debug, Default)]
 struct Books {
     needles: Needles,
+    /// The keys of contents that were read whole since a needle came last.
+    read_whole: BTreeSet<u128>,
     keys: BTreeSet<RawKey>,
     seals: Seals,
     evaluated: BTreeMap<Invariant, u64>,
@@ -59,7 +64,8 @@ impl Vault {
     /// That of a run of this history.
     pub fn of(history: &History) -> Arc<Self> {
         let books = Books { needles: secrets::of(history), ..Books::default() };
-        Arc::new(Self { seed: history.seed, books: Mutex::new(books) })
+        let recall = Mutex::default();
+        Arc::new(Self { seed: history.seed, books: Mutex::new(books), recall })
     }
 
     /// What a store on a simulated disk stands on.
@@ -86,6 +92,10 @@ impl Vault {
     fn books(&self) -> MutexGuard<'_, Books> {
         // A panic of the store while it is held leaves the books whole.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall(&self) -> MutexGuard<'_, Recall> {
+        self.recall.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of a key that nobody else may see.
@@ -131,19 +141,22 @@ impl Vault {
         }
     }
 
-    /// Reads an image whole (V1).
+    /// Reads an image whole (V1), but for what is, by its key, as in an image before.
     pub fn read_whole(&self, image: &DiskState) {
         for (path, _) in image.list() {
-            let bytes = image.read(&path).expect("it is listed");
-            self.written(&path, &bytes, 0);
             self.named(&path);
+            let key = image.content_key(&path).expect("it is listed");
+            if self.books().read_whole.insert(key) {
+                let bytes = image.read(&path).expect("it is listed");
+                self.written(&path, &bytes, 0);
+            }
         }
     }
 
     /// Opens all key files of a disk with every master key up to this one.
     pub fn opened(&self, disk: &DiskState, last_master: u32) -> Opened {
         let masters: Vec<Key> = (0..=last_master).map(|number| self.master(number)).collect();
-        custody::opened(disk, &masters)
+        custody::opened(disk, &masters, &mut self.recall().keys)
     }
 
     /// The keys that sealed something of a collection so far.
@@ -169,6 +182,7 @@ impl Books {
     fn learn(&mut self, key: &RawKey) {
         if self.keys.insert(*key) {
             self.needles.add(Secret::Key, key);
+            self.read_whole.clear();
         }
     }
 

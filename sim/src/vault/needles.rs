@@ -20,7 +20,10 @@ const PIECE_BYTES_MIN: usize = 8;
 const DIFFERENT_BYTES_MIN: usize = 5;
 
 /// Bits of a hash.
-const HASH_BITS: u32 = 19;
+const HASH_BITS: u32 = 18;
+
+/// Words of the filter, which stays in the cache next to the processor.
+const FILTER_WORDS: usize = 1 << (HASH_BITS - 6);
 
 /// What a piece is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +74,13 @@ type Piece = (Secret, Box<[u8]>);
 
 /// The pieces, by their first eight bytes.
 pub(super) struct Needles {
-    filter: Vec<u64>,
+    filter: Box<[u64; FILTER_WORDS]>,
     pieces: BTreeMap<u64, Vec<Piece>>,
 }
 
 impl Default for Needles {
     fn default() -> Self {
-        Self { filter: vec![0; 1 << (HASH_BITS - 6)], pieces: BTreeMap::new() }
+        Self { filter: Box::new([0; FILTER_WORDS]), pieces: BTreeMap::new() }
     }
 }
 
@@ -89,7 +92,7 @@ impl fmt::Debug for Needles {
 
 fn hash(word: u64) -> (usize, u64) {
     let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HASH_BITS);
-    (usize::try_from(hash >> 6).expect("of few bits"), 1 << (hash & 63))
+    (usize::try_from(hash >> 6).expect("of few bits") % FILTER_WORDS, 1 << (hash & 63))
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -120,8 +123,8 @@ impl Needles {
 
     /// The first piece in some bytes; of keys too, if so said.
     pub(super) fn find(&self, bytes: &[u8], keys: bool) -> Option<Hit> {
-        for (at, window) in bytes.windows(PIECE_BYTES_MIN).enumerate() {
-            let first = word(window);
+        for (at, window) in bytes.array_windows::<PIECE_BYTES_MIN>().enumerate() {
+            let first = u64::from_le_bytes(*window);
             let (place, bit) = hash(first);
             if self.filter[place] & bit == 0 {
                 continue;

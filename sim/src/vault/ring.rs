@@ -1,4 +1,4 @@
-//! A key ring whose codecs tell the vault all that they seal.
+//! A key ring whose codecs tell the vault all that they seal, and open once what they opened before.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,8 +21,32 @@ struct RecordingCodec {
     vault: Arc<Vault>,
     inner: Arc<dyn PageCodec>,
     key: RawKey,
-    /// What stands for the key of the one file that it is for.
-    file: Option<u128>,
+    /// The one file that it is for, and what stands for its key.
+    file: Option<(Place, u128)>,
+}
+
+impl RecordingCodec {
+    /// What stands for the key of the file of a place.
+    fn file_key(&self, place: &Place) -> u128 {
+        match self.file {
+            Some((file, key)) if file == of_file(place) => key,
+            _ => file_key(&self.key, place),
+        }
+    }
+
+    /// The cipher of a place, whose key is derived once.
+    fn cipher(&self, place: &Place, file: u128) -> Arc<dyn PageCodec> {
+        if self.file.is_some() {
+            return self.inner.clone();
+        }
+        let derive = || self.inner.for_file(&of_file(place)).unwrap_or_else(|| self.inner.clone());
+        self.vault.recall().codec(file, derive)
+    }
+}
+
+/// A place without its position.
+fn of_file(place: &Place) -> Place {
+    Place { position: 0, ..*place }
 }
 
 impl KeyRing for RecordingRing {
@@ -44,10 +68,9 @@ impl PageCodec for RecordingCodec {
     }
 
     fn for_file(&self, place: &Place) -> Option<Arc<dyn PageCodec>> {
-        let inner = self.inner.for_file(place).unwrap_or_else(|| self.inner.clone());
-        let (vault, key) = (self.vault.clone(), self.key);
-        let file = Some(file_key(&key, place));
-        Some(Arc::new(Self { vault, inner, key, file }))
+        let file = file_key(&self.key, place);
+        let (vault, inner, key) = (self.vault.clone(), self.cipher(place, file), self.key);
+        Some(Arc::new(Self { vault, inner, key, file: Some((of_file(place), file)) }))
     }
 
     fn seal(
@@ -56,9 +79,9 @@ impl PageCodec for RecordingCodec {
         associated: &[u8],
         body: &mut [u8],
     ) -> Result<[u8; TAG_SIZE_BYTES]> {
-        let file = self.file.unwrap_or_else(|| file_key(&self.key, place));
+        let file = self.file_key(place);
         self.vault.sealed((&self.key, file), place, associated, body);
-        self.inner.seal(place, associated, body)
+        self.cipher(place, file).seal(place, associated, body)
     }
 
     fn open(
@@ -68,7 +91,15 @@ impl PageCodec for RecordingCodec {
         body: &mut [u8],
         tag: &[u8; TAG_SIZE_BYTES],
     ) -> Result<()> {
-        self.inner.open(place, associated, body, tag)
+        let file = self.file_key(place);
+        let seat = (file, place.position);
+        if self.vault.recall().open(seat, associated, body, tag) {
+            return Ok(());
+        }
+        let sealed = body.to_vec();
+        self.cipher(place, file).open(place, associated, body, tag)?;
+        self.vault.recall().keep(seat, associated, (sealed, body), tag);
+        Ok(())
     }
 }
 
