@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, KeyRing, Lsn, Options,
+    BackupKeys, CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, KeyRing, Lsn, Options,
     Result, SecPredicate, WalOp,
 };
 
@@ -491,8 +491,13 @@ pub trait Session: View {
     }
 
     /// Copies the store into another directory of its disk, or goes on with that; `goes_on` is asked
-    /// between reads.
-    fn back_up(&self, _to: &Path, _goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+    /// between reads. A store without keys copies none.
+    fn back_up(
+        &self,
+        _to: &Path,
+        _keys: &BackupKeys,
+        _goes_on: &mut GoesOn<'_>,
+    ) -> Result<BackedUp> {
         Err(Error::new(ErrorKind::Unsupported, "backups"))
     }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    BackupReport, CollectionId, Env, KeyRing, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
+    BackupKeys, BackupReport, CollectionId, Env, KeyRing, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
     VerifyOptions, WalEntry, WalOp, WriteBatch,
 };
 
@@ -348,8 +348,13 @@ impl Session for EngineSession {
         Ok(Verified { findings, rows: report.rows })
     }
 
-    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
-        let report = self.store.backup_to(to, |_| goes_on())?;
+    fn back_up(
+        &self,
+        to: &Path,
+        keys: &BackupKeys,
+        goes_on: &mut GoesOn<'_>,
+    ) -> Result<BackedUp> {
+        let report = self.store.backup_with(to, keys, |_| goes_on())?;
         let BackupReport { lsn: Lsn(lsn), files_kept, is_complete, .. } = report;
         Ok(BackedUp { lsn, files_kept, is_complete })
     }

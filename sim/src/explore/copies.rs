@@ -6,10 +6,13 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use quiver_store::BackupKeys;
+
 use super::Explorer;
 use super::again::in_session;
 use super::examine::Left;
 use crate::backup::Backup;
+use crate::backup::keys::KeysOfBackup;
 use crate::checker::{Finding, Invariant};
 use crate::disk::{Policy, SimDisk};
 use crate::system::Session;
@@ -48,12 +51,19 @@ impl Explorer<'_> {
         let (system, options) = (self.system, &self.history.options);
         *self.tally.copies.entry("images with a backup").or_default() += 1;
         self.tally.evaluated(Invariant::I1);
-        if backup.look(system, options, &left.disk.state().kill())? {
+        let vault = self.vault.clone();
+        if backup.look(system, options, &left.disk.state().kill(), vault.as_ref())? {
             return Ok(());
         }
+        let of_try = |keys: &KeysOfBackup| {
+            KeysOfBackup::new(keys.copied, &self.custody, &left.disk.state())
+        };
+        let keys = backup.keys.as_ref().map(of_try);
+        let wanted = keys.as_ref().zip(vault.as_ref());
+        let wanted = wanted.map_or(BackupKeys::LeftOut, |(keys, vault)| keys.wanted(vault));
         let dir = Path::new(&*backup.dir);
         let mut go_on = || ControlFlow::Continue(());
-        let copied = in_session(&left.disk, || left.session.back_up(dir, &mut go_on))?;
+        let copied = in_session(&left.disk, || left.session.back_up(dir, &wanted, &mut go_on))?;
         *self.tally.copies.entry("backups gone on with after a crash").or_default() += 1;
         match copied {
             Ok(copied) if copied.is_complete && copied.lsn == left.state.lsn => {}
@@ -65,7 +75,7 @@ impl Explorer<'_> {
         let mut stream = left.address.stream(8);
         let lost = left.disk.state().plan_power_loss(Policy::Nothing, false, &mut stream);
         let states = vec![left.state.clone()];
-        let done = Backup { states, is_done: true, ..Backup::clone(backup) };
-        done.look(system, options, &lost.build()).map(drop)
+        let done = Backup { states, is_done: true, keys, ..Backup::clone(backup) };
+        done.look(system, options, &lost.build(), vault.as_ref()).map(drop)
     }
 }

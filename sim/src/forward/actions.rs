@@ -43,7 +43,7 @@ impl Runner<'_> {
             Action::MaintainAll => self.maintain_all(),
             Action::Compact(steps) => self.compact(*steps),
             Action::Verify => self.verify(),
-            Action::BackUp(reads, steps) => self.back_up(*reads, *steps),
+            Action::BackUp(reads, steps, keys) => self.back_up(*reads, *steps, *keys),
             Action::Rotate => self.rotate(),
             Action::Rekey(slot) => self.rekey(*slot),
             Action::Close => self.close(faults),

@@ -13,10 +13,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use quiver_store::ErrorKind;
+use quiver_store::{BackupKeys, ErrorKind};
 
 use super::{Invariant, Runner};
+use crate::backup::keys::KeysOfBackup;
 use crate::backup::{BACKUP_DIR, Backup};
+use crate::history::CopiedKeys;
 use crate::system::BackedUp;
 
 /// How many backups a history has at most: each stays on its disk.
@@ -56,7 +58,7 @@ impl Runner<'_> {
 
     /// Begins a backup or goes on with one. It is called off after so many reads, and so many steps of
     /// background work are made at each.
-    pub(super) fn back_up(&mut self, reads: Option<u64>, steps: u64) {
+    pub(super) fn back_up(&mut self, reads: Option<u64>, steps: u64, copied: CopiedKeys) {
         if self.is_space_limited() || !self.system.backs_up() {
             return;
         }
@@ -69,15 +71,25 @@ impl Runner<'_> {
             None => {
                 self.backups += 1;
                 let dir = format!("{BACKUP_DIR}-{}", self.backups).into();
-                Backup { dir, states: Vec::new(), is_done: false, was_struck: false }
+                Backup { dir, states: Vec::new(), is_done: false, was_struck: false, keys: None }
             }
         };
+        let vault = self.out.vault.clone();
+        if vault.is_some() {
+            // A try that may have come to its end is gone on with as it was begun: what it left is that.
+            let before = backup.keys.take().filter(|_| backup.was_struck);
+            let copied = before.map_or(copied, |keys| keys.copied);
+            let keys = KeysOfBackup::new(copied, &self.custody, &self.disk.state());
+            backup.keys = Some(keys);
+        }
+        let wanted = backup.keys.as_ref().zip(vault.as_ref());
+        let wanted = wanted.map_or(BackupKeys::LeftOut, |(keys, vault)| keys.wanted(vault));
         backup.states.push(state);
         self.backup = Some(Arc::new(backup.clone()));
         self.is_backing_up = true;
         let (mut left, mut failed) = (reads, None);
         let copied = self.inside(|session| {
-            session.back_up(Path::new(&*backup.dir), &mut || {
+            session.back_up(Path::new(&*backup.dir), &wanted, &mut || {
                 for _ in 0..steps {
                     failed = session.maintain().err().or(failed.take());
                 }
@@ -126,7 +138,8 @@ impl Runner<'_> {
         // The last state is what this try shows, and no try before it came to an end.
         let states = backup.states[backup.states.len() - 1..].to_vec();
         let backup = Backup { states, is_done: true, ..backup };
-        let looked = backup.look(self.system, &self.history.options, &self.disk.state().kill());
+        let (state, vault) = (self.disk.state().kill(), self.out.vault.as_ref());
+        let looked = backup.look(self.system, &self.history.options, &state, vault);
         // Unless a failure above its directory may have lost it.
         if self.backup.is_some() {
             self.backup = Some(Arc::new(backup));

@@ -4,8 +4,8 @@
 //! a plain one nothing here does anything.
 //!
 //! - K1. A shred is a drop, whose answer counts like any other, and then the destruction of the key,
-//!   which succeeds or fails for a fault. Asked again it answers true. One that succeeds finishes all that
-//!   were begun. The next open goes on with what a process left undone.
+//!   which succeeds or fails for a fault. Asked again it answers true, as long as nobody asked for another
+//!   one: whoever asks finishes all. The next open goes on with what a process left undone.
 //! - K2. While a master key is being replaced, and after a failure to do so, either one opens the store.
 //! - K3. After a success the keys from before are nowhere on the disk, from then on.
 
@@ -22,8 +22,14 @@ use crate::model::{Collection, KnownId, State};
 use crate::system::{Outcome, Request};
 use crate::vault::RawKey;
 
-/// A shred whose drop was acknowledged, and the collection, where it is known for certain.
-pub(super) type Begun = (Arc<str>, Option<CollectionId>);
+/// A shred whose drop was acknowledged.
+pub(super) struct Begun {
+    name: Arc<str>,
+    /// The collection, where it is known for certain.
+    id: Option<CollectionId>,
+    /// Whether another one was asked for since, and so may have finished this one (K1).
+    may_be_finished: bool,
+}
 
 impl Runner<'_> {
     /// What the next process may stand on: as many as there are master keys to be tried (K2).
@@ -79,7 +85,7 @@ impl Runner<'_> {
                 KnownId::Is(id) => Some(CollectionId(id)),
                 KnownId::Above(_) => None,
             });
-            (name.clone(), id)
+            Begun { name: name.clone(), id, may_be_finished: false }
         });
         begun.collect()
     }
@@ -88,7 +94,7 @@ impl Runner<'_> {
     pub(super) fn begin_shreds(&mut self, shreds: Vec<Begun>) {
         let Some(vault) = self.out.vault.clone().filter(|_| !shreds.is_empty()) else { return };
         self.has_shredded = true;
-        for id in shreds.iter().filter_map(|(_, id)| *id) {
+        for id in shreds.iter().filter_map(|begun| begun.id) {
             Arc::make_mut(&mut self.custody.begun).extend(vault.keys_of(id));
         }
         self.shreds.extend(shreds);
@@ -110,13 +116,10 @@ impl Runner<'_> {
     /// Destroys the keys of what was dropped for that (K1). Not while the name is in use again, or
     /// something waits that may use it: that would be another shred.
     pub(super) fn finish_shreds(&mut self) {
-        let mut finished = false;
-        for begun in std::mem::take(&mut self.shreds) {
-            if finished {
-                self.shredded(&begun);
-                continue;
-            }
-            let name = &begun.0;
+        let mut was_asked = false;
+        for mut begun in std::mem::take(&mut self.shreds) {
+            begun.may_be_finished |= was_asked;
+            let name = &begun.name;
             let is_taken = self.model.committed().collections.contains_key(name);
             if self.stopped || !self.waiting.is_empty() || is_taken || self.model.in_limbo() {
                 self.shreds.push(begun);
@@ -124,16 +127,15 @@ impl Runner<'_> {
             }
             let Some(result) = self.inside(|session| session.shred(name)) else { return };
             self.after_call(None);
+            // Also where it fails it may have finished others before.
+            self.shreds.iter_mut().for_each(|begun| begun.may_be_finished = true);
+            was_asked = true;
             match result {
-                Ok(true) => {
+                Ok(answer) if answer || begun.may_be_finished => {
                     self.check_success("a shred");
                     self.shredded(&begun);
-                    for earlier in std::mem::take(&mut self.shreds) {
-                        self.shredded(&earlier);
-                    }
-                    finished = true;
                 }
-                Ok(false) => {
+                Ok(_) => {
                     let expected = "true for a shred that was begun";
                     self.found(Finding::new(Invariant::Answers, expected, "false"));
                     self.stopped = true;
@@ -146,7 +148,7 @@ impl Runner<'_> {
         }
     }
 
-    fn shredded(&mut self, (_, id): &Begun) {
+    fn shredded(&mut self, Begun { id, .. }: &Begun) {
         self.more("shreds", 1);
         if let (Some(id), Some(vault)) = (id, &self.out.vault) {
             let keys = vault.keys_of(*id);

@@ -5,13 +5,15 @@
 //! - E1. One seed in five is encrypted.
 //! - E2. Names, ids and payloads are long enough to be looked for: what has less than eight bytes stands
 //!   anywhere by chance.
-//! - E3. For half of the names a drop is a shred. Now and then the master key or a data key is replaced.
-//! - E4. There are no backups: `sim/tests/backups.rs` and the engine's own tests hold those.
+//! - E3. For half of the names a drop is a shred. A history has several more, of what was just written, in
+//!   segments or in the log, whose name is used again or is not; and new master and data keys, between
+//!   which processes end.
+//! - E4. Backups leave the keys out, or take them along, as they are or under another master key.
 
 use quiver_store::limits::{COLLECTION_NAME_BYTES_MAX, EXTERNAL_ID_BYTES_MAX};
 
 use super::workload::Generator;
-use super::{Action, History, Member, Operation, Planned, Shape, Slot};
+use super::{Action, CopiedKeys, History, Member, Operation, Planned, Shape, Slot};
 use crate::disk::Fault;
 use crate::stream::Stream;
 
@@ -62,8 +64,6 @@ impl Generator {
         (shape, faulty): (Shape, bool),
         operations: &mut Vec<Operation>,
     ) {
-        // What a backup is opened with is known of plain stores alone.
-        operations.retain(|operation| !matches!(operation.action, Action::BackUp(..)));
         let mut stream = Stream::at(seed, &[0x6b65_7973]);
         let shreds: Vec<bool> = self.slots.iter().map(|_| stream.chance(1, 2)).collect();
         for operation in &mut *operations {
@@ -72,34 +72,61 @@ impl Generator {
                 Action::Group(members, _) => {
                     members.iter_mut().for_each(|member| shred_instead(member, &shreds));
                 }
+                Action::BackUp(_, _, keys) => *keys = *stream.pick(&CopiedKeys::ALL),
                 _ => {}
             }
         }
-        let most = if shape == Shape::Churn { 12 } else { 5 };
-        for _ in 0..stream.size(2, most) {
-            let slot = self.slot();
-            let actions = match stream.below(6) {
-                0 | 1 => vec![Action::Rotate],
-                2 | 3 => vec![Action::Rekey(slot)],
-                4 => vec![Action::Single(Member::Shred(slot))],
-                _ => vec![
-                    Action::Single(Member::Shred(slot)),
-                    Action::Single(self.creation(slot)),
-                    Action::Write(vec![self.upsert(slot)]),
-                ],
-            };
+        let (least, most) = if shape == Shape::Churn { (16, 64) } else { (4, 12) };
+        for _ in 0..stream.between(least, most) {
+            let actions = self.keys_in_a_row(&mut stream);
             let mut faults = Vec::new();
             if faulty && stream.chance(1, 3) {
                 let fault = *stream.pick(&Fault::ALL);
                 faults.push(Planned { after_calls: stream.below(6), fault });
             }
-            let at = stream.size(1, operations.len().max(1));
+            let at = stream.index(operations.len().max(1)) + 1;
             for (place, action) in actions.into_iter().enumerate() {
                 let faults = if place == 0 { std::mem::take(&mut faults) } else { Vec::new() };
                 let at = (at + place).min(operations.len());
                 operations.insert(at, Operation { action, faults });
             }
         }
+    }
+}
+
+impl Generator {
+    /// What is done to keys in one place of a history (E3, E4).
+    fn keys_in_a_row(&mut self, stream: &mut Stream) -> Vec<Action> {
+        let slot = self.slot();
+        let shred = Action::Single(Member::Shred(slot));
+        let mut actions = match stream.below(8) {
+            0 => vec![Action::Rotate],
+            1 => vec![Action::Rotate, shred],
+            2 => vec![Action::Rekey(slot)],
+            3 => vec![Action::Rekey(slot), shred],
+            _ => vec![shred],
+        };
+        if stream.chance(1, 2) {
+            // So that there is something to be destroyed.
+            let first = [Action::Single(self.creation(slot)), Action::Write(vec![self.upsert(slot)])];
+            let sealed = stream.chance(1, 2).then_some(Action::Checkpoint);
+            actions.splice(0..0, first.into_iter().chain(sealed));
+        }
+        let stops = [Action::Kill, Action::PowerLoss, Action::KillInside(stream.below(1000))];
+        match stream.below(8) {
+            0 | 1 => actions.push(stream.pick(&stops).clone()),
+            2 | 3 => {
+                actions.push(Action::Single(self.creation(slot)));
+                actions.push(Action::Write(vec![self.upsert(slot)]));
+            }
+            4 => {
+                let keys = *stream.pick(&CopiedKeys::ALL);
+                let reads = stream.chance(1, 3).then(|| stream.below(8));
+                actions.insert(stream.index(actions.len()), Action::BackUp(reads, 0, keys));
+            }
+            _ => {}
+        }
+        actions
     }
 }
 

@@ -134,6 +134,23 @@ impl Bad {
     ];
 }
 
+/// What becomes of the keys of an encrypted store in a backup of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopiedKeys {
+    /// They are not in it.
+    #[default]
+    LeftOut,
+    /// They are copied.
+    Included,
+    /// They are copied, under a master key of the backup's own.
+    Under,
+}
+
+impl CopiedKeys {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::LeftOut, Self::Included, Self::Under];
+}
+
 /// What a read is made on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -192,8 +209,9 @@ pub enum Action {
     /// `verify`.
     Verify,
     /// `backup_to`, or going on with one that did not come to its end: called off after so many reads or
-    /// not at all, with so many steps of `maintain` at each.
-    BackUp(Option<u64>, u64),
+    /// not at all, with so many steps of `maintain` at each; and what becomes of the keys, where there
+    /// are any.
+    BackUp(Option<u64>, u64, CopiedKeys),
     /// Another master key in the place of the one before, where there is one.
     Rotate,
     /// A collection is written anew under a new key, where it has one.

@@ -6,7 +6,7 @@
 use quiver_store::limits::PAGE_SIZE_BYTES;
 
 use super::workload::Generator;
-use super::{Action, Member, Source};
+use super::{Action, CopiedKeys, Member, Source};
 
 impl Generator {
     /// Draws a motif.
@@ -89,13 +89,13 @@ impl Generator {
         self.then(Action::Verify);
         let reads = self.stream.size(1, 6) as u64;
         let steps = self.stream.below(3);
-        self.then(Action::BackUp(Some(reads), steps));
+        self.then(Action::BackUp(Some(reads), steps, CopiedKeys::LeftOut));
         match self.stream.below(4) {
             0 => self.then_move(),
             1 => self.then(Action::Kill),
             _ => self.then_changes(slot),
         }
-        self.then(Action::BackUp(None, steps));
+        self.then(Action::BackUp(None, steps, CopiedKeys::LeftOut));
         self.then_changes(slot);
     }
 

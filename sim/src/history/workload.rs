@@ -23,7 +23,7 @@ use super::forms::Form;
 use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots, twin_of_first,
 };
-use super::{Action, Bad, Change, History, Member, Operation, Planned, Shape, Slot, Source};
+use super::{Action, Bad, Change, CopiedKeys, History, Member, Operation, Planned, Shape, Slot, Source};
 use crate::disk::{CallClass, Fault, Medium};
 use crate::stream::Stream;
 use crate::system::Row;
@@ -240,7 +240,8 @@ impl Generator {
     /// Every other one is called off, mostly early.
     fn backup(&mut self) -> Action {
         let reads = self.stream.chance(1, 2).then(|| self.stream.size(0, 12) as u64);
-        Action::BackUp(reads, self.stream.below(3))
+        // What becomes of keys is drawn where there are any.
+        Action::BackUp(reads, self.stream.below(3), CopiedKeys::LeftOut)
     }
 
     pub(super) fn put(&mut self) -> Member {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use quiver_store::vfs::Disk;
-use quiver_store::{CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp};
+use quiver_store::{BackupKeys, CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp};
 
 use super::{Bug, secrets};
 use crate::disk::Onlooker;
@@ -187,8 +187,13 @@ impl Session for Careless {
         self.inner.verify(contents)
     }
 
-    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
-        self.inner.back_up(to, goes_on)
+    fn back_up(
+        &self,
+        to: &Path,
+        keys: &BackupKeys,
+        goes_on: &mut GoesOn<'_>,
+    ) -> Result<BackedUp> {
+        self.inner.back_up(to, keys, goes_on)
     }
 
     fn observe(&self, after: Option<u64>, listener: Listener) -> Result<()> {

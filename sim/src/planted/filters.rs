@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use quiver_store::{
-    CollectionId, Descriptor, FilterableField, Result, SecPredicate, SecValue, WalOp,
+    BackupKeys, CollectionId, Descriptor, FilterableField, Result, SecPredicate, SecValue, WalOp,
 };
 
 use super::Bug;
@@ -427,8 +427,13 @@ impl Session for Misled {
         self.verified(contents)
     }
 
-    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
-        self.view.back_up(to, goes_on)
+    fn back_up(
+        &self,
+        to: &Path,
+        keys: &BackupKeys,
+        goes_on: &mut GoesOn<'_>,
+    ) -> Result<BackedUp> {
+        self.view.back_up(to, keys, goes_on)
     }
 
     fn onlooker(&self) -> Option<Onlooker> {

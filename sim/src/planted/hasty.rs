@@ -9,7 +9,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use quiver_store::{CollectionId, Descriptor, KeyRing, Lsn, Result, WalOp};
+use quiver_store::{BackupKeys, CollectionId, Descriptor, KeyRing, Lsn, Result, WalOp};
 
 use super::Bug;
 use crate::disk::Onlooker;
@@ -303,8 +303,8 @@ impl Session for Hasty {
         self.inner.verify(contents)
     }
 
-    fn back_up(&self, to: &Path, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
-        self.inner.back_up(to, goes_on)
+    fn back_up(&self, to: &Path, keys: &BackupKeys, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
+        self.inner.back_up(to, keys, goes_on)
     }
 
     fn shred(&self, name: &str) -> Result<bool> {

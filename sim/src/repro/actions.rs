@@ -84,7 +84,7 @@ operations! {
     "maintain-all" => MaintainAll;
     "compact" => Compact(steps);
     "verify" => Verify;
-    "back-up" => BackUp(steps, steps_each);
+    "back-up" => BackUp(steps, steps_each, keys);
     "rotate" => Rotate;
     "rekey" => Rekey(slot);
     "close" => Close;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use quiver_store::{Descriptor, DistanceMetric, Dtype, FieldType, FilterableField};
 
 use super::words::{Text, Token, Words, Wrong};
-use crate::history::{Bad, Change, Member};
+use crate::history::{Bad, Change, CopiedKeys, Member};
 use crate::stream::Stream;
 use crate::system::Row;
 
@@ -158,6 +158,33 @@ impl ReadPart for Bad {
     fn read(words: &mut Words) -> Result<Self, Wrong> {
         words.one_of("a wrong argument, such as empty-id", |word| {
             Self::ALL.into_iter().find(|bad| dashed(&format!("{bad:?}")) == word)
+        })
+    }
+
+    fn sample(stream: &mut Stream) -> Self {
+        *stream.pick(&Self::ALL)
+    }
+}
+
+impl Part for CopiedKeys {
+    fn write(&self, text: &mut Text) {
+        text.word(&format!("keys-{}", dashed(&format!("{self:?}"))));
+    }
+
+    fn ways(&self) -> usize {
+        usize::from(*self != Self::LeftOut)
+    }
+
+    fn simplify(&mut self, _way: usize) {
+        *self = Self::LeftOut;
+    }
+}
+
+impl ReadPart for CopiedKeys {
+    fn read(words: &mut Words) -> Result<Self, Wrong> {
+        words.one_of("keys-left-out, keys-included or keys-under", |word| {
+            let word = word.strip_prefix("keys-")?;
+            Self::ALL.into_iter().find(|keys| dashed(&format!("{keys:?}")) == word)
         })
     }
 

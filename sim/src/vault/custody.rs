@@ -1,6 +1,7 @@
 //! Which keys a disk holds for who has a master key, and which it may hold no more.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::file_names::FileName;
@@ -76,13 +77,13 @@ impl Custody {
     }
 }
 
-/// Opens all key files of a disk.
-pub(super) fn opened(state: &DiskState, masters: &[Key], known: &mut KnownKeys) -> Opened {
+/// Opens the key files of a disk that are wanted, under master keys with their numbers.
+pub(super) fn opened(state: &DiskState, masters: &[(u32, Key)], is_wanted: &dyn Fn(&Path) -> bool, known: &mut KnownKeys) -> Opened {
     let mut files = Vec::new();
     for (path, len) in state.list() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let Some(FileName::Key(key)) = FileName::parse(&name) else { continue };
-        if len != KEY_FILE_SIZE_BYTES as u64 {
+        if len != KEY_FILE_SIZE_BYTES as u64 || !is_wanted(&path) {
             continue;
         }
         let bytes = state.read(&path).expect("it is listed");
@@ -96,9 +97,9 @@ pub(super) fn opened(state: &DiskState, masters: &[Key], known: &mut KnownKeys) 
     let mut opened = Opened::default();
     let mut store_keys: Vec<Key> = Vec::new();
     for (_, identity, bytes) in &of_store {
-        for (number, master) in (0..).zip(masters) {
+        for (number, master) in masters {
             if let Some(key) = decode(identity, master, bytes, known) {
-                opened.masters.insert(number);
+                opened.masters.insert(*number);
                 if store_keys.iter().all(|known| known.bytes() != key.bytes()) {
                     store_keys.push(key);
                 }

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quiver_store::codec::{FileKind, Place};
 use quiver_store::{CollectionId, Env, Key, KeyRing};
 
+use crate::backup::is_of_backup;
 use crate::checker::{Finding, Invariant};
 use crate::digest::Digest;
 use crate::disk::{DiskState, SimDisk};
@@ -153,10 +154,26 @@ impl Vault {
         }
     }
 
-    /// Opens all key files of a disk with every master key up to this one.
+    /// Opens all key files of a disk, but for those of backups, with every master key up to this one.
     pub fn opened(&self, disk: &DiskState, last_master: u32) -> Opened {
-        let masters: Vec<Key> = (0..=last_master).map(|number| self.master(number)).collect();
-        custody::opened(disk, &masters, &mut self.recall().keys)
+        self.opened_among(disk, 0..=last_master, &|path| !is_of_backup(path))
+    }
+
+    /// Opens those key files of a disk that are wanted, with master keys of these numbers.
+    pub(crate) fn opened_among(
+        &self,
+        disk: &DiskState,
+        masters: impl IntoIterator<Item = u32>,
+        is_wanted: &dyn Fn(&Path) -> bool,
+    ) -> Opened {
+        let masters: Vec<(u32, Key)> =
+            masters.into_iter().map(|number| (number, self.master(number))).collect();
+        custody::opened(disk, &masters, is_wanted, &mut self.recall().keys)
+    }
+
+    /// The keys of a backup are held against what is owed of them.
+    pub(crate) fn looked_at_backup(&self) {
+        self.books().evaluated(Invariant::I17);
     }
 
     /// The keys that sealed something of a collection so far.

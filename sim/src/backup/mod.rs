@@ -7,18 +7,24 @@
 //!   and shows one LSN: that of its beginning.
 //! - C2. One that was not is no store, or the same: nobody opens half of it.
 //! - C3. Begun again behind a crash it goes on, comes to its end, and is as C1 says.
+//! - C4. Of an encrypted store the same holds with its keys, of which [`keys`] knows.
+
+pub mod keys;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use quiver_store::{Env, Options};
+use quiver_store::{Env, ErrorKind, Options};
+
+use keys::KeysOfBackup;
 
 use crate::checker::{self, Finding, Invariant, Unreadable};
 use crate::disk::{DiskState, SimDisk};
 use crate::forward::{CALLS_MAX, env_on};
 use crate::model::{State, Window};
 use crate::panic_trap;
-use crate::system::{Look, System};
+use crate::system::{Look, Session, System};
+use crate::vault::Vault;
 
 /// What a backup's directory begins with.
 pub const BACKUP_DIR: &str = "/backup";
@@ -39,10 +45,12 @@ pub struct Backup {
     pub is_done: bool,
     /// Whether a try has failed or was cut short, which may have been behind its last step.
     pub was_struck: bool,
+    /// Its keys, if the store is encrypted.
+    pub keys: Option<KeysOfBackup>,
 }
 
 impl Backup {
-    /// Holds what is on a disk against it (C1, C2); whether there is a store.
+    /// Holds what is on a disk against it (C1, C2, C4); whether there is a store.
     ///
     /// # Errors
     /// What is wrong.
@@ -51,6 +59,7 @@ impl Backup {
         system: &dyn System,
         options: &Options,
         state: &DiskState,
+        vault: Option<&Arc<Vault>>,
     ) -> Result<bool, Finding> {
         let dir = PathBuf::from(&*self.dir);
         let current = dir.join("CURRENT");
@@ -59,12 +68,18 @@ impl Backup {
             let missing = || Finding::new(Invariant::I1, expected, "no store");
             return if self.is_done { Err(missing()) } else { Ok(false) };
         }
-        let disk = SimDisk::mount(state);
+        let state = match (&self.keys, vault) {
+            (Some(keys), Some(vault)) => {
+                keys.judge(vault, state, &dir)?;
+                keys.with_keys(state, &dir)
+            }
+            _ => state.clone(),
+        };
+        let disk = SimDisk::mount(&state);
         disk.set_call_budget(CALLS_MAX);
-        let env = Env { dir, ..env_on(&disk, 1) };
+        let envs = self.envs(&disk, dir, vault);
         let found = panic_trap::catch(|| {
-            let opened = system.look(env, options, Look::ReadOnly);
-            let (session, _) = opened.map_err(Unreadable::Failed)?;
+            let session = look_any(system, envs, options).map_err(Unreadable::Failed)?;
             let content = checker::read(&*session)?;
             let verified = session.verify(true).map_err(Unreadable::Failed)?;
             let window = Window { states: self.states.clone(), ..Window::default() };
@@ -95,4 +110,31 @@ impl Backup {
             }
         }
     }
+    /// What it may be opened with.
+    fn envs(&self, disk: &SimDisk, dir: PathBuf, vault: Option<&Arc<Vault>>) -> Vec<Env> {
+        match (&self.keys, vault) {
+            (Some(keys), Some(vault)) => {
+                let masters = keys.masters().into_iter();
+                masters.map(|master| Env { dir: dir.clone(), ..vault.env(disk, 1, master) }).collect()
+            }
+            _ => vec![Env { dir, ..env_on(disk, 1) }],
+        }
+    }
+}
+
+/// Opens a backup with the first master key that is not refused.
+fn look_any(
+    system: &dyn System,
+    envs: Vec<Env>,
+    options: &Options,
+) -> quiver_store::Result<Box<dyn Session>> {
+    let mut last = None;
+    for env in envs {
+        match system.look(env, options, Look::ReadOnly) {
+            Ok((session, _)) => return Ok(session),
+            Err(error) if error.kind() == ErrorKind::KeyUnavailable => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.expect("there is a key to be tried"))
 }
