@@ -16,8 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    BackupKeys, CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, KeyRing, Lsn, Options,
-    Result, SecPredicate, WalOp,
+    BackupKeys, CollectionId, Descriptor, Env, Error, ErrorKind, FilterableField, KeyRing, Lsn,
+    Options, Result, SecPredicate, WalOp,
 };
 
 use crate::disk::Onlooker;

@@ -86,7 +86,12 @@ impl KeysOfBackup {
     ///
     /// # Errors
     /// A key that must not be there.
-    pub(super) fn judge(&self, vault: &Vault, state: &DiskState, dir: &Path) -> Result<(), Finding> {
+    pub(super) fn judge(
+        &self,
+        vault: &Vault,
+        state: &DiskState,
+        dir: &Path,
+    ) -> Result<(), Finding> {
         vault.looked_at_backup();
         let wrong = |expected: &str, found: String| {
             let expected = format!("a backup in {}: {expected}", dir.display());
@@ -105,7 +110,10 @@ impl KeysOfBackup {
         if self.copied == CopiedKeys::Under
             && let Some(master) = opened.masters.iter().find(|number| **number <= self.masters.1)
         {
-            return wrong("no key under one of the store's", format!("master key {master} opens it"));
+            return wrong(
+                "no key under one of the store's",
+                format!("master key {master} opens it"),
+            );
         }
         match opened.data.iter().find(|(_, _, key)| self.destroyed.contains(key)) {
             None => Ok(()),

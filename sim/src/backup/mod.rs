@@ -115,7 +115,9 @@ impl Backup {
         match (&self.keys, vault) {
             (Some(keys), Some(vault)) => {
                 let masters = keys.masters().into_iter();
-                masters.map(|master| Env { dir: dir.clone(), ..vault.env(disk, 1, master) }).collect()
+                masters
+                    .map(|master| Env { dir: dir.clone(), ..vault.env(disk, 1, master) })
+                    .collect()
             }
             _ => vec![Env { dir, ..env_on(disk, 1) }],
         }

@@ -24,8 +24,8 @@ use crate::system::System;
 const IMAGES: u64 = 1_000_000;
 
 /// How many of a hundred images are of encrypted stores, and of a hundred minutes.
-const ENCRYPTED_IMAGES_PERCENT: u64 = 6;
-const ENCRYPTED_TIME_PERCENT: u32 = 15;
+const ENCRYPTED_IMAGES_PERCENT: u64 = 12;
+const ENCRYPTED_TIME_PERCENT: u32 = 18;
 
 /// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
 const IMAGES_PER_DAMAGED_SEED: u64 = 1600;

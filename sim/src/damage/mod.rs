@@ -50,6 +50,9 @@ use wound::Wound;
 const DRAWN: u64 = 8;
 const RUNNING: u64 = 2;
 
+/// The same of an open store with rows enough for pages that are read for nothing else.
+const RUNNING_OF_LARGE: u64 = 6;
+
 /// Places of a small store that make one piece of work.
 const PLACES: usize = 64;
 
@@ -251,12 +254,20 @@ fn carry_out_one(system: &dyn System, small: &[Small], item: &Item) -> Report {
             for place in 0..DRAWN {
                 drawn(system, *seed, place, ended.as_ref(), &mut report);
             }
-            for place in 0..RUNNING {
+            for place in 0..running_of(*seed) {
                 open(system, *seed, place, ended.as_ref(), &mut report);
             }
         }
     }
     report
+}
+
+/// How many cases of an open store a seed has.
+fn running_of(seed: u64) -> u64 {
+    match History::of(seed).shape {
+        Shape::Many | Shape::Wide => RUNNING_OF_LARGE,
+        Shape::Small | Shape::Churn => RUNNING,
+    }
 }
 
 /// Runs something of a case; what does not hold, a panic too, goes into the report.

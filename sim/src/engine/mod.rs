@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use quiver_store::{
-    BackupKeys, BackupReport, CollectionId, Env, KeyRing, Lsn, Options, RecoveryTail, Result, Snapshot, Store,
-    VerifyOptions, WalEntry, WalOp, WriteBatch,
+    BackupKeys, BackupReport, CollectionId, Env, KeyRing, Lsn, Options, RecoveryTail, Result,
+    Snapshot, Store, VerifyOptions, WalEntry, WalOp, WriteBatch,
 };
 
 pub(crate) use self::stored::stored;
@@ -348,12 +348,7 @@ impl Session for EngineSession {
         Ok(Verified { findings, rows: report.rows })
     }
 
-    fn back_up(
-        &self,
-        to: &Path,
-        keys: &BackupKeys,
-        goes_on: &mut GoesOn<'_>,
-    ) -> Result<BackedUp> {
+    fn back_up(&self, to: &Path, keys: &BackupKeys, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         let report = self.store.backup_with(to, keys, |_| goes_on())?;
         let BackupReport { lsn: Lsn(lsn), files_kept, is_complete, .. } = report;
         Ok(BackedUp { lsn, files_kept, is_complete })

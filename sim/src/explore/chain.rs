@@ -443,6 +443,8 @@ pub(crate) fn hunt(
     let (forward, watch) = (Forward::of(system, history), Watch::default());
     let mut explorer = Explorer::new(system, history, &watch, false);
     explorer.thorough = Some(nested);
+    // One point with all that is nested in it can have more images than all the others.
+    explorer.images_max = images;
     explorer.take_run(&forward);
     if forward.parent_lost {
         explorer.tally.violations.clear();

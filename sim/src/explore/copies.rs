@@ -55,9 +55,8 @@ impl Explorer<'_> {
         if backup.look(system, options, &left.disk.state().kill(), vault.as_ref())? {
             return Ok(());
         }
-        let of_try = |keys: &KeysOfBackup| {
-            KeysOfBackup::new(keys.copied, &self.custody, &left.disk.state())
-        };
+        let of_try =
+            |keys: &KeysOfBackup| KeysOfBackup::new(keys.copied, &self.custody, &left.disk.state());
         let keys = backup.keys.as_ref().map(of_try);
         let wanted = keys.as_ref().zip(vault.as_ref());
         let wanted = wanted.map_or(BackupKeys::LeftOut, |(keys, vault)| keys.wanted(vault));

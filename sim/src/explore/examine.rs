@@ -18,6 +18,10 @@ use crate::system::Session;
 /// One image in so many has the crashes of its recovery looked at.
 const NESTED_ONE_IN: u64 = 40;
 
+/// The same of an encrypted history: what is done to keys is met by many histories, not by many images of
+/// one.
+const NESTED_ONE_IN_OF_ENCRYPTED: u64 = 160;
+
 /// The same where one image takes many times as long.
 const NESTED_ONE_IN_OF_LARGE: u64 = 200;
 
@@ -45,12 +49,13 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    fn of(kill: bool, shape: Shape, address: &Address) -> Self {
+    fn of(kill: bool, (shape, encrypted): (Shape, bool), address: &Address) -> Self {
         let mut stream = address.stream(1);
         let draw = stream.below(32);
         // What a killed process leaves is where seen data is most easily lost.
         let stays = if kill { draw < 8 } else { (4..6).contains(&draw) };
         let nested_one_in = match shape {
+            Shape::Small if encrypted => NESTED_ONE_IN_OF_ENCRYPTED,
             Shape::Small => NESTED_ONE_IN,
             Shape::Many | Shape::Wide | Shape::Churn => NESTED_ONE_IN_OF_LARGE,
         };
@@ -122,7 +127,7 @@ impl Explorer<'_> {
         }
         self.watch.at(&address);
         let killed = matches!(image, Image::Kill(_));
-        let mut shares = Shares::of(killed, self.history.shape, &address);
+        let mut shares = Shares::of(killed, (self.history.shape, self.vault.is_some()), &address);
         shares.nested &= self.nests;
         if let Some(nested) = self.thorough {
             shares.nested = nested && has_room(&address);

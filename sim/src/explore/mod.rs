@@ -104,6 +104,8 @@ pub struct Explorer<'a> {
     alone: bool,
     /// Whether crashes of recoveries are looked at (E3).
     nests: bool,
+    /// Images after which it ends.
+    images_max: u64,
     /// Each image with every check, and with the crashes of its recovery if so said.
     thorough: Option<bool>,
     /// One image alone, with the checks that are said.
@@ -177,7 +179,7 @@ impl<'a> Explorer<'a> {
     fn new(system: &'a dyn System, history: &'a History, watch: &'a Watch, alone: bool) -> Self {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
         let (thorough, chain, met) = (None, None, Met::default());
-        let (vault, custody, nests) = (None, Custody::default(), true);
+        let (vault, custody, nests, images_max) = (None, Custody::default(), true, u64::MAX);
         let root = Address::run(history.seed);
         Self {
             system,
@@ -190,6 +192,7 @@ impl<'a> Explorer<'a> {
             custody,
             alone,
             nests,
+            images_max,
             thorough,
             chain,
             met,
@@ -254,7 +257,7 @@ impl<'a> Explorer<'a> {
 
     fn every_point(&mut self, forward: &Forward) {
         let (images, least) = match self.history.shape {
-            Shape::Small if self.vault.is_some() => (IMAGES_WANTED_OF_ENCRYPTED, 2),
+            Shape::Small if self.vault.is_some() => (IMAGES_WANTED_OF_ENCRYPTED, 1),
             Shape::Small => (IMAGES_WANTED, 6),
             Shape::Many | Shape::Wide | Shape::Churn => (IMAGES_WANTED_OF_LARGE, 1),
         };
@@ -273,7 +276,9 @@ impl<'a> Explorer<'a> {
     }
 
     fn gives_up(&self) -> bool {
-        self.tally.violations.len() >= VIOLATIONS_MAX || self.watch.is_stopped()
+        self.tally.images_checked >= self.images_max
+            || self.tally.violations.len() >= VIOLATIONS_MAX
+            || self.watch.is_stopped()
     }
 
     /// Looks at the images of one point.

@@ -9,6 +9,7 @@
 //!   segments or in the log, whose name is used again or is not; and new master and data keys, between
 //!   which processes end.
 //! - E4. Backups leave the keys out, or take them along, as they are or under another master key.
+//! - E5. Where there are faults, two writes fail: what is sealed behind them must be so under other nonces.
 
 use quiver_store::limits::{COLLECTION_NAME_BYTES_MAX, EXTERNAL_ID_BYTES_MAX};
 
@@ -76,6 +77,9 @@ impl Generator {
                 _ => {}
             }
         }
+        if faulty {
+            self.add_failed_writes(&mut stream, operations);
+        }
         let (least, most) = if shape == Shape::Churn { (16, 64) } else { (4, 12) };
         for _ in 0..stream.between(least, most) {
             let actions = self.keys_in_a_row(&mut stream);
@@ -95,6 +99,18 @@ impl Generator {
 }
 
 impl Generator {
+    /// Writes that fail, behind which a tail is sealed anew in a log of its own (E5).
+    fn add_failed_writes(&mut self, stream: &mut Stream, operations: &mut Vec<Operation>) {
+        for _ in 0..2 {
+            let slot = self.slot();
+            let action = Action::Write(vec![self.upsert(slot)]);
+            let fault = *stream.pick(&[Fault::WriteEio, Fault::WriteShortThenEio, Fault::SyncEio]);
+            let faults = vec![Planned { after_calls: 0, fault }];
+            let at = stream.index(operations.len().max(1)) + 1;
+            operations.insert(at.min(operations.len()), Operation { action, faults });
+        }
+    }
+
     /// What is done to keys in one place of a history (E3, E4).
     fn keys_in_a_row(&mut self, stream: &mut Stream) -> Vec<Action> {
         let slot = self.slot();
@@ -108,7 +124,8 @@ impl Generator {
         };
         if stream.chance(1, 2) {
             // So that there is something to be destroyed.
-            let first = [Action::Single(self.creation(slot)), Action::Write(vec![self.upsert(slot)])];
+            let first =
+                [Action::Single(self.creation(slot)), Action::Write(vec![self.upsert(slot)])];
             let sealed = stream.chance(1, 2).then_some(Action::Checkpoint);
             actions.splice(0..0, first.into_iter().chain(sealed));
         }

@@ -11,6 +11,7 @@ pub mod clients;
 mod encrypted;
 mod filters;
 mod forms;
+mod indexes;
 mod motif;
 mod profile;
 mod queries;

@@ -23,7 +23,9 @@ use super::forms::Form;
 use super::profile::{
     FILL_ROWS, KINDS, Profile, draw_options, draw_profile, draw_shape, draw_slots, twin_of_first,
 };
-use super::{Action, Bad, Change, CopiedKeys, History, Member, Operation, Planned, Shape, Slot, Source};
+use super::{
+    Action, Bad, Change, CopiedKeys, History, Member, Operation, Planned, Shape, Slot, Source,
+};
 use crate::disk::{CallClass, Fault, Medium};
 use crate::stream::Stream;
 use crate::system::Row;
@@ -88,6 +90,7 @@ impl History {
             }
         }
         generator.ask(shape, &mut operations);
+        generator.add_deletions_behind_an_index(seed, &mut operations);
         if encrypted {
             generator.add_keys(seed, (shape, faulty), &mut operations);
         }

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use quiver_store::vfs::Disk;
-use quiver_store::{BackupKeys, CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp};
+use quiver_store::{
+    BackupKeys, CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp,
+};
 
 use super::{Bug, secrets};
 use crate::disk::Onlooker;
@@ -187,12 +189,7 @@ impl Session for Careless {
         self.inner.verify(contents)
     }
 
-    fn back_up(
-        &self,
-        to: &Path,
-        keys: &BackupKeys,
-        goes_on: &mut GoesOn<'_>,
-    ) -> Result<BackedUp> {
+    fn back_up(&self, to: &Path, keys: &BackupKeys, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         self.inner.back_up(to, keys, goes_on)
     }
 

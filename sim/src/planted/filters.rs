@@ -427,12 +427,7 @@ impl Session for Misled {
         self.verified(contents)
     }
 
-    fn back_up(
-        &self,
-        to: &Path,
-        keys: &BackupKeys,
-        goes_on: &mut GoesOn<'_>,
-    ) -> Result<BackedUp> {
+    fn back_up(&self, to: &Path, keys: &BackupKeys, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         self.view.back_up(to, keys, goes_on)
     }
 

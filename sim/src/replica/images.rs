@@ -11,7 +11,7 @@ use quiver_store::{ErrorKind, WalOp};
 
 use super::applied::{Effect, Stand};
 use super::pair::{Marked, Out, Who, same_but_lsn};
-use super::side::{judged, opened};
+use super::side::{heed, judged, opened};
 use crate::address::Address;
 use crate::checker::{self, Content, Finding, Invariant};
 use crate::disk::SimDisk;
@@ -122,7 +122,9 @@ impl Points<'_> {
                 Who::Follower => "images of followers",
             })
             .or_default() += 1;
-        let (session, content) = opened(self.system, &self.history.options, &disk, stream.draw())?;
+        let vault = self.out.vaults[usize::from(marked.who == Who::Follower)].as_ref();
+        let on = (&disk, vault);
+        let (session, content) = opened(self.system, &self.history.options, on, stream.draw())?;
         explored.words.extend(content.words());
         let place = judged(&*session, &content, &marked.window)?;
         explored.seen.insert(key, content.clone());
@@ -135,6 +137,7 @@ impl Points<'_> {
         });
         let connected =
             connected.map_err(|panic| Finding::new(Invariant::I5, "no panic", panic))??;
+        heed(vault)?;
         if let Some(name) = connected {
             *explored.counts.entry(name).or_default() += 1;
         }

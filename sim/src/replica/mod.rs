@@ -17,6 +17,9 @@
 //!   nothing; its collections have the leader's names, schemas and ids.
 //! - Q3. From each position that was noted, or an older one, both come to hold the same; from a copy too.
 //! - Q4. What a follower refuses changes nothing.
+//! - Q5. Each of the two is encrypted or is not, on its own: what one tells the other is in plain. No byte of
+//!   the encrypted one gives anything away, and no nonce seals two things (I15, I16). Keys stay as they
+//!   are: shreds and new keys are the business of one store, and a shred is told of as a drop.
 //!
 //! What `shrink` does not do: a replica history is replayed from its address, and not made smaller.
 
@@ -43,7 +46,9 @@ const ONE_IN: u64 = 2;
 const REPEATED_ONE_IN: u64 = 16;
 
 /// What is counted, and must not stay at zero in a campaign of some size.
-pub const COUNTS: [&str; 20] = [
+pub const COUNTS: [&str; 22] = [
+    "encrypted leaders",
+    "encrypted followers",
     "histories",
     "histories repeated",
     "images of leaders",
@@ -90,6 +95,11 @@ pub fn explore(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
     if tally.violations.is_empty() {
         let points = Points { system, history: &history, out: &out, watch };
         take_images(&mut tally, points.every());
+    }
+    for vault in out.vaults.iter().flatten() {
+        for (invariant, times) in vault.take_evaluated() {
+            *tally.invariants.entry(invariant.name()).or_default() += times;
+        }
     }
     (!watch.is_stopped()).then_some(tally)
 }

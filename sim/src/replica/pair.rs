@@ -25,6 +25,7 @@ use crate::model::{Model, State, Window};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::{Copied, Listener, System, Told};
+use crate::vault::Vault;
 
 /// Operations of one commit.
 pub(super) type Batch = Arc<[Told]>;
@@ -63,6 +64,8 @@ pub(super) struct Out {
     /// What the leader held at the end of each batch that was told.
     pub(super) ends: BTreeMap<u64, Stand>,
     pub(super) hash: u64,
+    /// Those of the leader and of the follower, where they are encrypted.
+    pub(super) vaults: [Option<Arc<Vault>>; 2],
 }
 
 /// What became of a batch that a follower was given.
@@ -104,22 +107,28 @@ impl<'a> Pair<'a> {
     pub(super) fn new(system: &'a dyn System, history: &'a History) -> Self {
         let stream = |of: u64| Stream::at(history.seed, &[0x7265_706c, of]);
         let (options, medium) = (&history.options, history.medium);
+        let is_encrypted = |of: u64| Stream::at(history.seed, &[0x656e_6372, of]).chance(1, 4);
+        let vaults = [1, 2].map(|of| is_encrypted(of).then(|| Vault::of(history)));
+        let mut out = Out { vaults: vaults.clone(), ..Out::default() };
+        for (name, vault) in ["encrypted leaders", "encrypted followers"].into_iter().zip(&vaults) {
+            out.counts.insert(name, u64::from(vault.is_some()));
+        }
         Self {
             history,
             stream: stream(0),
-            leader: Side::new(system, options, medium, stream(1)),
+            leader: Side::new(system, options, medium, (stream(1), vaults[0].clone())),
             model: Model::default(),
             sealed: 0,
             heard: Arc::default(),
             heard_lsn: Arc::default(),
             audience: Stand::default(),
             channel: VecDeque::new(),
-            follower: Side::new(system, options, medium, stream(2)),
+            follower: Side::new(system, options, medium, (stream(2), vaults[1].clone())),
             stand: Stand::default(),
             applied: 0,
             noted: Some(0),
             copying: None,
-            out: Out::default(),
+            out,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::model::{Window, is_refusal};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::{Session, System};
+use crate::vault::Vault;
 
 /// A store, its process and its disk.
 pub(super) struct Side<'a> {
@@ -24,6 +25,8 @@ pub(super) struct Side<'a> {
     pub(super) disk: SimDisk,
     pub(super) session: Option<Box<dyn Session>>,
     pub(super) blame: Blame,
+    /// Its keys and all that they sealed, if it is encrypted.
+    pub(super) vault: Option<Arc<Vault>>,
     /// What the processes of this side draw from.
     stream: Stream,
     /// How often a fault fired that changed a call, in processes that have ended.
@@ -47,7 +50,7 @@ impl<'a> Side<'a> {
         system: &'a dyn System,
         options: &'a Options,
         medium: Medium,
-        stream: Stream,
+        (stream, vault): (Stream, Option<Arc<Vault>>),
     ) -> Self {
         Self {
             system,
@@ -56,6 +59,7 @@ impl<'a> Side<'a> {
             disk: SimDisk::new(),
             session: None,
             blame: Blame::default(),
+            vault,
             stream,
             fired: 0,
             words: Vec::new(),
@@ -71,6 +75,7 @@ impl<'a> Side<'a> {
         let session = self.session.as_deref().expect("a store that is not open is not called");
         let result = panic_trap::catch(|| run(session));
         self.blame.take_in(&self.disk.take_trace());
+        heed(self.vault.as_ref())?;
         result.map_err(|panic| Finding::new(Invariant::I5, "no panic", panic))
     }
 
@@ -135,7 +140,8 @@ impl<'a> Side<'a> {
         self.disk.set_medium(self.medium);
         self.disk.set_call_budget(CALLS_MAX);
         self.blame = Blame::new(self.system.latches_early());
-        let (session, content) = opened(self.system, self.options, &self.disk, self.stream.draw())?;
+        let on = (&self.disk, self.vault.as_ref());
+        let (session, content) = opened(self.system, self.options, on, self.stream.draw())?;
         self.session = Some(session);
         self.blame.take_in(&self.disk.take_trace());
         Ok(content)
@@ -163,19 +169,29 @@ impl<'a> Side<'a> {
 pub(super) fn opened(
     system: &dyn System,
     options: &Options,
-    disk: &SimDisk,
+    (disk, vault): (&SimDisk, Option<&Arc<Vault>>),
     entropy: u64,
 ) -> Result<(Box<dyn Session>, Content), Finding> {
-    let env = env_on(disk, entropy);
+    let env = vault.map_or_else(|| env_on(disk, entropy), |vault| vault.env(disk, entropy, 0));
     let opened = panic_trap::catch(|| {
         let session = system.open(env, options).map_err(checker::Unreadable::Failed)?;
         let content = checker::read(&*session)?;
         Ok((session, content))
     });
+    heed(vault)?;
     match opened {
         Ok(opened) => opened.map_err(checker::Unreadable::finding),
         Err(panic) => Err(Finding::new(Invariant::I5, "no panic", panic)),
     }
+}
+
+/// What a vault found since it was asked last.
+///
+/// # Errors
+/// The first of it.
+pub(super) fn heed(vault: Option<&Arc<Vault>>) -> Result<(), Finding> {
+    let found = vault.map(|vault| vault.take_findings()).unwrap_or_default();
+    found.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Which of a window's states a store holds.

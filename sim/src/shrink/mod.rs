@@ -49,6 +49,10 @@ pub use pin::{of_address, of_case};
 /// How many images one hunt looks at (Z3).
 const HUNT_IMAGES: u64 = 1500;
 
+/// The same where one image takes many times as long: each has every further recovery made of it, and a
+/// hunt of hundreds of rows took minutes.
+const HUNT_IMAGES_OF_LARGE: u64 = 150;
+
 /// Hunts in a row without a catch, after which there are no more.
 const HUNTS_IN_VAIN_MAX: u32 = 24;
 
@@ -271,7 +275,11 @@ impl Shrinker<'_> {
         let nested = candidate.chain.crashes.len() > 1;
         let hunted = panic_trap::catch(|| {
             let wanted = |violation: &Violation| Violates::of(violation) == wanted;
-            let hunt = chain::hunt(system, history, nested, HUNT_IMAGES, &wanted);
+            let images = match history.shape {
+                Shape::Small => HUNT_IMAGES,
+                Shape::Many | Shape::Wide | Shape::Churn => HUNT_IMAGES_OF_LARGE,
+            };
+            let hunt = chain::hunt(system, history, nested, images, &wanted);
             let pinned = hunt.found.map(|violation| pin::pin(system, history, &violation));
             (pinned.and_then(Result::ok), hunt.images)
         });

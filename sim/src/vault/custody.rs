@@ -78,7 +78,12 @@ impl Custody {
 }
 
 /// Opens the key files of a disk that are wanted, under master keys with their numbers.
-pub(super) fn opened(state: &DiskState, masters: &[(u32, Key)], is_wanted: &dyn Fn(&Path) -> bool, known: &mut KnownKeys) -> Opened {
+pub(super) fn opened(
+    state: &DiskState,
+    masters: &[(u32, Key)],
+    is_wanted: &dyn Fn(&Path) -> bool,
+    known: &mut KnownKeys,
+) -> Opened {
     let mut files = Vec::new();
     for (path, len) in state.list() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -113,12 +118,7 @@ pub(super) fn opened(state: &DiskState, masters: &[(u32, Key)], is_wanted: &dyn 
     opened
 }
 
-fn decode(
-    identity: &KeyIdentity,
-    key: &Key,
-    bytes: &[u8],
-    known: &mut KnownKeys,
-) -> Option<Key> {
+fn decode(identity: &KeyIdentity, key: &Key, bytes: &[u8], known: &mut KnownKeys) -> Option<Key> {
     // The store and the collection stand in the file as well, and the id is that of its name.
     let is_own = bytes[24..40] == identity.key.0;
     let open = || key_file::decode(identity, &AesGcmCodec::new(key.clone()), bytes).ok().flatten();
