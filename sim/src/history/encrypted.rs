@@ -80,7 +80,7 @@ impl Generator {
         if faulty {
             self.add_failed_writes(&mut stream, operations);
         }
-        let (least, most) = if shape == Shape::Churn { (16, 64) } else { (4, 12) };
+        let (least, most) = if shape == Shape::Churn { (16, 64) } else { (6, 16) };
         for _ in 0..stream.between(least, most) {
             let actions = self.keys_in_a_row(&mut stream);
             let mut faults = Vec::new();
