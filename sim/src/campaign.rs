@@ -267,7 +267,7 @@ fn work(
             }
             continue;
         }
-        let explored = panic_trap::catch(|| explored(system, which, seed, watch));
+        let explored = panic_trap::catch(|| explored(system, seed, watch));
         let Some(tally) = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic))) else {
             break;
         };
@@ -279,10 +279,9 @@ fn work(
 }
 
 /// What a seed comes to: its history of one store, and that of two where it has one.
-fn explored(system: &dyn System, which: Which, seed: u64, watch: &Watch) -> Option<Tally> {
+fn explored(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
     let mut tally = explore::explore(system, seed, watch)?;
-    // Histories of two stores are plain.
-    if which != Which::Encrypted && system.replicates() && replica::has(seed) {
+    if system.replicates() && replica::has(seed) {
         tally.add(&replica::explore(system, seed, watch)?);
     }
     Some(tally)

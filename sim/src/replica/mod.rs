@@ -17,7 +17,7 @@
 //!   nothing; its collections have the leader's names, schemas and ids.
 //! - Q3. From each position that was noted, or an older one, both come to hold the same; from a copy too.
 //! - Q4. What a follower refuses changes nothing.
-//! - Q5. Each of the two is encrypted or is not, on its own: what one tells the other is in plain. No byte of
+//! - Q5. Of a seed whose store is encrypted either of the two is, or both are: what one tells the other is in plain. No byte of
 //!   the encrypted one gives anything away, and no nonce seals two things (I15, I16). Keys stay as they
 //!   are: shreds and new keys are the business of one store, and a shred is told of as a drop.
 //!

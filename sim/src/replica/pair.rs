@@ -107,8 +107,10 @@ impl<'a> Pair<'a> {
     pub(super) fn new(system: &'a dyn System, history: &'a History) -> Self {
         let stream = |of: u64| Stream::at(history.seed, &[0x7265_706c, of]);
         let (options, medium) = (&history.options, history.medium);
-        let is_encrypted = |of: u64| Stream::at(history.seed, &[0x656e_6372, of]).chance(1, 4);
-        let vaults = [1, 2].map(|of| is_encrypted(of).then(|| Vault::of(history)));
+        // Of an encrypted seed either one is, or both are.
+        let drawn = Stream::at(history.seed, &[0x656e_6372, 2]).below(3);
+        let is_encrypted = |of: u64| History::is_encrypted(history.seed) && drawn != of;
+        let vaults = [0, 1].map(|of| is_encrypted(of).then(|| Vault::of(history)));
         let mut out = Out { vaults: vaults.clone(), ..Out::default() };
         for (name, vault) in ["encrypted leaders", "encrypted followers"].into_iter().zip(&vaults) {
             out.counts.insert(name, u64::from(vault.is_some()));
