@@ -44,11 +44,7 @@ fn every_sync_of_the_source_is_reached_and_so_switched_off_by_mutants() {
     let control = Arc::new(Planted::new(Bug::None));
     run(control.clone(), 1, 16, 2);
     let reached: BTreeSet<String> = control.sync_sites().into_keys().collect();
-    let mut source = syncs_of_the_source();
-    // Histories back up plain stores alone (E4 of `history/encrypted.rs`): this one is switched
-    // off by `sim/tests/backups.rs`.
-    source.retain(|site| !site.starts_with("src/store/backup_keys.rs:"));
-    assert_eq!(reached, source);
+    assert_eq!(reached, syncs_of_the_source());
 }
 
 /// `file:line` of every call of a sync above the seam. What only passes its caller's
