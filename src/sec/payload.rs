@@ -25,7 +25,8 @@
 use std::fmt;
 
 use serde_core::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess,
+    Visitor,
 };
 use serde_json::value::RawValue;
 
@@ -247,14 +248,21 @@ impl<'de> Visitor<'de> for ArrayVisitor<'_> {
     }
 }
 
-/// Tells where a key leads. It is read as bytes, which half a surrogate pair does not spoil (P1).
+/// Tells where a key leads. Its text is held against the grammar before what it stands for is read as
+/// bytes, which half a surrogate pair does not spoil (P1): bytes alone the parser takes with control
+/// characters in them, which the grammar has not.
 struct KeySeed<'a>(&'a Node);
 
 impl<'de, 'a> DeserializeSeed<'de> for KeySeed<'a> {
     type Value = Option<&'a Node>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_bytes(self)
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        if !text.contains('\\') {
+            return Ok(self.0.get(&text.as_bytes()[1..text.len() - 1]));
+        }
+        let mut parser = serde_json::Deserializer::from_str(text);
+        parser.deserialize_bytes(self).map_err(D::Error::custom)
     }
 }
 
@@ -371,6 +379,21 @@ mod tests {
         for not_utf8 in [&b"{\"a\":\"x\",\"y\":\"\xff\"}"[..], b"{\"a\":\"\xc3\"}", b"\xff"] {
             assert_eq!(extractor.extract(not_utf8).terms(0).count(), 0);
         }
+    }
+
+    #[test]
+    fn control_character_in_a_key_is_no_json_wherever_the_key_stands() {
+        let none = vec![Vec::<Vec<u8>>::new(); 6];
+        for payload in [
+            "{\"a\":\"x\",\"\u{15}\":1}",
+            "{\"\\u0061\":\"x\",\"\\u0015\u{15}\":1}",
+            "{\"a\":\"x\",\"b\":{\"\u{15}\":1}}",
+            "{\"a\":\"x\",\"z\":{\"\u{15}\":1}}",
+        ] {
+            assert_eq!(found(payload), none, "{payload:?}");
+        }
+        let escaped = found(r#"{"\u0061":"x","\u0015":1,"\ud800":2}"#);
+        assert_eq!(escaped[0], [b"x"]);
     }
 
     #[test]
