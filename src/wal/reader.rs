@@ -12,7 +12,7 @@
 //! all of it. A read that fails is an error of the disk and never ends a log.
 
 use crate::cursor::index;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{FileId, Lsn, Salt, StoreId};
 use crate::keys::Keys;
 use crate::limits::SECTOR_SIZE_BYTES;
@@ -128,7 +128,7 @@ impl LogReader {
                         ),
                     ));
                 }
-                visit(read)?;
+                visit(read).map_err(|error| self.said_at(at, error))?;
             } else {
                 self.check_seal(at, &header)?;
             }
@@ -160,7 +160,10 @@ impl LogReader {
             log.durable = log.durable.max(header.durable);
             log.last = header.last();
             match header.kind {
-                FrameKind::Batch => visit(self.read(at, &header)?)?,
+                FrameKind::Batch => {
+                    let read = self.read(at, &header)?;
+                    visit(read).map_err(|error| self.said_at(at, error))?;
+                }
                 FrameKind::Proof => self.check_seal(at, &header)?,
                 FrameKind::Closing => {
                     self.check_seal(at, &header)?;
@@ -245,6 +248,17 @@ impl LogReader {
         Error::corrupt(format!("{} at {at}: {what}", self.file.path().display()))
     }
 
+    /// What is wrong with the records of a frame, where that is said of the bytes; an error of another
+    /// kind is of something else.
+    fn said_at(&self, at: u64, error: Error) -> Error {
+        match error.kind() {
+            kind @ (ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                error.reported_as(kind, &format!("{} at {at}", self.file.path().display()))
+            }
+            _ => error,
+        }
+    }
+
     fn named(&self, error: Error) -> Error {
         let kind = error.kind();
         error.reported_as(kind, &self.file.path().display().to_string())
@@ -255,4 +269,42 @@ impl LogReader {
 fn behind(at: u64, header: &FrameHeader) -> u64 {
     let end = at + header.len as u64;
     if header.ends_group { end.next_multiple_of(SECTOR_SIZE_BYTES as u64) } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+    use crate::vfs::Disk;
+    use crate::vfs::memory::MemoryVfs;
+    use crate::wal::frame::{FramePlan, Section, encode};
+
+    #[test]
+    fn what_is_wrong_with_records_is_said_with_file_and_offset() {
+        let (store, salt, file, base) = (StoreId([1; 16]), Salt([2; 16]), FileId(7), Lsn(1));
+        let keys = Arc::new(Keys::plain());
+        let mut codecs = LogCodecs::new(Arc::clone(&keys), LogFileIdentity { store, salt });
+        let mut section = Section::new(crate::ids::CollectionId(0));
+        section.push(&Record::DropCollection { id: crate::ids::CollectionId(9), shreds: false });
+        let plan =
+            FramePlan { first: base, durable: Lsn(0), kind: FrameKind::Batch, ends_group: true };
+        let mut bytes = LogHeader { store, file, salt, base }.encode().to_vec();
+        let batch = Batch { sections: vec![section] };
+        let at = bytes.len() as u64;
+        encode(&mut bytes, at, &plan, &batch, &mut codecs).expect("plain");
+        let end = bytes.len() as u64;
+
+        let disk = Disk::new(Arc::new(MemoryVfs::new()), "/".as_ref());
+        let log = disk.create_new("log").expect("a new disk");
+        log.write_all_at(&bytes, 0).expect("memory takes all");
+        let expected = Expected { store, file, salt, base };
+        let mut reader = LogReader::start(log, &expected, 512, &keys).expect("just written");
+        let refused = |_: FrameRead| Err(Error::corrupt("no such collection"));
+        let said = "/log at 512: no such collection";
+        assert_eq!(reader.read_closed(base, end, refused).expect_err("refused").to_string(), said);
+        assert_eq!(reader.read_last(refused).expect_err("refused").to_string(), said);
+        // A key that is missing is not the file's fault.
+        let missing = |_: FrameRead| Err(Error::new(ErrorKind::KeyUnavailable, "no key"));
+        assert_eq!(reader.read_last(missing).expect_err("missing").to_string(), "no key");
+    }
 }
