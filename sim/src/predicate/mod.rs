@@ -31,7 +31,7 @@ pub fn is_good(predicate: &SecPredicate, fields: &[FilterableField]) -> bool {
 }
 
 /// The values that are present of a field.
-pub(crate) fn values(field: &FilterableField, payload: &[u8]) -> Vec<SecValue> {
+pub fn values(field: &FilterableField, payload: &[u8]) -> Vec<SecValue> {
     let root = json::parse(payload).unwrap_or(Value::Other);
     present(field, &root).into_iter().map(in_words).collect()
 }

@@ -1,0 +1,82 @@
+//! What an open store answers, whatever its files hold.
+//!
+//! - N1. A store in which a verification finds nothing answers everything, and all ways of asking agree:
+//!   rows ascend, `len` counts them, each is found by its id, and filters say what their documentation
+//!   says of every payload.
+//! - N2. What a verification finds names a file, and so does every error.
+
+use std::ops::ControlFlow;
+
+use quiver_sim::predicate::holds;
+use quiver_store::{CollectionId, Descriptor, Record, Result, SecPredicate, Store, VerifyOptions};
+
+use crate::errors;
+
+/// The rows of one collection: id and what it holds.
+type Rows = Vec<(String, Record)>;
+
+/// All that a store shows: names, schemas and rows, in words that compare.
+pub(crate) type Shown = Vec<String>;
+
+/// Asks a store everything. What it shows, if it is whole; then N1 held.
+pub(crate) fn check(store: &Store, names: &[&str]) -> Option<Shown> {
+    let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+    let report = report.expect("findings are no error of the verification");
+    assert!(report.is_complete);
+    for finding in &report.findings {
+        assert!(!finding.file.is_empty());
+        errors::check_names(&finding.error, names);
+    }
+    let shown = show(store, report.findings.is_empty());
+    match shown {
+        Ok(shown) => report.findings.is_empty().then_some(shown),
+        Err(error) => {
+            assert!(!report.findings.is_empty(), "verified, and then: {error:?}");
+            errors::check_names(&error, names);
+            None
+        }
+    }
+}
+
+fn show(store: &Store, is_whole: bool) -> Result<Shown> {
+    let mut shown = Shown::new();
+    for name in store.collection_names()? {
+        let Some(id) = store.collection_id(&name)? else { continue };
+        let descriptor = store.descriptor(id)?;
+        let rows = store.scan(id)?.collect::<Result<Rows>>()?;
+        shown.push(format!("{name} {id} {descriptor:?}"));
+        // Bits, as a NaN is not itself.
+        let bits =
+            |record: &Record| record.vector.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
+        shown.extend(
+            rows.iter()
+                .map(|(row, record)| format!("{row:?} {:?} {:?}", bits(record), record.payload)),
+        );
+        if is_whole {
+            ways_agree(store, id, &descriptor, &rows)?;
+        }
+    }
+    Ok(shown)
+}
+
+/// N1, for one collection.
+fn ways_agree(store: &Store, id: CollectionId, schema: &Descriptor, rows: &Rows) -> Result<()> {
+    assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "rows do not ascend");
+    assert_eq!(store.len(id)?, rows.len() as u64);
+    for (row, record) in rows {
+        let payload = store.get_payload(id, row)?;
+        assert_eq!(payload.as_ref(), Some(&record.payload), "{row:?} by its id");
+    }
+    for field in &schema.filterable {
+        let exists = SecPredicate::Exists { field: field.path.clone() };
+        for predicate in [exists.clone(), SecPredicate::Not(exists.into())] {
+            let found = store.matching_ids(id, &predicate)?;
+            let expected = rows
+                .iter()
+                .filter(|(_, record)| holds(&predicate, &schema.filterable, &record.payload))
+                .map(|(row, _)| row);
+            assert!(found.iter().eq(expected), "{predicate:?} gives {found:?}");
+        }
+    }
+    Ok(())
+}

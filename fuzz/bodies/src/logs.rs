@@ -1,0 +1,188 @@
+//! Whole log files, as a store replays them.
+//!
+//! The input is cut before each magic of a log file; each piece is a file. All but the last are closed by
+//! the manifest, which says where each ends. Where byte 6 of the first is not zero the store is sealed by
+//! a known key; it is reserved, and mended.
+//!
+//! - L1. Each input is tried as it is, with its checksums mended, and with its LSNs mended as well: the
+//!   first asks what a reader believes, the others what the records do.
+//! - L2. What a reader of a read-only store is shown, the next writer recovers, and so does the one after
+//!   that.
+
+use std::sync::{Arc, OnceLock};
+
+use quiver_store::codec::{PageCodec, PlainCodec};
+use quiver_store::file_names::FileName;
+use quiver_store::ids::{FileId, Lsn, Salt};
+use quiver_store::limits::SECTOR_SIZE_BYTES;
+use quiver_store::manifest::{LogEnd, LogEntry, Manifest};
+use quiver_store::wal::frame::{FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, checksum};
+use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
+use quiver_store::{Env, Store};
+
+use crate::frames::HEADER_CHECKSUM_OFFSET;
+use crate::template::{Known, Template, options};
+use crate::{answers, errors};
+
+/// More files the corpus has no use for.
+const FILES_MAX: usize = 4;
+
+/// Where the reserved bytes of a header begin.
+const RESERVED_OFFSET: usize = 6;
+
+/// What is mended (L1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mended {
+    Nothing,
+    Checksums,
+    Lsns,
+}
+
+/// Takes the input for log files.
+pub(crate) fn whole_files(input: &[u8]) {
+    let is_sealed = input.get(RESERVED_OFFSET).is_some_and(|byte| *byte != 0);
+    let template = if is_sealed { sealed() } else { plain() };
+    let pieces = pieces(input);
+    for mended in [Mended::Nothing, Mended::Checksums, Mended::Lsns] {
+        let (manifest, files) = files(template, &pieces, mended);
+        let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
+        replays_the_same_each_time(&template.env(&manifest, &others));
+    }
+}
+
+fn plain() -> &'static Template {
+    static TEMPLATE: OnceLock<Template> = OnceLock::new();
+    TEMPLATE.get_or_init(|| Template::of(Arc::new(PlainCodec), |_| Ok(())))
+}
+
+fn sealed() -> &'static Template {
+    static TEMPLATE: OnceLock<Template> = OnceLock::new();
+    TEMPLATE.get_or_init(|| Template::of(Arc::new(Known), |_| Ok(())))
+}
+
+/// The input, cut before each magic.
+fn pieces(input: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    let mut rest = input;
+    while !rest.is_empty() && pieces.len() + 1 < FILES_MAX {
+        let magic = LOG_MAGIC.len();
+        let next = rest[magic.min(rest.len())..].windows(magic).position(|at| at == LOG_MAGIC);
+        let (piece, behind) = rest.split_at(next.map_or(rest.len(), |at| at + magic));
+        pieces.push(piece);
+        rest = behind;
+    }
+    if !rest.is_empty() {
+        pieces.push(rest);
+    }
+    pieces
+}
+
+/// The files, and a manifest that names them.
+pub(crate) fn files(
+    template: &Template,
+    pieces: &[&[u8]],
+    mended: Mended,
+) -> (Manifest, Vec<(String, Vec<u8>)>) {
+    let mut manifest = template.manifest.clone();
+    let mut base = manifest.sealed.next();
+    let mut files = Vec::new();
+    for (place, piece) in (1_u8..).zip(pieces) {
+        let (file, salt) = (FileId(1000 + u64::from(place)), Salt([place; 16]));
+        let mut bytes = piece.to_vec();
+        bytes.resize(bytes.len().max(LOG_HEADER_SIZE_BYTES), 0);
+        if mended > Mended::Nothing {
+            let header = LogHeader { store: manifest.store, file, salt, base };
+            bytes[..LOG_HEADER_SIZE_BYTES].copy_from_slice(&header.encode());
+        }
+        let end = walk(&mut bytes, salt, base, mended);
+        let is_last = usize::from(place) == pieces.len();
+        // A log without records has no end to state but that of the one before it, which is no log.
+        let is_open = is_last || end.lsn < base;
+        let durable = base.previous();
+        let entry = LogEntry { file, salt, base, durable, end: (!is_open).then_some(end) };
+        manifest.logs.push(entry);
+        files.push((FileName::Log(file, salt.into()).text(), bytes));
+        if is_open {
+            break;
+        }
+        base = end.lsn.next();
+    }
+    manifest.next_file = FileId(2000);
+    (manifest, files)
+}
+
+/// Follows the frames and mends them; where the last of their records is.
+fn walk(bytes: &mut [u8], salt: Salt, base: Lsn, mended: Mended) -> LogEnd {
+    let mut end = LogEnd { lsn: base.previous(), offset: LOG_HEADER_SIZE_BYTES as u64 };
+    let mut at = LOG_HEADER_SIZE_BYTES;
+    while let Some(frame) = bytes.get_mut(at..).filter(|it| it.len() >= FRAME_HEADER_SIZE_BYTES) {
+        let next = end.lsn.next();
+        let stated = u64::from_le_bytes(frame[16..24].try_into().expect("eight bytes"));
+        if mended == Mended::Lsns {
+            frame[8..16].copy_from_slice(&next.0.to_le_bytes());
+            let durable = stated.min(next.previous().0);
+            frame[16..24].copy_from_slice(&durable.to_le_bytes());
+        }
+        let Some(header) = FrameHeader::plausible(frame).filter(|it| it.len <= frame.len()) else {
+            break;
+        };
+        let frame = &mut frame[..header.len];
+        if mended > Mended::Nothing {
+            mend(frame, salt, at as u64);
+        }
+        if header.first != next {
+            break;
+        }
+        at += header.len;
+        if header.kind == FrameKind::Batch {
+            end = LogEnd { lsn: header.last(), offset: at as u64 };
+        }
+        if header.ends_group {
+            at = at.next_multiple_of(SECTOR_SIZE_BYTES);
+        }
+    }
+    end
+}
+
+/// Makes both checksums those of the frame in its place.
+fn mend(frame: &mut [u8], salt: Salt, offset: u64) {
+    let (header, own) = frame.split_at_mut(HEADER_CHECKSUM_OFFSET);
+    own[..4].copy_from_slice(&checksum(header, salt, offset).to_le_bytes());
+    let checksum = checksum(frame, salt, offset);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// L2.
+fn replays_the_same_each_time(env: &Env) {
+    let names = ["log-", "manifest"];
+    let opened = Store::open_read_only_with(env.clone(), options());
+    let read = match &opened {
+        Ok(store) => answers::check(store, &names),
+        Err(error) => {
+            errors::check_names(error, &names);
+            let salvaged = Store::open_salvage_with(env.clone(), options());
+            let (store, lost) = salvaged.expect("the manifest is whole");
+            assert!(!lost.is_empty(), "salvaged without a loss, and refused: {error:?}");
+            lost.iter().for_each(|error| errors::check_names(error, &names));
+            answers::check(&store, &names);
+            return;
+        }
+    };
+    drop(opened);
+    for _ in 0..2 {
+        let store = Store::open_with(env.clone(), options()).expect("it opened for reading");
+        let written = answers::check(&store, &names);
+        assert_eq!(written, read, "a writer recovers something else than a reader");
+        drop(store);
+    }
+}
+
+/// Log files of a store whose templates these are, as a store writes them: checksums and names mended.
+pub(crate) fn as_seed(codec: Arc<dyn PageCodec>, pieces: &[&[u8]]) -> Vec<u8> {
+    let is_sealed = codec.id() != PlainCodec::ID;
+    let template = if is_sealed { sealed() } else { plain() };
+    let (_, files) = files(template, pieces, Mended::Lsns);
+    let mut joined = files.into_iter().flat_map(|(_, bytes)| bytes).collect::<Vec<u8>>();
+    joined[RESERVED_OFFSET] = u8::from(is_sealed);
+    joined
+}
