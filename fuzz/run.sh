@@ -43,7 +43,7 @@ run() {
     # What `quiver-sim` traps and reports is told by its report: libFuzzer aborts at any panic.
     ASAN_OPTIONS=detect_leaks=0 "$out/$target" "fuzz/corpus/$target" "corpus/fuzz/$target" \
         -max_total_time="$seconds" -max_len="$(len_max "$target")" -dict="$out/$target.dict" \
-        -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -print_final_stats=1 \
+        -len_control=0 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="fuzz/artifacts/$target/" >"$logs/$target" 2>&1 || true
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn check(store: &Store, names: &[&str]) -> Option<Shown> {
         assert!(!finding.file.is_empty());
         errors::check_names(&finding.error, names);
     }
-    let shown = show(store, report.findings.is_empty());
+    let shown = ask(store, report.findings.is_empty());
     match shown {
         Ok(shown) => report.findings.is_empty().then_some(shown),
         Err(error) => {
@@ -38,7 +38,15 @@ pub(crate) fn check(store: &Store, names: &[&str]) -> Option<Shown> {
     }
 }
 
-fn show(store: &Store, is_whole: bool) -> Result<Shown> {
+/// All that a store shows, if it shows all.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn show(store: &Store) -> Result<Shown> {
+    ask(store, false)
+}
+
+fn ask(store: &Store, is_whole: bool) -> Result<Shown> {
     let mut shown = Shown::new();
     for name in store.collection_names()? {
         let Some(id) = store.collection_id(&name)? else { continue };

@@ -43,10 +43,17 @@ pub(crate) fn whole_files(input: &[u8]) {
     let is_sealed = input.get(RESERVED_OFFSET).is_some_and(|byte| *byte != 0);
     let template = if is_sealed { sealed() } else { plain() };
     let pieces = pieces(input);
+    let mut before = None;
     for mended in [Mended::Nothing, Mended::Checksums, Mended::Lsns] {
-        let (manifest, files) = files(template, &pieces, mended);
+        let made = files(template, &pieces, mended);
+        // What needs no mending is tried once.
+        if before.as_ref() == Some(&made) {
+            continue;
+        }
+        let (manifest, files) = &made;
         let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
-        replays_the_same_each_time(&template.env(&manifest, &others));
+        replays_the_same_each_time(&template.env(manifest, &others));
+        before = Some(made);
     }
 }
 
@@ -156,8 +163,8 @@ fn mend(frame: &mut [u8], salt: Salt, offset: u64) {
 fn replays_the_same_each_time(env: &Env) {
     let names = ["log-", "manifest"];
     let opened = Store::open_read_only_with(env.clone(), options());
-    let read = match &opened {
-        Ok(store) => answers::check(store, &names),
+    let (was_whole, read) = match &opened {
+        Ok(store) => (answers::check(store, &names).is_some(), answers::show(store)),
         Err(error) => {
             errors::check_names(error, &names);
             let salvaged = Store::open_salvage_with(env.clone(), options());
@@ -171,9 +178,13 @@ fn replays_the_same_each_time(env: &Env) {
     drop(opened);
     for _ in 0..2 {
         let store = Store::open_with(env.clone(), options()).expect("it opened for reading");
-        let written = answers::check(&store, &names);
-        assert_eq!(written, read, "a writer recovers something else than a reader");
-        drop(store);
+        let written = answers::show(&store);
+        match (&read, &written) {
+            (Ok(read), Ok(written)) => {
+                assert_eq!(written, read, "a writer recovers something else than a reader");
+            }
+            _ => assert!(!was_whole, "{read:?} by a reader, {written:?} by a writer"),
+        }
     }
 }
 

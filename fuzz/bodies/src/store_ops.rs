@@ -34,6 +34,9 @@ const OPERATIONS_MAX: usize = 16;
 /// Larger vectors only take time.
 const DIMENSION_MAX: u32 = 1024;
 
+/// Generated payloads are cut off here.
+const PAYLOAD_BYTES_MAX: usize = 48;
+
 /// More bytes of a setting only take time.
 const SETTING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -73,8 +76,11 @@ fn fits(history: &History) -> bool {
     let are_few = operations.len() <= OPERATIONS_MAX
         && strikes.len() + opening.len() <= 4
         && operations.iter().all(|operation| operation.faults.len() <= 4);
-    // What the engine's own threads do is explored by schedules, elsewhere.
+    let backs_up = operations.iter().any(|it| matches!(it.action, Action::BackUp(..)));
+    // The simulator does not look into backups of an encrypted store. What the engine's own threads do is
+    // explored by schedules, elsewhere.
     are_few
+        && !(history.encrypted && backs_up)
         && !slots.is_empty()
         && slots.len() <= 4
         && slots.iter().all(|slot| (1..=DIMENSION_MAX).contains(&slot.dim))
@@ -99,7 +105,8 @@ pub fn mutate(input: &[u8], seed: u64, bytes_max: usize) -> Vec<u8> {
             file = other;
         }
     }
-    file.text().into_bytes()
+    let text = file.text().into_bytes();
+    if text.len() <= bytes_max { text } else { input[..input.len().min(bytes_max)].to_vec() }
 }
 
 /// The first operations of a generated history.
@@ -114,11 +121,36 @@ fn drawn(stream: &mut Stream) -> Reproducer {
 
 fn generated(stream: &mut Stream) -> History {
     let mut history = History::of(stream.below(HISTORIES));
+    // What is small is fast, and what is fast finds more.
+    for _ in 0..8 {
+        if history.slots.iter().all(|slot| slot.dim <= 8) {
+            break;
+        }
+        history = History::of(stream.below(HISTORIES));
+    }
+    for slot in &mut history.slots {
+        slot.ids.truncate(3);
+    }
+    for operation in &mut history.operations {
+        let parts = actions::parts(&mut operation.action);
+        parts.into_iter().for_each(|part| part.visit(&mut Short));
+    }
     history.options.background = false;
     history.slots.truncate(4);
     history.strikes.truncate(4);
     history.opening.clear();
     history
+}
+
+/// Makes payloads short.
+struct Short;
+
+impl Visit for Short {
+    fn row(&mut self, _: usize, row: &mut Row) {
+        if row.1.len() > PAYLOAD_BYTES_MAX {
+            row.1 = row.1[..PAYLOAD_BYTES_MAX].into();
+        }
+    }
 }
 
 /// Leaves out what refers to what was cut off, and fits the others to their slots; there is luck for each
