@@ -7,7 +7,7 @@
 //! - Z1. A body is a function of its input: it keeps nothing, asks no clock and starts no thread. So an
 //!   input that failed fails again.
 //! - Z2. Memory is bounded by the length of the input ([`Target::memory_bytes_max`]), and so is time.
-//! - Z3. An error says what is wrong, and where the input is a file it says in which ([`errors`]).
+//! - Z3. An error says what is wrong, and where the input is a file it says in which (`errors`).
 
 pub mod allocation;
 mod answers;

@@ -77,8 +77,7 @@ fn fits(history: &History) -> bool {
         && strikes.len() + opening.len() <= 4
         && operations.iter().all(|operation| operation.faults.len() <= 4);
     let backs_up = operations.iter().any(|it| matches!(it.action, Action::BackUp(..)));
-    // The simulator does not look into backups of an encrypted store. What the engine's own threads do is
-    // explored by schedules, elsewhere.
+    // The simulator does not look into backups of an encrypted store.
     are_few
         && !(history.encrypted && backs_up)
         && !slots.is_empty()
@@ -86,7 +85,6 @@ fn fits(history: &History) -> bool {
         && slots.iter().all(|slot| (1..=DIMENSION_MAX).contains(&slot.dim))
         && are_fitted(slots, operations)
         && options.validate().is_ok()
-        && !options.background
         && options.create
         && sizes.iter().all(|size| *size <= SETTING_BYTES_MAX)
 }
@@ -137,7 +135,6 @@ fn shortened(mut history: History) -> History {
         let parts = actions::parts(&mut operation.action);
         parts.into_iter().for_each(|part| part.visit(&mut Short));
     }
-    history.options.background = false;
     history.slots.truncate(4);
     history.strikes.truncate(4);
     history.opening.clear();

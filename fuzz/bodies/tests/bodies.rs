@@ -99,3 +99,27 @@ fn stores_hold() {
         inputs.push(input);
     }
 }
+
+/// One decoder serves both: what the simulator keeps is an input, and what is made of it is one again.
+#[test]
+fn reproducers_of_the_simulator_are_inputs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/sim");
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .expect("it is in the repository")
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .filter(|path| path.extension().is_some_and(|it| it == "repro"))
+        .collect();
+    paths.sort();
+    let (mut taken, all) = (0, paths.len());
+    for path in paths {
+        let input = fs::read(&path).expect("the corpus can be read");
+        run(bodies::STORE_OPS, &input, &path.display().to_string());
+        if bodies::store_ops::read(&input).is_some() {
+            taken += 1;
+            let made = bodies::store_ops::mutate(&input, SEED, bodies::STORE_OPS.input_bytes_max);
+            assert!(bodies::store_ops::read(&made).is_some(), "made of {}", path.display());
+        }
+    }
+    // The others go beyond what is worth its time, or have threads of their own.
+    assert!(taken * 10 >= all * 8, "{taken} of {all} are taken");
+}
