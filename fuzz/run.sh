@@ -31,7 +31,7 @@ len_max() {
         keyfile_decode) echo 256 ;;
         manifest_decode | descriptor_decode | payload_fields | predicate) echo 4096 ;;
         store_ops) echo 8192 ;;
-        segment_open) echo 65536 ;;
+        segment_open) echo 163840 ;;
         *) echo 16384 ;;
     esac
 }

@@ -72,7 +72,7 @@ targets! {
     PAGE_DECODE = "page_decode", page_decode::body, 16 * KIB, 128 * KIB, 8;
     WAL_DECODE = "wal_decode", wal_decode::body, 16 * KIB, 4 * MIB, 64;
     MANIFEST_DECODE = "manifest_decode", manifest_decode::body, 4 * KIB, 4 * MIB, 64;
-    SEGMENT_OPEN = "segment_open", segment_open::body, 64 * KIB, 4 * MIB, 64;
+    SEGMENT_OPEN = "segment_open", segment_open::body, 160 * KIB, 4 * MIB, 64;
     TOMBSTONES_DECODE = "tombstones_decode", tombstones_decode::body, 16 * KIB, 4 * MIB, 64;
     SEC_DECODE = "sec_decode", segment_open::index_body, 16 * KIB, 4 * MIB, 64;
     DESCRIPTOR_DECODE = "descriptor_decode", descriptor_decode::body, 4 * KIB, 64 * KIB, 32;

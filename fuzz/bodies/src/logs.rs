@@ -38,12 +38,12 @@ pub(crate) enum Mended {
     Lsns,
 }
 
-/// Takes the input for log files.
-pub(crate) fn whole_files(input: &[u8]) {
+/// Takes the input for log files; how many lines the store shows at most.
+pub(crate) fn whole_files(input: &[u8]) -> usize {
     let is_sealed = input.get(RESERVED_OFFSET).is_some_and(|byte| *byte != 0);
     let template = if is_sealed { sealed() } else { plain() };
     let pieces = pieces(input);
-    let mut before = None;
+    let (mut before, mut shown) = (None, 0);
     for mended in [Mended::Nothing, Mended::Checksums, Mended::Lsns] {
         let made = files(template, &pieces, mended);
         // What needs no mending is tried once.
@@ -52,9 +52,10 @@ pub(crate) fn whole_files(input: &[u8]) {
         }
         let (manifest, files) = &made;
         let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
-        replays_the_same_each_time(&template.env(manifest, &others));
+        shown = shown.max(replays_the_same_each_time(&template.env(manifest, &others)));
         before = Some(made);
     }
+    shown
 }
 
 fn plain() -> &'static Template {
@@ -159,8 +160,8 @@ fn mend(frame: &mut [u8], salt: Salt, offset: u64) {
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// L2.
-fn replays_the_same_each_time(env: &Env) {
+/// L2; how many lines are shown.
+fn replays_the_same_each_time(env: &Env) -> usize {
     let names = ["log-", "manifest"];
     let opened = Store::open_read_only_with(env.clone(), options());
     let (was_whole, read) = match &opened {
@@ -172,7 +173,7 @@ fn replays_the_same_each_time(env: &Env) {
             assert!(!lost.is_empty(), "salvaged without a loss, and refused: {error:?}");
             lost.iter().for_each(|error| errors::check_names(error, &names));
             answers::check(&store, &names);
-            return;
+            return 0;
         }
     };
     drop(opened);
@@ -186,6 +187,7 @@ fn replays_the_same_each_time(env: &Env) {
             _ => assert!(!was_whole, "{read:?} by a reader, {written:?} by a writer"),
         }
     }
+    read.map_or(0, |shown| shown.len())
 }
 
 /// Log files of a store whose templates these are, as a store writes them: checksums and names mended.

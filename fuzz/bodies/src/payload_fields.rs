@@ -42,7 +42,7 @@ fn fields() -> Vec<FilterableField> {
 fn check(store: &Store, payload: &[u8]) -> Result<()> {
     let id = store.collection_id("c")?.expect("there is one");
     store.upsert(id, "row", &[0.0], payload)?;
-    let asked = questions(payload);
+    let asked = questions(&fields(), payload);
     let answered = answers(store, id, &asked, payload)?;
     store.checkpoint()?;
     assert_eq!(answers(store, id, &asked, payload)?, answered, "in a segment");
@@ -50,12 +50,12 @@ fn check(store: &Store, payload: &[u8]) -> Result<()> {
 }
 
 /// What could tell a reading from another: presence, each value, and what is next to it.
-fn questions(payload: &[u8]) -> Vec<SecPredicate> {
+pub(crate) fn questions(fields: &[FilterableField], payload: &[u8]) -> Vec<SecPredicate> {
     let mut asked = Vec::new();
-    for field in fields() {
+    for field in fields {
         let path = &field.path;
         asked.push(SecPredicate::Exists { field: path.clone() });
-        for value in values(&field, payload).into_iter().take(4) {
+        for value in values(field, payload).into_iter().take(4) {
             let is_bool = field.field_type == FieldType::Bool;
             asked.push(SecPredicate::Eq { field: path.clone(), value: value.clone() });
             if !is_bool {

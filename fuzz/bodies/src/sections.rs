@@ -52,6 +52,24 @@ pub(crate) fn fill(store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// The same with columns of several pages, and indexes with long lists and several nodes.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn fill_many(store: &Store) -> Result<()> {
+    fill(store)?;
+    let id = store.collection_id("c")?.expect("just created");
+    for number in 0_u16..400 {
+        let (row, parity, digit) = (format!("row-{number:04}"), number % 2 == 0, number % 7);
+        let few = if parity { "even" } else { "odd" };
+        let payload = format!(
+            r#"{{"k":["value-{number}-of-many","{few}"],"n":{number}.5,"b":{parity},"a":{{"n":{digit}}}}}"#
+        );
+        store.upsert(id, &row, &[f32::from(number), 0.5], payload.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// The little-endian number at a place of a footer.
 pub(crate) fn long(footer: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(footer[at..][..8].try_into().expect("eight bytes"))

@@ -70,8 +70,9 @@ fn written(env: quiver_store::Env, _: &Arc<dyn PageCodec>) -> Result<(Files, Vec
     batch.upsert(id, "row-03", &[4.0, 5.0], b"null");
     store.submit(batch)?;
     store.drive()?;
+    // A log that was not closed would be written again, in part, into the next one.
+    store.close()?;
     let mut logs = vec![log_of(&env)];
-    drop(store);
     // The next process writes a log of its own.
     let store = Store::open_with(env.clone(), options())?;
     store.delete(id, "row-01")?;

@@ -18,7 +18,8 @@ use quiver_store::page::{
 use quiver_store::{Result, Store};
 
 use crate::sections::{
-    COLUMNS, DIGEST_OFFSET, FOOTER_SIZE_BYTES, INDEXES, LENS_OFFSET, TAIL_LEN_OFFSET, fill, long,
+    COLUMNS, DIGEST_OFFSET, FOOTER_SIZE_BYTES, INDEXES, LENS_OFFSET, TAIL_LEN_OFFSET, fill,
+    fill_many, long,
 };
 use crate::template::{Known, Template, options};
 use crate::{answers, errors};
@@ -34,9 +35,14 @@ pub(crate) const IS_SEALED: u8 = 128;
 
 /// See the module.
 pub(crate) fn body(input: &[u8]) {
-    let Some((choice, rest)) = input.split_first() else { return };
+    opens_whole(input);
+}
+
+/// Whether nothing was found in what the input makes.
+fn opens_whole(input: &[u8]) -> bool {
+    let Some((choice, rest)) = input.split_first() else { return false };
     let parts = if choice & IS_SEALED == 0 { plain() } else { sealed() };
-    parts.check(usize::from(choice & !IS_SEALED) % SECTIONS, rest);
+    parts.check(usize::from(choice & !IS_SEALED) % SECTIONS, rest)
 }
 
 /// The indexes alone.
@@ -86,7 +92,7 @@ impl Parts {
         Self { behind: tail[at..].to_vec(), template, entry, footer, columns }
     }
 
-    fn check(&self, section: usize, input: &[u8]) {
+    fn check(&self, section: usize, input: &[u8]) -> bool {
         let (file, entry) = match section {
             FILE => (input.to_vec(), self.entry),
             FILE_MENDED => self.mended(input),
@@ -95,7 +101,7 @@ impl Parts {
         let name = name_of(&self.entry);
         let mut manifest = self.template.manifest.clone();
         manifest.segments[0] = entry;
-        check(&self.template, &manifest, &name, &file);
+        check(&self.template, &manifest, &name, &file)
     }
 
     /// The file with another section, and its entry in the manifest.
@@ -172,20 +178,25 @@ pub(crate) fn name_of(entry: &SegmentEntry) -> String {
     FileName::Segment(entry.file, entry.salt.into()).text()
 }
 
-/// Opens the store with a file of the input, asks it everything, and writes its rows anew.
-pub(crate) fn check(template: &Template, manifest: &Manifest, name: &str, file: &[u8]) {
+/// Opens the store with a file of the input, asks it everything, and writes its rows anew; whether it is
+/// whole.
+fn check(template: &Template, manifest: &Manifest, name: &str, file: &[u8]) -> bool {
     let env = template.env(manifest, &[(name.to_owned(), file)]);
     // The row counts of a manifest are the input's as well.
     let names = [name, "manifest"];
     let store = match Store::open_read_only_with(env.clone(), options()) {
         Ok(store) => store,
-        Err(error) => return errors::check_names(&error, &names),
+        Err(error) => {
+            errors::check_names(&error, &names);
+            return false;
+        }
     };
     let shown = answers::check(&store, &names);
     drop(store);
-    if let Some(shown) = shown {
-        is_the_same_merged(env, &shown).expect("a store in which nothing is found takes work");
+    if let Some(shown) = &shown {
+        is_the_same_merged(env, shown).expect("a store in which nothing is found takes work");
     }
+    shown.is_some()
 }
 
 /// What is whole can be written anew, and shows the same.
@@ -218,10 +229,30 @@ pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
         seeds.push((format!("{prefix}file"), of(FILE, file)));
         seeds.push((format!("{prefix}file-mended"), of(FILE_MENDED, file)));
     }
+    let many = Template::of(Arc::new(PlainCodec), fill_many);
+    let file = &many.files[&name_of(&many.manifest.segments[0])];
+    let section = u8::try_from(FILE_MENDED).expect("ten sections");
+    seeds.push(("many-rows-file-mended".to_owned(), [&[section], &file[..]].concat()));
     seeds
 }
 
 /// Seeds of the indexes.
 pub(crate) fn index_seeds() -> Vec<(String, Vec<u8>)> {
     vec![("four-fields".to_owned(), plain().columns[INDEXES].clone())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise what is mended around an input would be refused whatever the input is.
+    #[test]
+    fn every_seed_is_whole() {
+        for (name, seed) in seeds() {
+            assert!(opens_whole(&seed), "{name}");
+        }
+        for (name, seed) in index_seeds() {
+            assert!(plain().check(INDEXES, &seed), "{name}");
+        }
+    }
 }

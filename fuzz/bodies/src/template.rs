@@ -145,7 +145,7 @@ pub(crate) fn options() -> Options {
         read_ahead_bytes: 16_384,
         page_cache_bytes: 65_536,
         step_bytes: 65_536,
-        memtable_bytes_max: 65_536,
+        memtable_bytes_max: 1 << 20,
         reserve_bytes: 0,
         background: false,
         ..Options::default()

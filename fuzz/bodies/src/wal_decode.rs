@@ -16,3 +16,19 @@ pub(crate) fn body(input: &[u8]) {
     frames::frame(input);
     headers::log_header(input);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds;
+
+    /// Otherwise what is mended around an input would be refused whatever the input is.
+    #[test]
+    fn every_seed_is_replayed() {
+        for (name, seed) in seeds::of("wal_decode") {
+            // The collection, and most of its eight rows.
+            let lines = logs::whole_files(&seed);
+            assert!(lines >= 8, "{name} shows {lines} lines");
+        }
+    }
+}
