@@ -159,7 +159,7 @@ fn settle(history: &mut History) {
     let types = Types::of(operations);
     operations.retain_mut(|operation| {
         Fitting::of(slots, types, &mut operation.action).is_known
-            && asks_something(&operation.action)
+            && is_answerable(slots, &operation.action)
     });
     luck.resize(operations.len(), Luck::default());
 }
@@ -169,17 +169,23 @@ fn are_fitted(slots: &[Slot], operations: &[Operation]) -> bool {
     let types = Types::of(operations);
     operations.iter().all(|operation| {
         let fitting = Fitting::of(slots, types, &mut operation.action.clone());
-        fitting.is_known && fitting.was_fitted && asks_something(&operation.action)
+        fitting.is_known && fitting.was_fitted && is_answerable(slots, &operation.action)
     })
 }
 
-/// Whether no batch is empty: the model takes that for good, and `bad empty-batch` asks it.
-fn asks_something(action: &Action) -> bool {
-    let is_empty = |member: &Member| matches!(member, Member::Write(changes) if changes.is_empty());
+/// Whether the model knows the answer: it takes an empty batch for good, which `bad empty-batch` asks, and a
+/// name for one that keeps its dimension.
+fn is_answerable(slots: &[Slot], action: &Action) -> bool {
+    let dim = |slot: usize| slots.get(slot).map(|slot| slot.dim);
+    let is_good = |member: &Member| match member {
+        Member::Write(changes) => !changes.is_empty(),
+        Member::Rename(from, to) => dim(*from) == dim(*to),
+        _ => true,
+    };
     match action {
         Action::Batch(changes) | Action::Write(changes) => !changes.is_empty(),
-        Action::Single(member) => !is_empty(member),
-        Action::Group(members, _) => !members.iter().any(is_empty),
+        Action::Single(member) => is_good(member),
+        Action::Group(members, _) => members.iter().all(is_good),
         _ => true,
     }
 }
