@@ -98,16 +98,6 @@ fn readers(bench: &mut Bench<'_>) -> Result<(), Failure> {
         by_cpu.fetch_max(thread_nanos() - begun, Ordering::Relaxed);
         Ok(())
     };
-    // Of the rows that were there from the start: a writer makes more.
-    let scan = |_: u64| {
-        let mut count = 0;
-        subject.store.scan_with(subject.rows, ScanRange::all(), |id, row| {
-            black_box(touch(id.as_bytes()) ^ touch(row.vector) ^ touch(row.payload));
-            count += 1;
-            if count < WARM_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        if count == WARM_ROWS { Ok(()) } else { Err(format!("{count} rows").into()) }
-    };
     let mut samples: [Samples; 6] = Default::default();
     let [one, two, beside, scan_one, scan_two, scan_beside] = &mut samples;
     let (mut cpu_alone, mut cpu_beside) = (Samples::default(), Samples::default());
@@ -117,7 +107,7 @@ fn readers(bench: &mut Bench<'_>) -> Result<(), Failure> {
         Ok::<_, Failure>(GETS as f64 / (by_cpu.load(Ordering::Relaxed) as f64 / 1e9))
     };
     let scans = |samples: &mut Samples, threads: u64| {
-        let took = seconds(|| in_threads(threads, scan))?;
+        let took = seconds(|| in_threads(threads, |_| scan(&subject)))?;
         samples.rate((threads * WARM_ROWS) as f64, took);
         Ok::<_, Failure>(())
     };
@@ -153,6 +143,17 @@ fn readers(bench: &mut Bench<'_>) -> Result<(), Failure> {
         bench.report.add(Line::new(what, Unit::Count, ratio).goal(goal));
     }
     Ok(())
+}
+
+/// Reads the rows that were there from the start: a writer makes more.
+fn scan(subject: &Subject) -> Result<(), Failure> {
+    let mut count = 0;
+    subject.store.scan_with(subject.rows, ScanRange::all(), |id, row| {
+        black_box(touch(id.as_bytes()) ^ touch(row.vector) ^ touch(row.payload));
+        count += 1;
+        if count < WARM_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    if count == WARM_ROWS { Ok(()) } else { Err(format!("{count} rows").into()) }
 }
 
 /// Does something while a thread writes batches of new rows.
