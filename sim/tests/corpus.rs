@@ -108,6 +108,8 @@ scenarios! {
         "compaction-leaves-inputs",
     a_read_asks_for_its_collection_also_where_it_asks_for_no_row =
         "rows-asked-of-no-collection",
+    shreds_that_could_not_destroy_their_keys_are_finished_by_the_next_one =
+        "shreds-behind-a-failed-destruction",
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use quiver_store::{
-    CollectionId, Descriptor, DistanceMetric, Dtype, Env, Outcome, Request, Store, WriteBatch,
+    CollectionId, Descriptor, DistanceMetric, Dtype, Env, EnvelopeKeyRing, Outcome, Request, Store,
+    WriteBatch,
 };
 
 use super::{Shown, Stage, are_rows};
 use crate::disk::{SimClock, SimEntropy};
+use crate::vault;
 
 /// Steps of background work after which it counts as endless.
 const STEPS_MAX: usize = 10_000;
@@ -42,7 +44,17 @@ impl Stage<'_> {
             Arc::new(SimClock::new(1)),
             Arc::new(SimEntropy::with_faults_of(self.processes, &self.disk)),
         );
+        let env = match &self.master {
+            Some(master) => env.with_keyring(Arc::new(EnvelopeKeyRing::new(master.clone()))),
+            None => env,
+        };
         Store::open_with(self.engine.beneath(env), self.options.clone())
+    }
+
+    /// The collections whose keys the disk yields to who has the master key.
+    pub(super) fn keys(&self) -> Option<Vec<CollectionId>> {
+        let opened = vault::opened_with(&self.disk.state(), self.master.as_ref()?);
+        Some(opened.data.into_iter().map(|(_, id, _)| id).collect())
     }
 
     /// Makes a call on the store; the outer error is one of the scenario's.
@@ -198,6 +210,14 @@ fn write(store: &Store, words: &[&str], payload: &[u8]) -> Called {
         },
         ["drop-missing", name] => match store.drop_collection(name) {
             Ok(true) => return Err("answered that it was there".to_owned()),
+            other => return Ok(other.map(drop)),
+        },
+        ["shred", name] => match store.shred_collection(name) {
+            Ok(false) => return Err("answered that there was nothing of it".to_owned()),
+            other => return Ok(other.map(drop)),
+        },
+        ["shred-missing", name] => match store.shred_collection(name) {
+            Ok(true) => return Err("answered that there was something of it".to_owned()),
             other => return Ok(other.map(drop)),
         },
         ["put", name, row] => {

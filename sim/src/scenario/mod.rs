@@ -11,11 +11,13 @@
 //! | `against BUG: COMMAND` | no command: with this planted bug that command must fail |
 //! | `against src/FILE.rs: COMMAND` | the same, where one of the syncs in that file of the engine does nothing |
 //! | `option NAME N` | a setting of the opens below, `reserve-bytes 0` unless told, or `payload-bytes`: of the rows below, 4 at least |
+//! | `encrypted` | the opens below have a master key |
 //! | `open`, `close`, `checkpoint`, `compact`, `maintain` | the call |
 //! | `open-again` | a second open beside the first |
 //! | `compact beside COMMAND, COMMAND...` | compacts; the commands come once it has chosen what to merge first |
 //! | `step`, `rest` | one `maintain` that finds something to do; as many as there is something to do |
 //! | `create NAME`, `drop NAME`, `drop-missing NAME` | a collection of dimension 2; the last answers false |
+//! | `shred NAME`, `shred-missing NAME` | answers true; answers false |
 //! | `put NAME ID`, `delete NAME ID` | one row, with a new payload each time |
 //! | `fill NAME N`, `clear NAME` | that many rows as one batch; deletes all rows as one batch |
 //! | `many NAME ID...` | asks for these rows, or for none, at once |
@@ -38,6 +40,7 @@
 //! | `together-or-not NAME/ID...` | all of these rows, or none of them |
 //! | `hold`, `held NAME ID...`, `let-go` | takes a snapshot; the last one shows exactly these rows; gives it up |
 //! | `files FILE N` | so many files have a name that starts so |
+//! | `keys N` | so many keys of collections can be read with the master key, of the disk as it is |
 //!
 //! - N1. At each stop of the machine, no name of a removed file was created again (I14), unless the
 //!   scenario did it.
@@ -49,7 +52,7 @@ mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quiver_store::{CollectionId, Options, Snapshot, Store};
+use quiver_store::{CollectionId, Key, Options, Snapshot, Store};
 
 use crate::disk::{DiskState, Fault, FaultPlan, Medium, PlannedFault, SimDisk, UnlinkedReads};
 use crate::panic_trap;
@@ -61,10 +64,15 @@ type Shown = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 /// The lines that are left, with their numbers.
 type Lines<'a> = [(usize, &'a str)];
 
+/// The master key of encrypted stores.
+const MASTER: [u8; 32] = [0x6d; 32];
+
 /// A scenario under way.
 struct Stage<'a> {
     engine: &'a Planted,
     options: Options,
+    /// Of an encrypted store.
+    master: Option<Key>,
     disk: SimDisk,
     store: Option<Store>,
     held: Vec<Snapshot>,
@@ -97,6 +105,7 @@ pub fn play_with(text: &str, engine: &Planted) -> Result<(), String> {
     let mut stage = Stage {
         engine,
         options,
+        master: None,
         disk: mounted(&SimDisk::new().state(), None),
         store: None,
         held: Vec::new(),
@@ -177,6 +186,10 @@ impl Stage<'_> {
         let words: Vec<&str> = command.split_whitespace().collect();
         match words.as_slice() {
             ["option", name, value] => self.set(name, value),
+            ["encrypted"] => {
+                self.master = Some(Key::from_bytes(MASTER));
+                Ok(())
+            }
             ["space", bytes] => {
                 let free = match *bytes {
                     "back" => None,
@@ -244,6 +257,12 @@ impl Stage<'_> {
                 let found = self.files(start);
                 if found.len().to_string() != *count {
                     return Err(format!("there are {found:?}"));
+                }
+            }
+            ["keys", count] => {
+                let found = self.keys().ok_or("the store is not encrypted")?;
+                if found.len().to_string() != *count {
+                    return Err(format!("there are those of {found:?}"));
                 }
             }
             _ => return Ok(None),

@@ -18,6 +18,7 @@ impl Stage<'_> {
         Self {
             engine: self.engine,
             options: self.options.clone(),
+            master: self.master.clone(),
             disk: mounted(state, self.disk.capacity_bytes()),
             store: None,
             held: Vec::new(),

@@ -192,6 +192,11 @@ impl Vault {
     }
 }
 
+/// Opens the key files of a disk with one master key.
+pub(crate) fn opened_with(disk: &DiskState, master: &Key) -> Opened {
+    custody::opened(disk, &[(0, master.clone())], &|_| true, &mut Recall::default().keys)
+}
+
 /// What I15 expects of bytes and names.
 const NOTHING_PLAIN: &str = "no secret and no key in plain";
 
