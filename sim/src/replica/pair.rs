@@ -109,7 +109,8 @@ impl<'a> Pair<'a> {
         let (options, medium) = (&history.options, history.medium);
         // Of an encrypted seed either one is, or both are.
         let drawn = Stream::at(history.seed, &[0x656e_6372, 2]).below(3);
-        let is_encrypted = |of: u64| History::is_encrypted(history.seed) && drawn != of;
+        let has_keys = system.encrypts() && History::is_encrypted(history.seed);
+        let is_encrypted = |of: u64| has_keys && drawn != of;
         let vaults = [0, 1].map(|of| is_encrypted(of).then(|| Vault::of(history)));
         let mut out = Out { vaults: vaults.clone(), ..Out::default() };
         for (name, vault) in ["encrypted leaders", "encrypted followers"].into_iter().zip(&vaults) {
