@@ -8,7 +8,9 @@
 //! - E3. For half of the names a drop is a shred. A history has several more, of what was just written, in
 //!   segments or in the log, whose name is used again or is not; and new master and data keys, between
 //!   which processes end.
-//! - E4. Backups leave the keys out, or take them along, as they are or under another master key.
+//! - E4. Backups leave the keys out, or take them along, as they are or under another master key. Where
+//!   there are faults, two histories in three have one that fails with its keys there and no name for it;
+//!   it is gone on with behind a shred, early enough that no other backup has come to be instead.
 //! - E5. Where there are faults, two writes fail: what is sealed behind them must be so under other nonces.
 
 use quiver_store::limits::{COLLECTION_NAME_BYTES_MAX, EXTERNAL_ID_BYTES_MAX};
@@ -95,6 +97,9 @@ impl Generator {
                 operations.insert(at, Operation { action, faults });
             }
         }
+        if faulty {
+            self.add_failed_backup(seed, operations);
+        }
     }
 }
 
@@ -109,6 +114,33 @@ impl Generator {
             let at = stream.index(operations.len().max(1)) + 1;
             operations.insert(at.min(operations.len()), Operation { action, faults });
         }
+    }
+
+    /// A backup that took along a key which is destroyed before it is gone on with (E4).
+    fn add_failed_backup(&mut self, seed: u64, operations: &mut Vec<Operation>) {
+        let mut stream = Stream::at(seed, &[0x6261_636b]);
+        if !stream.chance(2, 3) {
+            return;
+        }
+        let slot = self.slot();
+        let keys = *stream.pick(&[CopiedKeys::Included, CopiedKeys::Under]);
+        let mut actions =
+            vec![Action::Single(self.creation(slot)), Action::Write(vec![self.upsert(slot)])];
+        actions.extend(stream.chance(1, 2).then_some(Action::Checkpoint));
+        let failing = actions.len();
+        actions.extend([
+            Action::BackUp(None, 0, keys),
+            Action::Single(Member::Shred(slot)),
+            Action::BackUp(None, 0, keys),
+        ]);
+        let at = (stream.index(operations.len() / 4 + 1) + 1).min(operations.len());
+        let in_place = actions.into_iter().enumerate().map(|(place, action)| {
+            // The rename of a backup is the last of it that fails as a whole.
+            let fault = Planned { after_calls: 0, fault: Fault::RenameEio };
+            let faults = (place == failing).then_some(fault).into_iter().collect();
+            Operation { action, faults }
+        });
+        operations.splice(at..at, in_place);
     }
 
     /// What is done to keys in one place of a history (E3, E4).

@@ -68,6 +68,11 @@ macro_rules! bugs {
                         | Self::KeyNameNotDurable
                         | Self::ShredAnswersEarly
                         | Self::NameUnderCatalogKey
+                        | Self::BackupTakesKeysAlong
+                        | Self::BackupKeepsMasterKey
+                        | Self::BackupTakesStoreKeyAlong
+                        | Self::BackupBringsDestroyedKeys
+                        | Self::BackupKeepsEarlierKeys
                 )
             }
 
@@ -458,6 +463,34 @@ bugs! {
     ShredAnswersEarly, "shred-answers-early", ["the store is encrypted", "a collection is shredded"];
     /// Names and schemas are sealed under the catalog's key.
     NameUnderCatalogKey, "name-under-catalog-key", ["the store is encrypted"];
+    /// A backup without keys has them all the same (L24).
+    BackupTakesKeysAlong, "backup-takes-keys-along", [
+        "the store is encrypted",
+        "a backup is made that leaves the keys out",
+    ];
+    /// A backup that is to have a master key of its own has that of the store.
+    BackupKeepsMasterKey, "backup-keeps-master-key", [
+        "the store is encrypted",
+        "a backup is made under another master key",
+    ];
+    /// A backup has the store's own key under its own master key, and as it is beside that.
+    BackupTakesStoreKeyAlong, "backup-takes-store-key-along", [
+        "the store is encrypted",
+        "a backup is made under another master key",
+    ];
+    /// A backup has keys that its process remembers, and has destroyed (L24).
+    BackupBringsDestroyedKeys, "backup-brings-destroyed-keys", [
+        "the store is encrypted",
+        "a collection is shredded, or gets another key",
+        "the same process makes a backup that takes keys along",
+    ];
+    /// A backup that is gone on with keeps the keys that an earlier try took along.
+    BackupKeepsEarlierKeys, "backup-keeps-earlier-keys", [
+        "the store is encrypted",
+        "a backup that takes keys along is cut short behind them, before its publish",
+        "a collection is shredded, or gets another key",
+        "the backup is gone on with",
+    ];
 
     /// A read of one row shows what was submitted and not driven yet.
     UnsyncedWritesShown, "unsynced-writes-shown", ["a read comes between submit and drive"];

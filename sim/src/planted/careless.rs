@@ -1,4 +1,4 @@
-//! Wrong answers of a damaged store, and wrong shreds: bugs between the engine and who asks it.
+//! Wrong answers of a damaged store, wrong shreds, and wrong keys of backups: bugs between the engine and who asks it.
 //!
 //! What a page says is held against checksums of checksums, so that no wrapper of the seam could make
 //! the engine take a wrong one; what an engine would answer that did is answered here.
@@ -11,6 +11,7 @@ use quiver_store::{
     BackupKeys, CollectionId, Descriptor, Error, ErrorKind, KeyRing, Result, WalOp,
 };
 
+use super::copied_keys::{self, KeyFiles};
 use super::{Bug, secrets};
 use crate::disk::Onlooker;
 use crate::row_range::RowRange;
@@ -28,6 +29,8 @@ pub(super) struct Careless {
     shown: RefCell<Option<Row>>,
     /// The collections that the open found damaged.
     found_damaged: Vec<CollectionId>,
+    /// The keys that this process has had, as far as it destroys any.
+    keys: RefCell<KeyFiles>,
 }
 
 impl Careless {
@@ -42,12 +45,12 @@ impl Careless {
                 | Bug::KeyDestroyedBeforeDrop
                 | Bug::ShredAnswersEarly
         );
-        if !is_one {
+        if !is_one && !bug.miscopies_keys() {
             return inner;
         }
         let (bug, disk, shown) = (bug.clone(), disk.clone(), RefCell::default());
         let found_damaged = inner.damaged().unwrap_or_default();
-        Box::new(Self { bug, inner, disk, shown, found_damaged })
+        Box::new(Self { bug, inner, disk, shown, found_damaged, keys: RefCell::default() })
     }
 
     /// Whether a request that was refused is acknowledged.
@@ -60,8 +63,19 @@ impl Careless {
         }
     }
 
-    /// Destroys the key of a collection that is about to be shredded.
-    fn destroy_early(&self, request: &Request) -> Result<()> {
+    /// Keeps the keys of which some are about to be destroyed.
+    fn keep_keys(&self) {
+        if self.bug == Bug::BackupBringsDestroyedKeys {
+            // What cannot be read for a fault is not kept.
+            self.keys.borrow_mut().extend(copied_keys::read(&self.disk).unwrap_or_default());
+        }
+    }
+
+    /// What is done before a shred: its key is destroyed, or kept.
+    fn before(&self, request: &Request) -> Result<()> {
+        if let Request::Shred { .. } = request {
+            self.keep_keys();
+        }
         if let (Bug::KeyDestroyedBeforeDrop, Request::Shred { name }) = (&self.bug, request)
             && let Some(id) = self.inner.id_of(name)?
         {
@@ -135,7 +149,7 @@ impl View for Careless {
 
 impl Session for Careless {
     fn perform(&self, request: &Request, call: Call) -> Result<Outcome> {
-        self.destroy_early(request)?;
+        self.before(request)?;
         match self.inner.perform(request, call) {
             Err(error) if error.kind() == ErrorKind::Corrupt && self.takes(request) => {
                 Ok(Outcome::Written { last_lsn: None, hits: None })
@@ -145,7 +159,7 @@ impl Session for Careless {
     }
 
     fn submit(&self, request: &Request) -> Result<Ticket> {
-        self.destroy_early(request)?;
+        self.before(request)?;
         self.inner.submit(request)
     }
 
@@ -190,7 +204,12 @@ impl Session for Careless {
     }
 
     fn back_up(&self, to: &Path, keys: &BackupKeys, goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
-        self.inner.back_up(to, keys, goes_on)
+        let instead = copied_keys::wanted_instead(&self.bug, keys);
+        let copied = self.inner.back_up(to, &instead, goes_on)?;
+        if copied.is_complete {
+            copied_keys::put(&self.bug, &self.disk, &self.keys.borrow(), to, keys)?;
+        }
+        Ok(copied)
     }
 
     fn observe(&self, after: Option<u64>, listener: Listener) -> Result<()> {
@@ -217,6 +236,7 @@ impl Session for Careless {
     }
 
     fn rekey(&self, id: CollectionId) -> Result<()> {
+        self.keep_keys();
         self.inner.rekey(id)
     }
 

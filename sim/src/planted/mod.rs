@@ -12,6 +12,7 @@
 mod books;
 mod bugs;
 mod careless;
+mod copied_keys;
 mod copying;
 mod edits;
 mod entropy;

@@ -224,7 +224,11 @@ impl Vfs for TellingVfs {
     }
 
     fn read_dir(&self, path: &Path, site: CallSite) -> io::Result<Vec<DirEntry>> {
-        self.inner.read_dir(path, site)
+        let mut entries = self.inner.read_dir(path, site)?;
+        if self.secrets.bug == Bug::BackupKeepsEarlierKeys && path != self.dir {
+            entries.retain(|entry| !matches!(FileName::parse(&entry.name), Some(FileName::Key(_))));
+        }
+        Ok(entries)
     }
 
     fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
