@@ -11,7 +11,7 @@ use crate::disk::{CallClass, Fault, Step};
 use crate::history::requests::Requests;
 use crate::history::{Action, Member, Operation, Planned};
 use crate::model::{Answered, KnownId, is_refusal};
-use crate::system::{Call, Session};
+use crate::system::{Call, Request, Session};
 
 /// Steps of background work at a time.
 const STEPS_MAX: u64 = 200;
@@ -64,9 +64,22 @@ impl Pair<'_> {
         let slots = &self.history.slots;
         let request =
             Requests { slots, model: &self.model, guess: None, has_keys: false }.of(member);
+        if matches!(member, Member::Write(_)) {
+            self.strike_leader();
+        }
         let answer = self.leader.inside(|leader| leader.perform(&request, call))?;
         let kind = self.kind_of(answer)?;
         self.answered(vec![Answered { request, answer: kind }])
+    }
+
+    /// Makes a write of the leader fail for good now and then. A log whose write or sync fails is given up
+    /// for a new one, and nobody hears of that: so the new one fails too.
+    fn strike_leader(&mut self) {
+        if self.history.faulty && self.stream.chance(1, 3) {
+            let of_logs = [Fault::WriteEio, Fault::WriteShortThenEio, Fault::SyncEio];
+            let faults = [*self.stream.pick(&of_logs), Fault::CreateEio];
+            self.leader.arm(&faults.map(|fault| Planned { after_calls: 0, fault }));
+        }
     }
 
     fn kind_of<T>(&self, answer: quiver_store::Result<T>) -> Result<Result<T, ErrorKind>, Finding> {
@@ -138,6 +151,13 @@ impl Pair<'_> {
             _ => None,
         });
         let failed = list.iter().any(|one| one.answer.is_err_and(|kind| !is_refusal(kind)));
+        let is_failed_write = |one: &Answered| {
+            matches!(one.request, Request::Write(_))
+                && one.answer.is_err_and(|kind| !is_refusal(kind))
+        };
+        if list.iter().any(is_failed_write) {
+            self.count("leader writes that failed");
+        }
         let (window, complaints) = self.model.settle(&list);
         if let Some(complaint) = complaints.into_iter().next() {
             return Err(Finding::new(Invariant::Answers, "the model's answer", complaint));

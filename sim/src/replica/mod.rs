@@ -46,7 +46,7 @@ const ONE_IN: u64 = 2;
 const REPEATED_ONE_IN: u64 = 16;
 
 /// What is counted, and must not stay at zero in a campaign of some size.
-pub const COUNTS: [&str; 22] = [
+pub const COUNTS: [&str; 23] = [
     "encrypted leaders",
     "encrypted followers",
     "histories",
@@ -63,6 +63,7 @@ pub const COUNTS: [&str; 22] = [
     "catch-ups of leaders in images",
     "catch-ups of followers in images",
     "copies",
+    "leader writes that failed",
     "leader starts",
     "leader stops inside a call",
     "follower starts",
