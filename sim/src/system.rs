@@ -492,12 +492,7 @@ pub trait Session: View {
 
     /// Copies the store into another directory of its disk, or goes on with that; `goes_on` is asked
     /// between reads. A store without keys copies none.
-    fn back_up(
-        &self,
-        _to: &Path,
-        _keys: &BackupKeys,
-        _goes_on: &mut GoesOn<'_>,
-    ) -> Result<BackedUp> {
+    fn back_up(&self, _: &Path, _: &BackupKeys, _goes_on: &mut GoesOn<'_>) -> Result<BackedUp> {
         Err(Error::new(ErrorKind::Unsupported, "backups"))
     }
 

@@ -255,6 +255,13 @@ fn check_page(file: &[u8], store: StoreId, at: usize) {
     }
 }
 
+/// The id of the store, as the header of its log has it.
+fn store_id(files: &[(PathBuf, Vec<u8>)]) -> StoreId {
+    let log = files.iter().find(|(path, _)| is_log(path));
+    let (_, header) = log.expect("rows stand in the log");
+    StoreId(*header[8..].first_chunk().expect("a header"))
+}
+
 fn check_every_bit(kept: Kept) {
     let state = closed_store(kept);
     let whole = shown(&state, kept);
@@ -264,9 +271,7 @@ fn check_every_bit(kept: Kept) {
         .into_iter()
         .map(|(path, _)| (path.clone(), state.read(&path).expect("there")))
         .collect();
-    let log = files.iter().find(|(path, _)| path.extension().is_some_and(|found| found == "wal"));
-    let (_, header) = log.expect("rows stand in the log");
-    let store = *header[8..].first_chunk().expect("a header");
+    let store = store_id(&files);
     let places: Vec<(usize, usize)> = files
         .iter()
         .enumerate()
@@ -278,7 +283,7 @@ fn check_every_bit(kept: Kept) {
             let (path, bytes) = &files[*file];
             let bits = bits_of(bytes, *at);
             if bits.len() < 8 {
-                check_page(bytes, StoreId(store), *at);
+                check_page(bytes, store, *at);
             }
             for bit in bits {
                 let byte = bytes[*at] ^ (1 << bit);
