@@ -3,7 +3,7 @@
 //! Whoever has to wait and finds no leader leads: it gives the others time to come, as the store does,
 //! then writes all that waits with one call and syncs once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 
 use crate::Failure;
+use crate::plain::filled;
 
 #[derive(Debug)]
 pub(crate) struct GroupLog {
@@ -33,14 +34,7 @@ struct State {
 impl GroupLog {
     /// A new file, filled with so many bytes and durable.
     pub(crate) fn new(path: &Path, fill_bytes: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let run = [b'x'; 64 * 1024];
-        let mut at = 0;
-        while at < fill_bytes {
-            file.write_all_at(&run, at)?;
-            at += run.len() as u64;
-        }
-        file.sync_all()?;
+        let file = filled(path, fill_bytes)?;
         Ok(Self { file, state: Mutex::default(), committed: Condvar::new() })
     }
 

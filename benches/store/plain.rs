@@ -23,15 +23,7 @@ pub(crate) struct Plain {
 impl Plain {
     /// A new file, filled with so many bytes and durable.
     pub(crate) fn new(path: &Path, fill_bytes: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let run = [b'x'; 64 * 1024];
-        let mut at = 0;
-        while at < fill_bytes {
-            file.write_all_at(&run, at)?;
-            at += run.len() as u64;
-        }
-        file.sync_all()?;
-        Ok(Self { file, end: AtomicU64::new(0) })
+        Ok(Self { file: filled(path, fill_bytes)?, end: AtomicU64::new(0) })
     }
 
     /// Appends bytes and makes them durable.
@@ -71,6 +63,19 @@ impl Plain {
         }
         Ok(())
     }
+}
+
+/// A new file, filled with so many bytes and durable.
+pub(crate) fn filled(path: &Path, bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    let run = [b'x'; 64 * 1024];
+    let mut at = 0;
+    while at < bytes {
+        file.write_all_at(&run, at)?;
+        at += run.len() as u64;
+    }
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Reads a file front to back, in runs; how many bytes.
