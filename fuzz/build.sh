@@ -6,12 +6,13 @@
 # SANITIZER=address (default) or none. The engine has no unsafe code: without the sanitizer the build takes
 # half the time, and what the oracles find is found all the same.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
 
+# The directory is the caller's, wherever the build runs.
 out=${1:?usage: fuzz/build.sh OUT [TARGET...]}
 shift
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")"
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 
 flags=(
