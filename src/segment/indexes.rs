@@ -24,7 +24,7 @@
 
 use crate::cursor::{Cursor, len_u32};
 use crate::descriptor::{put_field, take_field};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::FILTERABLE_FIELDS_MAX;
 use crate::sec::FilterableField;
 use crate::sec::index::IndexBuilder;
@@ -136,6 +136,11 @@ impl Indexes {
             return Err(damaged(&format!("{count} fields")));
         }
         let fields = (0..count).map(|_| take_field(&mut cursor)).collect::<Result<Vec<_>>>()?;
+        // What nobody could declare nobody wrote.
+        fields.iter().try_for_each(|field| {
+            let valid = field.validate();
+            valid.map_err(|error| error.reported_as(ErrorKind::Corrupt, "indexes"))
+        })?;
         let parts_count = cursor.u32()? as usize;
         if parts_count > cursor.left() / 12 {
             return Err(damaged(&format!("{parts_count} parts in {} bytes", cursor.left())));
