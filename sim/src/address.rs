@@ -1,7 +1,8 @@
 //! The address of one crash image: `SEED:POINT:IMAGE`, and below it the points and images of nested
 //! crashes.
 //!
-//! The address of an image of a replica history has `replica-` before it, that of a swarm `swarm-`.
+//! The address of an image of a replica history has `replica-` before it, that of a swarm `swarm-`, that of
+//! one on a filesystem that is kinder than POSIX its name: `ext4-`.
 //!
 //! **Place.** Printed with every violation and taken by `replay`. Everything that is random about an
 //! image derives from its address (R1 of [`crate::stream`]), so it can be rebuilt alone.
@@ -9,6 +10,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::disk::Filesystem;
 use crate::stream::Stream;
 
 /// How many crashes may follow one another: the first and two nested ones.
@@ -24,11 +26,38 @@ pub enum Of {
     Replica,
     /// Several tasks on one store.
     Swarm,
+    /// One store, on ext4.
+    Ext4,
+    /// One store, on XFS.
+    Xfs,
+    /// One store, on btrfs.
+    Btrfs,
 }
 
 impl Of {
     /// Each, by its place.
-    pub const ALL: [Self; 3] = [Self::Store, Self::Replica, Self::Swarm];
+    pub const ALL: [Self; 6] =
+        [Self::Store, Self::Replica, Self::Swarm, Self::Ext4, Self::Xfs, Self::Btrfs];
+
+    /// One store on a filesystem.
+    pub const fn on(filesystem: Filesystem) -> Self {
+        match filesystem {
+            Filesystem::Posix => Self::Store,
+            Filesystem::Ext4 => Self::Ext4,
+            Filesystem::Xfs => Self::Xfs,
+            Filesystem::Btrfs => Self::Btrfs,
+        }
+    }
+
+    /// The filesystem that it is on.
+    pub const fn filesystem(self) -> Filesystem {
+        match self {
+            Self::Store | Self::Replica | Self::Swarm => Filesystem::Posix,
+            Self::Ext4 => Filesystem::Ext4,
+            Self::Xfs => Filesystem::Xfs,
+            Self::Btrfs => Filesystem::Btrfs,
+        }
+    }
 
     /// What is before the address.
     const fn prefix(self) -> &'static str {
@@ -36,6 +65,9 @@ impl Of {
             Self::Store => "",
             Self::Replica => "replica-",
             Self::Swarm => "swarm-",
+            Self::Ext4 => "ext4-",
+            Self::Xfs => "xfs-",
+            Self::Btrfs => "btrfs-",
         }
     }
 }
@@ -155,6 +187,9 @@ mod tests {
             "replica-7",
             "replica-7:1:2",
             "swarm-7:1:2",
+            "ext4-7:1:2",
+            "xfs-7",
+            "btrfs-7:1:2",
             "18446744073709551615:1:2:3:4:5:6",
         ] {
             assert_eq!(text.parse::<Address>().expect("well formed").to_string(), text);

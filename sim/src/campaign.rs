@@ -17,8 +17,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::address::Address;
+use crate::address::{Address, Of};
 use crate::checker::Invariant;
+use crate::disk::Filesystem;
 use crate::explore;
 use crate::history::History;
 use crate::panic_trap;
@@ -71,6 +72,8 @@ pub struct Campaign {
     pub limit: Option<Duration>,
     /// Which of the histories.
     pub which: Which,
+    /// Which filesystem is on the disk.
+    pub filesystem: Filesystem,
     /// How many threads.
     pub jobs: usize,
     /// Which of how many parts of the seeds: `(i, n)` with `i < n`.
@@ -172,15 +175,15 @@ impl Campaign {
             let watch = Arc::new(Watch::default());
             workers.push(Worker { watch: watch.clone(), turns: 0, since: start });
             let (seeds, system, sender) = (seeds.clone(), self.system.clone(), sender.clone());
-            let which = self.which;
-            thread::spawn(move || work(&*system, which, &seeds, &watch, &sender));
+            let of = (self.which, self.filesystem);
+            thread::spawn(move || work(&*system, of, &seeds, &watch, &sender));
         }
         drop(sender);
         let mut tally = Tally::zero();
         if !self.system.backs_up() {
             tally.copies.clear();
         }
-        if !self.system.replicates() {
+        if !self.system.replicates() || self.filesystem != Filesystem::Posix {
             tally.replica.clear();
         }
         if self.which == Which::Plain || !self.system.encrypts() {
@@ -255,7 +258,7 @@ impl Campaign {
 
 fn work(
     system: &dyn System,
-    which: Which,
+    (which, filesystem): (Which, Filesystem),
     seeds: &Seeds,
     watch: &Watch,
     sender: &Sender<(u64, Option<Tally>)>,
@@ -267,7 +270,7 @@ fn work(
             }
             continue;
         }
-        let explored = panic_trap::catch(|| explored(system, seed, watch));
+        let explored = panic_trap::catch(|| explored(system, seed, filesystem, watch));
         let Some(tally) = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic))) else {
             break;
         };
@@ -279,9 +282,15 @@ fn work(
 }
 
 /// What a seed comes to: its history of one store, and that of two where it has one.
-fn explored(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
-    let mut tally = explore::explore(system, seed, watch)?;
-    if system.replicates() && replica::has(seed) {
+fn explored(
+    system: &dyn System,
+    seed: u64,
+    filesystem: Filesystem,
+    watch: &Watch,
+) -> Option<Tally> {
+    let run = Address::of(Of::on(filesystem), seed);
+    let mut tally = explore::explore(system, run, watch)?;
+    if filesystem == Filesystem::Posix && system.replicates() && replica::has(seed) {
         tally.add(&replica::explore(system, seed, watch)?);
     }
     Some(tally)

@@ -44,7 +44,7 @@ impl Violation {
     pub fn replay(&self) -> String {
         match self.address.kind() {
             Of::Swarm => format!("quiver-sim swarm --seed {}", self.address.seed),
-            Of::Store | Of::Replica => format!("quiver-sim replay {}", self.address),
+            _ => format!("quiver-sim replay {}", self.address),
         }
     }
 

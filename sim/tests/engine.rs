@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use quiver_sim::campaign::{Campaign, End, PATIENCE, Report, Which};
+use quiver_sim::disk::Filesystem;
 use quiver_sim::engine::Engine;
 use quiver_sim::planted::{Bug, Planted};
 use quiver_sim::system::System;
@@ -17,6 +18,7 @@ fn run(system: Arc<dyn System>, seed: u64, seeds: u64, jobs: usize) -> Report {
         images: None,
         limit: None,
         which: Which::All,
+        filesystem: Filesystem::Posix,
         jobs,
         shard: (0, 1),
         patience: PATIENCE,

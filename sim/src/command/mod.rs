@@ -1,4 +1,4 @@
-//! The command line: `run`, `replay`, `sweep`, `swarm`, `mutants`, `shrink`, `corpus`.
+//! The command line: `run`, `replay`, `sweep`, `swarm`, `exhaust`, `mutants`, `shrink`, `corpus`.
 //!
 //! | exit code | meaning |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
 mod corpus;
+mod exhaust;
 mod mutants;
 mod replay;
 mod run;
@@ -49,6 +50,12 @@ enum Command {
     /// Lets several tasks, background work and kills share a store in virtual time; a part of the
     /// default run too.
     Swarm(swarm::Arguments),
+    /// Looks at every sequence of a few operations up to a depth, at every crash point of each and at
+    /// every legal image of that: a proof of a small scope.
+    ///
+    /// Points with more legal images than --images-max have so many of them drawn; how many such points
+    /// there are, and which share of all legal images was looked at, is in the table.
+    Exhaust(exhaust::Arguments),
     /// Makes a violation as small as it will go and writes it into a .repro file.
     ///
     /// Operations, faults, crashes, contents and what survived are left out or made plainer as long
@@ -82,6 +89,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Sweep(arguments)) => sweep::run(&arguments),
         Some(Command::Swarm(arguments)) => swarm::run(&arguments),
+        Some(Command::Exhaust(arguments)) => exhaust::run(&arguments),
         Some(Command::Shrink(arguments)) => shrink::run(&arguments),
         Some(Command::Corpus(arguments)) => corpus::run(&arguments),
         Some(Command::Mutants(arguments)) => mutants::run(&arguments),

@@ -14,6 +14,7 @@ use super::sweep::default_bounds;
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::{Campaign, PATIENCE, Report, Which};
 use crate::damage;
+use crate::disk::Filesystem;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::number;
 use crate::swarm;
@@ -274,6 +275,7 @@ fn campaign(
         jobs: jobs_or_cores(arguments.jobs),
         shard: (0, 1),
         which,
+        filesystem: Filesystem::Posix,
         patience: PATIENCE,
         system,
     };

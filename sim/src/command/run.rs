@@ -14,6 +14,7 @@ use super::sweep::{default_bounds, verdict};
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::campaign::{Campaign, End, PATIENCE, Progress, Report, Which};
 use crate::damage;
+use crate::disk::Filesystem;
 use crate::engine::Engine;
 use crate::report;
 use crate::swarm;
@@ -61,6 +62,12 @@ pub(super) struct Arguments {
     /// Which histories to run.
     #[arg(long, value_enum, default_value_t)]
     histories: Which,
+    /// Which filesystem is on the disk: `posix` promises least, and is what everything is proved against.
+    ///
+    /// Another one is what an engine gets away with there. Sweep, damage, swarms and stores that
+    /// follow one another are left out then.
+    #[arg(long, value_enum, default_value_t)]
+    medium: Filesystem,
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -105,7 +112,8 @@ impl Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     // A run that left them out without a word would count as a proof of more than it looked at.
-    if !arguments.no_swarm && !swarm::is_built() {
+    let whole = arguments.medium == Filesystem::Posix;
+    if whole && !arguments.no_swarm && !swarm::is_built() {
         let Refusal(missing, code) = super::swarm::missing();
         return Err(Refusal(format!("{missing}; or say --no-swarm to run the rest"), code));
     }
@@ -119,6 +127,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         jobs: jobs_or_cores(arguments.jobs),
         shard: arguments.shard.unwrap_or((0, 1)),
         which: arguments.histories,
+        filesystem: arguments.medium,
         patience: PATIENCE,
         system: system.clone(),
     };
@@ -169,15 +178,16 @@ struct Parts {
 impl Parts {
     fn of(arguments: &Arguments, campaign: &Campaign, cancel: &AtomicBool) -> Self {
         let Campaign { seed, jobs, shard, images, .. } = *campaign;
-        let swept = (!arguments.no_sweep)
+        let whole = campaign.filesystem == Filesystem::Posix;
+        let swept = (whole && !arguments.no_sweep)
             .then(|| sweep::sweep(&Engine, &default_bounds(jobs, shard), cancel));
-        let hurt = (!arguments.no_damage).then(|| {
+        let hurt = (whole && !arguments.no_damage).then(|| {
             let seeds = images.map_or(DAMAGED_SEEDS_MAX, damaged_seeds);
             let violations_max = damage::VIOLATIONS_MAX;
             let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max };
             damage::run(&Engine, &bounds, cancel)
         });
-        let swarmed = (!arguments.no_swarm).then(|| {
+        let swarmed = (whole && !arguments.no_swarm).then(|| {
             let of_seeds = campaign.seeds.unwrap_or(SWARM_SEEDS_MAX).min(SWARM_SEEDS_MAX);
             let seeds = images.map_or(of_seeds, swarm_seeds);
             let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };

@@ -20,6 +20,8 @@ use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
 use crate::address::Address;
 use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::checker::Invariant;
+use crate::disk::Filesystem;
+use crate::exhaust::Sequence;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
@@ -53,6 +55,12 @@ pub(super) struct Arguments {
     /// How many seeded histories the sweep of that case had besides the fixed ones.
     #[arg(long, default_value_t = SEEDED, requires = "case")]
     seeded: u64,
+    /// A sequence of operations, as `exhaust` printed it.
+    #[arg(long, conflicts_with_all = ["target", "case"])]
+    sequence: Option<Sequence>,
+    /// The stores of that sequence are encrypted.
+    #[arg(long, requires = "sequence")]
+    encrypted: bool,
     /// Which of the violations at the address, by the first word of its invariant; the first one by
     /// default.
     #[arg(long, value_name = "NAME", value_parser = invariant_of)]
@@ -158,6 +166,12 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
         let file = shrink::of_case(system, status, case, seeded, arguments.violates);
         return Ok((file.map_err(refused)?, out));
     }
+    if let Some(sequence) = &arguments.sequence {
+        let out = out(format!("sequence-{}", plain(&sequence.to_string())))?;
+        let (system, encrypted) = (systems.shows(), arguments.encrypted);
+        let file = shrink::of_sequence(system, status, sequence, encrypted, arguments.violates);
+        return Ok((file.map_err(refused)?, out));
+    }
     let (address, name) = match (&arguments.target, &arguments.mutant) {
         (Some(Target::Address(address)), None) => {
             (*address, format!("seed-{}", plain(&address.to_string())))
@@ -171,7 +185,7 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
         }
         (_, None) => {
             let why = "nothing to shrink: give an address SEED:POINT:IMAGE, a .repro file, \
-                       --case CASE or --mutant NAME";
+                       --case CASE, --sequence SEQUENCE or --mutant NAME";
             return Err(Refusal(why.to_owned(), 2));
         }
     };
@@ -192,6 +206,7 @@ fn first_violation(system: Arc<dyn System>, cancel: &AtomicBool) -> Result<Addre
         images: Some(IMAGES),
         limit: None,
         which: Which::All,
+        filesystem: Filesystem::Posix,
         jobs: jobs_or_cores(None),
         shard: (0, 1),
         patience: PATIENCE,

@@ -25,10 +25,8 @@ mod stores;
 mod twin;
 mod wound;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use case::Case;
@@ -37,6 +35,7 @@ pub use counts::Counts;
 use crate::checker::Finding;
 use crate::disk::{DiskState, Recording, SimDisk};
 use crate::history::{Action, History, Shape};
+use crate::in_order::in_order;
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
@@ -209,36 +208,23 @@ fn carry_out(
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
-    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (sender, results) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..bounds.jobs.max(1) {
-            let (sender, next, enough) = (sender.clone(), &next, &enough);
-            scope.spawn(move || {
-                while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(place) else { break };
-                    if sender.send((place, carry_out_one(system, small, item))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
+    let place = |number: u64| usize::try_from(number).expect("it is below the number of items");
+    in_order(
+        items.len() as u64,
+        bounds.jobs,
+        cancel,
+        |number| carry_out_one(system, small, &items[place(number)]),
         // Results are added up in the order of the items (D4).
-        let (mut waiting, mut turn) = (BTreeMap::new(), 0);
-        for (place, result) in results {
-            waiting.insert(place, result);
-            while let Some(result) = waiting.remove(&turn) {
-                turn += 1;
-                if report.violations.len() < bounds.violations_max {
-                    report.counts.add(&result.counts);
-                    report.violations.extend(result.violations);
-                }
+        |result| {
+            report.counts.add(&result.counts);
+            report.violations.extend(result.violations);
+            if report.violations.len() < bounds.violations_max {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-            enough.fetch_or(report.violations.len() >= bounds.violations_max, Ordering::Relaxed);
-        }
-    });
+        },
+    );
 }
 
 fn carry_out_one(system: &dyn System, small: &[Small], item: &Item) -> Report {

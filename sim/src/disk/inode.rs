@@ -53,6 +53,14 @@ impl FileMutation {
         }
     }
 
+    /// Whether it made the file longer.
+    pub(crate) fn lengthens(&self) -> bool {
+        match self.change {
+            FileChange::Write { grew, .. } => grew,
+            FileChange::Grow { .. } => true,
+        }
+    }
+
     /// The length the file has at least if this mutation alone survives.
     pub(crate) fn len(&self) -> u64 {
         match self.change {
@@ -84,6 +92,11 @@ impl Inode {
     /// Whether a power loss changes nothing.
     pub(crate) fn is_quiet(&self) -> bool {
         self.pending.is_empty() && !self.lost
+    }
+
+    /// Whether anything pending made it longer.
+    pub(crate) fn is_longer(&self) -> bool {
+        self.pending.iter().any(FileMutation::lengthens)
     }
 
     /// Writes bytes.

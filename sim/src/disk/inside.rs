@@ -234,7 +234,12 @@ impl DiskState {
             Node::File(inode) => inode.drawn_fates(dice).into_iter().map(Synced::of).collect(),
             Node::Directory(directory) => {
                 let draw = |_| if dice.chance(1, 2) { Synced::Kept } else { Synced::Pending };
-                directory.pending.iter().map(draw).collect()
+                let mut synced: Vec<Synced> = directory.pending.iter().map(draw).collect();
+                if self.inner().kindness.names_in_order {
+                    let first = synced.iter().position(|one| *one == Synced::Pending);
+                    synced[first.unwrap_or(directory.pending.len())..].fill(Synced::Pending);
+                }
+                synced
             }
         };
         (!synced.is_empty()).then_some(synced)

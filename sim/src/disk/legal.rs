@@ -5,6 +5,7 @@
 
 use super::image::len_left;
 use super::inode::{FileChange, FileMutation, Inode};
+use super::kindness::Kindness;
 use super::plan::CrashPlan;
 use super::state::{DiskState, Node, NodeId};
 use super::tear::{Fate, WriteTear};
@@ -25,12 +26,37 @@ impl Ways {
 }
 
 impl DiskState {
+    /// How many legal images there are, counted as by [`DiskState::legal_images`]; as many as fit into the
+    /// number, if there are more.
+    pub fn legal_count(&self) -> u128 {
+        let inner = self.inner();
+        let reachable = inner.reachable();
+        let of_node = |id: &NodeId| -> u128 {
+            match inner.node(*id) {
+                Node::File(inode) => {
+                    let ways = inode.pending.iter().map(|mutation| options(inode, mutation).len());
+                    ways.fold(1, |all: u128, ways| all.saturating_mul(ways as u128))
+                }
+                Node::Directory(directory) => {
+                    let doublings = u32::try_from(directory.pending.len()).unwrap_or(u32::MAX);
+                    2_u128.saturating_pow(doublings)
+                }
+            }
+        };
+        let nodes = inner.noisy.iter().filter(|id| reachable[id.0 as usize]);
+        nodes.fold(1, |all: u128, id| all.saturating_mul(of_node(id)))
+    }
+
     /// All legal images, counted over whole mutations and named tears, if they are at most `max`.
     ///
     /// Nodes that no name can reach after a power loss are left out of the count: nothing shows
     /// what became of them.
     pub fn legal_images(&self, max: usize) -> Option<Vec<CrashPlan>> {
         let inner = self.inner();
+        // What a promise rules out is not counted here: images of such disks are drawn.
+        if inner.kindness != Kindness::NONE {
+            return None;
+        }
         let reachable = inner.reachable();
         let mut nodes: Vec<(NodeId, Ways)> = Vec::new();
         let mut total: usize = 1;

@@ -198,7 +198,13 @@ impl SimDisk {
 
     /// What the medium does where it may do more than one thing.
     pub fn set_medium(&self, medium: Medium) {
-        self.lock_machine().medium = medium;
+        let machine = &mut *self.lock_machine();
+        machine.medium = medium;
+        let kindness = medium.filesystem.kindness();
+        // A disk that is only looked at stays shared.
+        if machine.state.inner().kindness != kindness {
+            machine.state.inner_mut().kindness = kindness;
+        }
     }
 
     /// Switches off syncs: calls of `sync_data` and `sync_dir` from these sites, each as

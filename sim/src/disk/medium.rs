@@ -2,6 +2,7 @@
 //!
 //! **Place.** A property of the machine, set by the run; what it leaves is `vfs`'s work.
 
+use super::kindness::{Kindness, Reach};
 use crate::stream::Stream;
 
 /// What reads show of bytes, and lookups of names, that a failed sync lost.
@@ -79,9 +80,74 @@ pub enum UnlinkedReads {
     Work,
 }
 
+/// A filesystem, as far as it is kinder than POSIX where power is lost. Each is what its sources say and no
+/// more: where they leave a doubt, the disk is as unkind as the reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Filesystem {
+    /// The reference: what POSIX says and nothing else.
+    #[default]
+    Posix,
+    /// ext4 in its default mode. Its one journal commits changes of names in their order, and a sync of a
+    /// directory or of a file that grew commits all of it; under `data=ordered` with delayed allocation
+    /// a length is there with its bytes; under `auto_da_alloc` a replacing rename is there with the
+    /// bytes of the file.
+    ///
+    /// *Reference*: Linux, `Documentation/admin-guide/ext4.rst` (`data=ordered`, `auto_da_alloc`) and
+    /// `Documentation/filesystems/ext4/journal.rst`; Pillai et al., OSDI 2014, table 1; Mohan et al.,
+    /// OSDI 2018, section 2 (strictly ordered metadata).
+    Ext4,
+    /// XFS. Its log keeps the order of names, and a sync forces it up to there; a length is written when
+    /// the bytes are there. A replacing rename waits for nothing.
+    ///
+    /// *Reference*: Linux, `Documentation/filesystems/xfs/xfs-delayed-logging-design.rst`; Mohan et
+    /// al., OSDI 2018, section 2.
+    Xfs,
+    /// btrfs. A sync of a file goes to a log of its own, which has that file's names and no others; a
+    /// length refers to extents whose bytes are there. Since Linux 3.17 a replacing rename waits for
+    /// nothing.
+    ///
+    /// *Reference*: Linux, head of `fs/btrfs/tree-log.c`, commits 12fcfd22fe5b and 8d875f95da43.
+    Btrfs,
+}
+
+impl Filesystem {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Posix, Self::Ext4, Self::Xfs, Self::Btrfs];
+
+    /// The word for reproducers and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Posix => "posix",
+            Self::Ext4 => "ext4",
+            Self::Xfs => "xfs",
+            Self::Btrfs => "btrfs",
+        }
+    }
+
+    /// What it promises.
+    pub(crate) fn kindness(self) -> Kindness {
+        let journal = Kindness {
+            names_in_order: true,
+            reach: Reach::AllNames,
+            bytes_before_length: true,
+            bytes_before_rename: false,
+        };
+        match self {
+            Self::Posix => Kindness::NONE,
+            Self::Ext4 => Kindness { bytes_before_rename: true, ..journal },
+            Self::Xfs => journal,
+            Self::Btrfs => {
+                Kindness { reach: Reach::OwnNames, bytes_before_length: true, ..Kindness::NONE }
+            }
+        }
+    }
+}
+
 /// A medium.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Medium {
+    /// Which filesystem is on it.
+    pub filesystem: Filesystem,
     /// What is shown after a failed sync.
     pub failed_sync: FailedSync,
     /// Who is told of a failed writeback.
@@ -95,6 +161,7 @@ impl Medium {
     pub fn of(number: u64) -> Self {
         let at = |len: u64| usize::try_from(number % len).expect("a place in a short table");
         Self {
+            filesystem: Filesystem::Posix,
             failed_sync: FailedSync::ALL[at(2)],
             writeback: WritebackReport::ALL[at(3)],
             unlinked_reads: UnlinkedReads::Fail,

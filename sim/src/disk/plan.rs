@@ -15,6 +15,7 @@ use rand::Rng;
 use super::directory::{Directory, DirectoryImage, Entries};
 use super::image::{FileImage, Finish};
 use super::inode::{FileChange, Inode};
+use super::kindness::{self, Kindness};
 use super::policy::{Chooser, Policy};
 use super::state::{DiskState, Node, NodeId, ROOT};
 use super::tear::{Fate, Tear};
@@ -52,6 +53,9 @@ impl DiskState {
         let mut dice = Stream::from_rng(rng);
         let inner = self.inner();
         let chooser = Chooser::new(policy, torn_sectors, inner, &mut dice);
+        if inner.kindness != Kindness::NONE {
+            return kindness::plan(self, &chooser, &mut dice);
+        }
         let (mut files, mut directories) = (Vec::new(), Vec::new());
         for id in &inner.noisy {
             match inner.node(*id) {

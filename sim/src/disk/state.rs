@@ -14,6 +14,7 @@ use super::content::Content;
 use super::directory::{Directory, Entries, EntryChange, Name};
 use super::inode::Inode;
 use super::key::mixed;
+use super::kindness::Kindness;
 
 /// The longest file. Offsets past it are refused, so that a wild one does not take all memory.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) noisy: Vec<NodeId>,
     pub(crate) next_order: u64,
     pub(crate) stale: Vec<Content>,
+    /// What it promises beyond POSIX.
+    pub(crate) kindness: Kindness,
     /// Files of which a writeback failed that the next sync reports, on a medium that remembers.
     pub(crate) unreported: Vec<NodeId>,
 }

@@ -166,6 +166,7 @@ impl Vfs for SimDisk {
                 let inner = machine.inner_mut();
                 inner.directory_mut(id).sync();
                 inner.settle(id);
+                inner.sync_reaches(id, false);
                 if inner.nodes.len() > SWEEP_NODES_MIN {
                     machine.sweep();
                 }
@@ -519,9 +520,11 @@ impl Machine {
             return Err(notes.strike(fault));
         }
         if !self.inner().file(id).is_quiet() {
+            let longer = self.inner().file(id).is_longer();
             let inner = self.inner_mut();
             inner.file_mut(id).sync();
             inner.settle(id);
+            inner.sync_reaches(id, longer);
         }
         if self.takes_report(id, handle) {
             self.faults.note(WRITEBACK_TOLD);

@@ -163,7 +163,7 @@ impl Chain {
 
     /// Carries out a history and stops it by this chain.
     pub fn play(&self, system: &dyn System, history: &History, watch: &Watch) -> Played {
-        watch.at(&Address::run(history.seed));
+        watch.at(&history.address());
         let forward = Forward::of(system, history);
         let mut explorer = Explorer::new(system, history, watch, true);
         explorer.chain = Some(self);
@@ -209,7 +209,7 @@ impl Chain {
         let place = place.ok_or_else(|| {
             format!("the history of seed {} has {points} points, there is no {point}", history.seed)
         })?;
-        let mut at = Address::run(history.seed).below(*point, *number);
+        let mut at = history.address().below(*point, *number);
         let (mut image, crash) =
             crash_of(&forward_images(history, forward, place), *number, at, |inside| {
                 forward.at_of(history, place, inside)
@@ -462,7 +462,7 @@ impl Explorer<'_> {
             let (_, window, calls) = forward.at(point);
             let calls = Calls::Forward(&forward.calls[..calls]);
             let way = Way { before: None, calls, image: None };
-            let at = Address::run(self.history.seed);
+            let at = self.history.address();
             self.point(
                 &way,
                 &forward_images(self.history, forward, point),

@@ -52,6 +52,14 @@ impl<'a> Images<'a> {
         Self { state, step: None, legal: legal.unwrap_or_default(), exhaustive }
     }
 
+    /// The images just before a call or after an operation; all legal ones if they are at most so many.
+    pub(crate) fn up_to(state: &'a DiskState, images_max: u64) -> Self {
+        let max = usize::try_from(images_max).unwrap_or(usize::MAX);
+        let legal = if state.is_quiet() { None } else { state.legal_images(max) };
+        let exhaustive = legal.is_some() || state.is_quiet();
+        Self { state, step: None, legal: legal.unwrap_or_default(), exhaustive }
+    }
+
     /// The images inside a call.
     pub(crate) fn inside(step: &'a Step) -> Self {
         Self { state: &step.before, step: Some(step), legal: Vec::new(), exhaustive: false }

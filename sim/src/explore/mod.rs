@@ -20,6 +20,7 @@ pub(crate) mod image;
 mod lookups;
 mod lost_key;
 mod sample;
+pub mod scope;
 mod secrecy;
 
 use std::collections::BTreeMap;
@@ -116,10 +117,10 @@ pub struct Explorer<'a> {
     log: Vec<String>,
 }
 
-/// Explores a seed; `None` if the watch was told to stop.
-pub fn explore(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
-    watch.at(&Address::run(seed));
-    let history = History::of(seed);
+/// Explores the history of a run; `None` if the watch was told to stop.
+pub fn explore(system: &dyn System, run: Address, watch: &Watch) -> Option<Tally> {
+    watch.at(&run);
+    let history = History::at(run);
     let forward = Forward::of(system, &history);
     let mut explorer = Explorer::new(system, &history, watch, false);
     explorer.take_run(&forward);
@@ -127,7 +128,7 @@ pub fn explore(system: &dyn System, seed: u64, watch: &Watch) -> Option<Tally> {
     if forward.parent_lost {
         explorer.tally.violations.clear();
     }
-    if seed.is_multiple_of(REPEATED_ONE_IN) {
+    if run.seed.is_multiple_of(REPEATED_ONE_IN) {
         explorer.compare_with_second_run(&forward);
     }
     if explorer.tally.violations.is_empty() && !forward.parent_lost {
@@ -153,7 +154,7 @@ pub struct Replayed {
 /// # Errors
 /// What is wrong with the address: there is no such point or image.
 pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Replayed, String> {
-    let history = History::of(address.seed);
+    let history = History::at(address);
     let forward = Forward::of(system, &history);
     let mut explorer = Explorer::new(system, &history, watch, true);
     explorer.take_run(&forward);
@@ -167,7 +168,7 @@ pub fn replay(system: &dyn System, address: Address, watch: &Watch) -> Result<Re
         format!("the history of seed {} has {points} points, there is no {point}", address.seed)
     })?;
     let images = forward_images(&history, &forward, place);
-    let at = Address::run(address.seed).below(*point, *number);
+    let at = history.address().below(*point, *number);
     let image = images.get(*number, at).ok_or_else(|| format!("there is no image {at}"))?;
     let (_, window, calls) = forward.at(place);
     let way = Way { before: None, calls: Calls::Forward(&forward.calls[..calls]), image: None };
@@ -180,7 +181,7 @@ impl<'a> Explorer<'a> {
         let (seen, tally, log) = (BTreeMap::new(), Tally::default(), Vec::new());
         let (thorough, chain, met) = (None, None, Met::default());
         let (vault, custody, nests, images_max) = (None, Custody::default(), true, u64::MAX);
-        let root = Address::run(history.seed);
+        let root = history.address();
         Self {
             system,
             history,
@@ -251,7 +252,7 @@ impl<'a> Explorer<'a> {
             let finding = Finding::new(Invariant::Answers, expected, found);
             let calls = Calls::Forward(&again.calls);
             let way = Way { before: None, calls, image: None };
-            self.violated(Address::run(self.history.seed), finding, &way);
+            self.violated(self.history.address(), finding, &way);
         }
     }
 
@@ -267,7 +268,7 @@ impl<'a> Explorer<'a> {
             let way =
                 Way { before: None, calls: Calls::Forward(&forward.calls[..calls]), image: None };
             let images = forward_images(self.history, forward, point);
-            let address = Address::run(self.history.seed);
+            let address = self.history.address();
             self.point(&way, &images, wanted, window, address, place as u64);
             if self.gives_up() {
                 return;

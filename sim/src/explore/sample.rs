@@ -79,7 +79,7 @@ pub fn panicked(seed: u64, panic: String) -> Tally {
 
 impl Explorer<'_> {
     fn look_behind_the_fault(&mut self, forward: &Forward, points: usize) {
-        let run = Address::run(self.history.seed);
+        let run = self.history.address();
         let Some((end, _)) = forward.points.iter().enumerate().next_back() else { return };
         let mut stream = run.below(end as u64, 0).stream(7);
         for (number, policy) in AT_THE_END.into_iter().enumerate() {
@@ -132,7 +132,7 @@ impl Explorer<'_> {
             Point::Inside(_) => forward_images(self.history, forward, point),
             _ => Images::of(state, false),
         };
-        let address = Address::run(self.history.seed).below(place as u64, number);
+        let address = self.history.address().below(place as u64, number);
         let number = if images.are_exhaustive() { 0 } else { number };
         if let Some(image) = images.get(number, address) {
             self.examine(&way, &image, Expect::Window(window), address);

@@ -235,7 +235,7 @@ impl<'a> Runner<'a> {
         Self {
             system,
             history,
-            address: Address::run(history.seed),
+            address: history.address(),
             disk: SimDisk::new(),
             clock: Arc::new(SimClock::new(0)),
             session: None,

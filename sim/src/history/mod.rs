@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use quiver_store::{Descriptor, FilterableField, Options};
 
+use crate::address::{Address, Of};
 use crate::disk::{Fault, Medium, Survivors};
 use crate::reads::Read;
 use crate::system::Row;
@@ -306,6 +307,18 @@ pub struct History {
 }
 
 impl History {
+    /// The history of a run of one store: that of its seed, on its filesystem.
+    pub fn at(run: Address) -> Self {
+        let mut history = Self::of(run.seed);
+        history.medium.filesystem = run.kind().filesystem();
+        history
+    }
+
+    /// The address of its run.
+    pub fn address(&self) -> Address {
+        Address::of(Of::on(self.medium.filesystem), self.seed)
+    }
+
     /// What tells the draws of a step from those of the others.
     pub fn dice_of(&self, operation: usize) -> u64 {
         self.luck.get(operation).map_or(operation as u64, |luck| luck.dice)

@@ -3,6 +3,7 @@
 //! **Place.** The command line prints it. Everything but the times is a function of the seeds.
 
 mod damage;
+mod exhaust;
 mod swarm;
 mod sweep;
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use crate::campaign::{End, Report};
 use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use damage::{damage_json, damage_text, damage_violations};
+pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
 

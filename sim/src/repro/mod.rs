@@ -26,7 +26,7 @@
 //! | `shrinks-to N` | of a planted bug: its first violation must come down to so many operations; the file has no more |
 //! | `violates NAME`, `violates NAME panics` | the invariant, by the first word of its name; the store panicked |
 //! | `seed N` | what is left to chance follows from it; zero if not said |
-//! | `medium FAILED-SYNC WRITEBACK` | how its disks behave, if not as usual: see [`crate::disk::Medium`] |
+//! | `medium FAILED-SYNC WRITEBACK`, and `ext4`, `xfs` or `btrfs` | how its disks behave, if not as usual: see [`crate::disk::Medium`] |
 //! | `shape many`, `shape wide`, `shape churn` | what kind of history it was drawn as, if not `small` |
 //! | `encrypted` | the store is |
 //! | `option NAME VALUE` | a setting that is not at its default |

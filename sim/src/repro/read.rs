@@ -9,8 +9,8 @@ use super::words::{Token, Words, Wrong};
 use super::write::base_word;
 use super::{Reproducer, Status, VERSION, Violates, actions, invariant_of, settings};
 use crate::disk::{
-    Base, Exception, FailedSync, Fault, Inside, IoKind, Medium, Survivors, Synced, What, WriteTear,
-    WritebackReport,
+    Base, Exception, FailedSync, Fault, Filesystem, Inside, IoKind, Medium, Survivors, Synced,
+    What, WriteTear, WritebackReport,
 };
 use crate::history::{History, Luck, Operation, Planned, Shape, Slot, Strike};
 
@@ -136,7 +136,13 @@ impl Head {
                 .one_of("told-in-process, -to-handles or -after-kills", |word| {
                     WritebackReport::ALL.into_iter().find(|kind| kind.name() == word)
                 })?;
-            let medium = Medium { failed_sync, writeback, ..Medium::default() };
+            let filesystem = match words.peek() {
+                Token::Word(_) => words.one_of("ext4, xfs or btrfs", |word| {
+                    Filesystem::ALL.into_iter().find(|kind| kind.name() == word)
+                })?,
+                _ => Filesystem::Posix,
+            };
+            let medium = Medium { filesystem, failed_sync, writeback, ..Medium::default() };
             let before = self.medium.replace(medium);
             return before.map_or(Ok(()), |_| Err(twice(words, "medium")));
         }

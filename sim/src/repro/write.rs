@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::chain::{At, Chain, Crash, Deed, End};
 use super::words::Text;
 use super::{Reproducer, Status, VERSION, actions, settings};
-use crate::disk::{Base, Exception, Medium, Survivors, What};
+use crate::disk::{Base, Exception, Filesystem, Medium, Survivors, What};
 use crate::history::{Luck, Planned, Shape, Strike};
 
 pub(super) fn reproducer(file: &Reproducer) -> String {
@@ -29,9 +29,13 @@ pub(super) fn reproducer(file: &Reproducer) -> String {
     if history.shape != Shape::Small {
         line(&mut text, &format!("shape {}", history.shape.name()));
     }
-    let Medium { failed_sync, writeback, .. } = history.medium;
+    let Medium { filesystem, failed_sync, writeback, .. } = history.medium;
     if history.medium != Medium::default() {
-        line(&mut text, &format!("medium {} {}", failed_sync.name(), writeback.name()));
+        let on = match filesystem {
+            Filesystem::Posix => String::new(),
+            kinder => format!(" {}", kinder.name()),
+        };
+        line(&mut text, &format!("medium {} {}{on}", failed_sync.name(), writeback.name()));
     }
     if history.encrypted {
         line(&mut text, "encrypted");

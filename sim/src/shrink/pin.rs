@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::disk::{Base, Policy, Survivors};
+use crate::exhaust::{self, Sequence};
 use crate::explore;
 use crate::explore::chain::{self, Chain, Deed, Then};
 use crate::forward::{Forward, Point};
@@ -39,7 +40,7 @@ pub fn of_address(
     }
     let replayed = explore::replay(system, address, &Watch::default())?;
     let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
-    let file = pin(system, &History::of(address.seed), violation)?;
+    let file = pin(system, &History::at(address), violation)?;
     Ok(Reproducer { status, ..file })
 }
 
@@ -74,17 +75,41 @@ pub fn of_case(
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
     let history = case.apply(&named.history);
     let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
-    let violation = the_wanted(&violations, wanted, case)?;
-    // The sweep draws some images in a way of its own, which its addresses do not tell: such a one
-    // is looked for among the others of its history.
-    let pinned = pin(system, &history, violation);
-    let file = pinned.or_else(|why| {
+    let file = pin_or_hunt(system, &history, the_wanted(&violations, wanted, case)?)?;
+    Ok(Reproducer { status, ..file })
+}
+
+/// The violation of a sequence of operations, said in full: the wanted one, or else the first.
+///
+/// # Errors
+/// Nothing is violated in it, or it cannot be said.
+pub fn of_sequence(
+    system: &dyn System,
+    status: Status,
+    sequence: &Sequence,
+    encrypted: bool,
+    wanted: Option<Invariant>,
+) -> Result<Reproducer, String> {
+    let report = exhaust::one(system, sequence, encrypted, exhaust::IMAGES_MAX);
+    let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
+    let violation = the_wanted(&violations, wanted, sequence)?;
+    let file = pin_or_hunt(system, &sequence.history(encrypted), violation)?;
+    Ok(Reproducer { status, ..file })
+}
+
+/// The sweep and the sequences draw some images in a way of their own, which their addresses do not tell:
+/// such a one is looked for among the others of its history.
+fn pin_or_hunt(
+    system: &dyn System,
+    history: &History,
+    violation: &Violation,
+) -> Result<Reproducer, String> {
+    pin(system, history, violation).or_else(|why| {
         let violates = Violates::of(violation);
         let same = |violation: &Violation| Violates::of(violation) == violates;
-        let hunt = chain::hunt(system, &history, false, IMAGES_OF_A_CASE, &same);
-        hunt.found.map_or(Err(why), |violation| pin(system, &history, &violation))
-    })?;
-    Ok(Reproducer { status, ..file })
+        let hunt = chain::hunt(system, history, false, IMAGES_OF_A_CASE, &same);
+        hunt.found.map_or(Err(why), |violation| pin(system, history, &violation))
+    })
 }
 
 /// One of the violations that were met somewhere.
@@ -150,7 +175,10 @@ fn cut(history: &History, forward: &Forward, violation: &Violation) -> Result<Hi
     // What comes back is behind the last operation.
     cut.faulty = last.is_some_and(|last| last >= count);
     cut.luck = (0..cut.operations.len())
-        .map(|place| Luck { dice: history.dice_of(place), loss: None })
+        .map(|place| {
+            let loss = history.luck.get(place).and_then(|luck| luck.loss.clone());
+            Luck { dice: history.dice_of(place), loss }
+        })
         .collect();
     Ok(cut)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::campaign::{Campaign, PATIENCE, Which};
+use crate::disk::Filesystem;
 use crate::repro::{Outcome, Status, Systems, planted_names};
 
 /// The images within which each bug is found.
@@ -22,6 +23,7 @@ fn first_violation(system: Arc<dyn System>) -> Violation {
         images: Some(IMAGES),
         limit: None,
         which: Which::All,
+        filesystem: Filesystem::Posix,
         jobs: 1,
         shard: (0, 1),
         patience: PATIENCE,

@@ -107,48 +107,33 @@ pub fn run(_system: &dyn System, _bounds: &Bounds, _cancel: &AtomicBool) -> Opti
 /// Runs seeds; nothing where this build has no runtime.
 #[cfg(madsim)]
 pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Option<Report> {
-    use std::collections::BTreeMap;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::sync::mpsc;
-    use std::thread;
+    use std::ops::ControlFlow;
+    use std::sync::atomic::Ordering;
     use std::time::Instant;
+
+    use crate::in_order::in_order;
 
     let start = Instant::now();
     let mut report = Report { counts: Counts::zero(), ..Report::default() };
     let (part, parts) = bounds.shard;
     let count = (bounds.seeds.saturating_sub(part)).div_ceil(parts);
-    let (next, enough) = (AtomicU64::new(0), AtomicBool::new(false));
-    let (sender, results) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..bounds.jobs.max(1) {
-            let (sender, next, enough) = (sender.clone(), &next, &enough);
-            scope.spawn(move || {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let stops = cancel.load(Ordering::Relaxed) || enough.load(Ordering::Relaxed);
-                    if place >= count || stops {
-                        return;
-                    }
-                    let seed = bounds.seed.wrapping_add(place * parts + part);
-                    if sender.send((place, outcome_of(system, seed, bounds.alone))).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        let (mut early, mut turn) = (BTreeMap::new(), 0);
-        for (place, outcome) in results {
-            early.insert(place, outcome);
-            while let Some(outcome) = early.remove(&turn) {
-                turn += 1;
-                if report.violations.len() < VIOLATIONS_MAX {
-                    report.add(outcome);
-                }
+    in_order(
+        count,
+        bounds.jobs,
+        cancel,
+        |place| {
+            let seed = bounds.seed.wrapping_add(place * parts + part);
+            outcome_of(system, seed, bounds.alone)
+        },
+        |outcome| {
+            report.add(outcome);
+            if report.violations.len() < VIOLATIONS_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-            enough.fetch_or(report.violations.len() >= VIOLATIONS_MAX, Ordering::Relaxed);
-        }
-    });
+        },
+    );
     report.cancelled = cancel.load(Ordering::Relaxed);
     report.elapsed = start.elapsed();
     Some(report)

@@ -138,6 +138,11 @@ pub(crate) fn told(seed: u64, steps: &str) -> History {
     history(seed, steps.split("; ").map(action).collect())
 }
 
+/// The same, with the steps apart.
+pub(crate) fn told_in(seed: u64, steps: &[&str]) -> History {
+    history(seed, steps.iter().copied().map(action).collect())
+}
+
 fn seeded_history(seed: u64) -> Named {
     let mut history = History { encrypted: false, ..History::of(seed) };
     history.opening.clear();

@@ -19,19 +19,19 @@ mod case;
 mod histories;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use case::{Case, Full};
-pub(crate) use histories::told;
 pub use histories::{Named, all};
+pub(crate) use histories::{told, told_in};
 
 use crate::disk::{CallClass, Fault};
 use crate::explore;
 use crate::forward::{FULL_DISK, Forward};
 use crate::history::Strike;
+use crate::in_order::in_order;
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
@@ -177,35 +177,22 @@ fn carry_out(
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
-    let (next, enough) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (sender, results) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..bounds.jobs.max(1) {
-            let (sender, next, enough) = (sender.clone(), &next, &enough);
-            scope.spawn(move || {
-                while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(place) else { break };
-                    if sender.send((place, carry_out_one(system, bounds, item))).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
+    let place = |number: u64| usize::try_from(number).expect("it is below the number of items");
+    in_order(
+        items.len() as u64,
+        bounds.jobs,
+        cancel,
+        |number| carry_out_one(system, bounds, &items[place(number)]),
         // Results are added up in the order of the items (W5).
-        let (mut waiting, mut turn) = (BTreeMap::new(), 0);
-        for (place, result) in results {
-            waiting.insert(place, result);
-            while let Some(result) = waiting.remove(&turn) {
-                turn += 1;
-                if report.violations.len() < VIOLATIONS_MAX {
-                    report.add(result);
-                }
+        |result| {
+            report.add(result);
+            if report.violations.len() < VIOLATIONS_MAX {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
             }
-            enough.fetch_or(report.violations.len() >= VIOLATIONS_MAX, Ordering::Relaxed);
-        }
-    });
+        },
+    );
 }
 
 fn carry_out_one(system: &dyn System, bounds: &Bounds, item: &Item<'_>) -> Report {

@@ -8,6 +8,7 @@ use super::{Bug, Toy};
 use crate::address::Address;
 use crate::campaign::{Campaign, End, Report, Which};
 use crate::checker::Invariant;
+use crate::disk::Filesystem;
 use crate::explore::replay;
 use crate::watch::Watch;
 
@@ -18,6 +19,7 @@ fn run(bug: Bug, images: u64, jobs: usize) -> Report {
         images: Some(images),
         limit: None,
         which: Which::All,
+        filesystem: Filesystem::Posix,
         jobs,
         shard: (0, 1),
         patience: Duration::from_secs(2),
@@ -34,6 +36,7 @@ fn run_long(bug: Bug) -> Report {
         images: None,
         limit: None,
         which: Which::All,
+        filesystem: Filesystem::Posix,
         jobs: 2,
         shard: (30, 32),
         patience: Duration::from_secs(2),

@@ -1,6 +1,7 @@
 //! What the simulated disk promises, by name; an oracle for its crash images; its faults.
 
 mod faults;
+mod kindness;
 mod oracle;
 mod power_loss;
 mod survivors;

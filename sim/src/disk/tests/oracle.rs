@@ -138,8 +138,13 @@ impl Known {
 
 /// Runs a random history on a disk and tells the oracle; the disk and the oracle at the end.
 pub(super) fn history(seed: u64) -> (SimDisk, Oracle) {
+    history_on(seed, SimDisk::new())
+}
+
+/// The same on a disk that is there.
+pub(super) fn history_on(seed: u64, disk: SimDisk) -> (SimDisk, Oracle) {
     let mut dice = Stream::new(seed);
-    let (disk, mut oracle) = (SimDisk::new(), Oracle::default());
+    let mut oracle = Oracle::default();
     let mut handles = Vec::new();
     for step in 0..14_u8 {
         let name = format!("/{}", ["a", "b", "c"][dice.index(3)]);

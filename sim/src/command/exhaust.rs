@@ -1,0 +1,93 @@
+//! `quiver-sim exhaust`: every sequence of a few operations.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
+use crate::engine::Engine;
+use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, Sequence};
+use crate::report;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The longest sequences, in operations.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(0..=12))]
+    depth: u64,
+    /// Of encrypted stores, with operations on keys.
+    #[arg(long)]
+    encrypted: bool,
+    /// Points with more legal images than this have so many of them drawn.
+    #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    images_max: u64,
+    /// Looks at one sequence alone, as a violation printed it.
+    #[arg(long, conflicts_with_all = ["depth", "shard"])]
+    sequence: Option<Sequence>,
+    /// How many threads; as many as there are cores by default.
+    #[arg(long, value_parser = jobs)]
+    jobs: Option<usize>,
+    /// Which part of the sequences, of how many: 1/4 to 4/4 for four machines.
+    #[arg(long, value_parser = shard, value_name = "I/N")]
+    shard: Option<(u64, u64)>,
+    /// Where to write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
+    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let bounds = Bounds {
+        depth: usize::try_from(arguments.depth).expect("at most twelve"),
+        letters: if arguments.encrypted { ENCRYPTED } else { PLAIN },
+        encrypted: arguments.encrypted,
+        images_max: arguments.images_max,
+        jobs: jobs_or_cores(arguments.jobs),
+        shard: arguments.shard.unwrap_or((0, 1)),
+    };
+    let done = match &arguments.sequence {
+        Some(sequence) => exhaust::one(&Engine, sequence, bounds.encrypted, bounds.images_max),
+        None => {
+            let bar = progress_bar();
+            let show = &mut |length: usize, sequences: u64| show(&bar, &bounds, length, sequences);
+            let done = exhaust::run(&Engine, &bounds, &cancelled_by_ctrl_c(), show);
+            bar.finish_and_clear();
+            done
+        }
+    };
+    if let Some(file) = file {
+        file.write(&report::exhaust_json(&done, &bounds))?;
+    }
+    let mut out = io::stdout().lock();
+    if arguments.sequence.is_none() {
+        write!(out, "{}", report::exhaust_text(&done, &bounds))?;
+    }
+    write!(out, "{}", report::exhaust_violations(&done, bounds.encrypted))?;
+    if !done.violations.is_empty() {
+        return Ok(ExitCode::from(1));
+    }
+    if let Some(sequence) = &arguments.sequence {
+        let images = report::number(done.total().tally.images_checked);
+        writeln!(out, "{sequence}: no violation in {images} images of its last operation")?;
+    }
+    Ok(ExitCode::from(if done.cancelled { 130 } else { 0 }))
+}
+
+fn progress_bar() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = "{bar:32} {human_pos}/{human_len} sequences of {msg}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("a constant template");
+    ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(5)).with_style(style)
+}
+
+fn show(bar: &ProgressBar, bounds: &Bounds, length: usize, sequences: u64) {
+    let letters = bounds.letters.len() as u64;
+    let all = letters.saturating_pow(u32::try_from(length).unwrap_or(u32::MAX));
+    bar.set_length(all / bounds.shard.1);
+    bar.set_position(sequences);
+    bar.set_message(format!("length {length}"));
+}

@@ -1,0 +1,206 @@
+//! Every sequence of operations up to a depth, and every legal image of each of its crash points: a proof
+//! of a small scope, where a campaign draws from a large one.
+//!
+//! **Place.** `quiver-sim exhaust`. Its histories are told in the steps of [`crate::sweep`], its images
+//! come from [`crate::explore::scope`].
+//!
+//! - X1. Sequences of one length after the other, so what is found first is as short as can be. Of each
+//!   sequence only the points of its last operation are looked at: those before it are the points of a
+//!   shorter one, which all sequences of this beginning share to the byte.
+//! - X2. All sequences have one seed and are carried out on their own disk from the beginning on. A loss of
+//!   power in a sequence leaves nothing of what was pending, a kill leaves all of it; what lies between
+//!   is looked at as an image.
+//! - X3. The result is a function of depth, letters and bounds, not of the number of threads: sequences
+//!   that share all but their last two operations are one piece of work, and share what they recovered.
+//! - X4. What is not looked at is counted: points with more legal images than the bound, and how many of
+//!   those there are.
+
+mod alphabet;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub use alphabet::{ENCRYPTED, PLAIN, Sequence};
+
+use crate::explore;
+use crate::explore::scope::{self, Coverage, Seen};
+use crate::forward::Forward;
+use crate::in_order::in_order;
+use crate::panic_trap;
+use crate::system::System;
+use crate::tally::{Tally, Violation};
+
+/// Legal images of a point that are all looked at, if the caller does not say.
+pub const IMAGES_MAX: u64 = 32_768;
+
+/// Violations after which it ends.
+const VIOLATIONS_MAX: usize = 4;
+
+/// Operations at the end of a sequence that are tried in one piece of work (X3).
+const TOGETHER: usize = 2;
+
+/// What to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The longest sequences, in operations.
+    pub depth: usize,
+    /// The operations.
+    pub letters: &'static [&'static str],
+    /// Whether the stores are encrypted.
+    pub encrypted: bool,
+    /// Points with more legal images than this have so many of them drawn.
+    pub images_max: u64,
+    /// How many threads.
+    pub jobs: usize,
+    /// Which of how many parts of the work: `(i, n)` with `i < n`.
+    pub shard: (u64, u64),
+}
+
+/// What one length of sequences came to.
+#[derive(Clone, Debug, Default)]
+pub struct Level {
+    /// Sequences of that length.
+    pub sequences: u64,
+    /// What their runs and images counted.
+    pub tally: Tally,
+    /// How much of what is legal was looked at.
+    pub coverage: Coverage,
+}
+
+/// What it came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// By the length of the sequences, from none on; the last one may have been broken off.
+    pub levels: Vec<Level>,
+    /// What does not hold, with the sequence.
+    pub violations: Vec<(Sequence, Violation)>,
+    /// Whether it was called off.
+    pub cancelled: bool,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// All lengths together.
+    pub fn total(&self) -> Level {
+        let mut total = Level::default();
+        self.levels.iter().for_each(|level| total.add(level));
+        total
+    }
+}
+
+impl Level {
+    fn add(&mut self, other: &Self) {
+        self.sequences += other.sequences;
+        self.tally.add(&other.tally);
+        self.coverage.add(&other.coverage);
+    }
+}
+
+/// What a piece of work came to.
+#[derive(Default)]
+struct Done {
+    level: Level,
+    violations: Vec<(Sequence, Violation)>,
+}
+
+/// Looks at everything within the bounds; `progress` is told of the length and of how many of its
+/// sequences were looked at.
+pub fn run(
+    system: &dyn System,
+    bounds: &Bounds,
+    cancel: &AtomicBool,
+    progress: &mut dyn FnMut(usize, u64),
+) -> Report {
+    let start = Instant::now();
+    let mut report = Report::default();
+    for length in 0..=bounds.depth {
+        let work = Work::of(bounds, length);
+        let (part, parts) = bounds.shard;
+        let count = work.pieces.saturating_sub(part).div_ceil(parts);
+        let mut level = Level::default();
+        in_order(
+            count,
+            bounds.jobs,
+            cancel,
+            |place| work.piece(system, bounds, place * parts + part, cancel),
+            |done: Done| {
+                level.add(&done.level);
+                report.violations.extend(done.violations);
+                progress(length, level.sequences);
+                if report.violations.len() < VIOLATIONS_MAX {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            },
+        );
+        report.levels.push(level);
+        report.cancelled = cancel.load(Ordering::Relaxed);
+        if report.cancelled || !report.violations.is_empty() {
+            break;
+        }
+    }
+    report.elapsed = start.elapsed();
+    report
+}
+
+/// Looks at one sequence, at the points of its last operation.
+pub fn one(system: &dyn System, sequence: &Sequence, encrypted: bool, images_max: u64) -> Report {
+    let start = Instant::now();
+    let mut done = Done::default();
+    look_at(system, sequence, (encrypted, images_max), &mut Seen::new(), &mut done);
+    let Done { level, violations } = done;
+    let elapsed = start.elapsed();
+    Report { levels: vec![level], violations, cancelled: false, elapsed }
+}
+
+/// The sequences of one length.
+struct Work {
+    length: usize,
+    pieces: u64,
+    each: u64,
+}
+
+impl Work {
+    fn of(bounds: &Bounds, length: usize) -> Self {
+        let letters = bounds.letters.len() as u64;
+        let count =
+            |length: usize| letters.saturating_pow(u32::try_from(length).unwrap_or(u32::MAX));
+        let together = length.min(TOGETHER);
+        Self { length, pieces: count(length - together), each: count(together) }
+    }
+
+    fn piece(&self, system: &dyn System, bounds: &Bounds, piece: u64, cancel: &AtomicBool) -> Done {
+        let (mut done, mut seen) = (Done::default(), Seen::new());
+        for number in piece * self.each..(piece + 1) * self.each {
+            if cancel.load(Ordering::Relaxed) || done.violations.len() >= VIOLATIONS_MAX {
+                break;
+            }
+            let sequence = Sequence::numbered(bounds.letters, self.length, number);
+            let how = (bounds.encrypted, bounds.images_max);
+            look_at(system, &sequence, how, &mut seen, &mut done);
+        }
+        done
+    }
+}
+
+fn look_at(
+    system: &dyn System,
+    sequence: &Sequence,
+    (encrypted, images_max): (bool, u64),
+    seen: &mut Seen,
+    done: &mut Done,
+) {
+    let history = sequence.history(encrypted);
+    let looked = panic_trap::catch(|| {
+        let forward = Forward::of(system, &history);
+        scope::last_operation(system, &history, &forward, images_max, seen)
+    });
+    let (mut tally, coverage) = looked
+        .unwrap_or_else(|panic| (explore::panicked(history.seed, panic), Coverage::default()));
+    let violations = std::mem::take(&mut tally.violations);
+    done.violations.extend(violations.into_iter().map(|one| (sequence.clone(), one)));
+    done.level.add(&Level { sequences: 1, tally, coverage });
+}

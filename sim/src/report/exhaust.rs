@@ -1,0 +1,142 @@
+//! What sequences of operations came to, as text and as JSON.
+
+use std::fmt::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::{number, rate, table};
+use crate::exhaust::{Bounds, Level, Report};
+
+/// The table of sequences up to a depth.
+pub fn exhaust_text(report: &Report, bounds: &Bounds) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_table(&mut out, report, bounds);
+    out
+}
+
+fn write_table(out: &mut String, report: &Report, bounds: &Bounds) -> fmt::Result {
+    let kind = if bounds.encrypted { "encrypted" } else { "plain" };
+    writeln!(out, "every sequence of {} operations of {kind} stores", bounds.letters.len())?;
+    writeln!(out, "  {}", bounds.letters.join("; "))?;
+    write!(out, "  {:>6}{:>11}{:>13}{:>13}", "length", "sequences", "points", "all images")?;
+    writeln!(out, "{:>13}{:>13}{:>13}", "in calls", "checked", "duplicates")?;
+    for (length, level) in report.levels.iter().enumerate() {
+        write_level(out, &length.to_string(), level)?;
+    }
+    let total = report.total();
+    write_level(out, "all", &total)?;
+    let coverage = &total.coverage;
+    let binds = coverage.points - coverage.points_whole;
+    let (whole, binds) =
+        (percent(coverage.points_whole.into(), coverage.points.into()), number(binds));
+    let images_max = number(bounds.images_max);
+    writeln!(out, "  points with all legal images: {whole}; {binds} have more than {images_max}")?;
+    let share = percent(coverage.looked_at, coverage.legal);
+    let (looked_at, legal) = (large(coverage.looked_at), large(coverage.legal));
+    writeln!(out, "  legal images looked at: {looked_at} of {legal}, {share}")?;
+    writeln!(out, "  the most of one point: {}", large(coverage.legal_most))?;
+    table(out, "invariants evaluated", &total.tally.invariants)?;
+    writeln!(out, "  {:<26}{:>18}", "trace hash", format!("{:016x}", total.tally.trace_hash))?;
+    let (seconds, found) = (report.elapsed.as_secs_f64(), report.violations.len());
+    let images = number(rate(total.tally.images_checked, report.elapsed));
+    let end = if report.cancelled { ", cancelled" } else { "" };
+    writeln!(out, "  {found} violations in {seconds:.1} s, {images} images per second{end}")
+}
+
+fn write_level(out: &mut String, name: &str, level: &Level) -> fmt::Result {
+    let Level { sequences, tally, coverage } = level;
+    write!(out, "  {name:>6}{:>11}{:>13}", number(*sequences), number(coverage.points))?;
+    write!(out, "{:>13}{:>13}", number(coverage.points_whole), number(coverage.points_inside))?;
+    let (checked, duplicate) = (number(tally.images_checked), number(tally.images_duplicate));
+    writeln!(out, "{checked:>13}{duplicate:>13}")
+}
+
+/// Every violation of a sequence, and how to see it again.
+pub fn exhaust_violations(report: &Report, encrypted: bool) -> String {
+    let mut out = String::new();
+    let kind = if encrypted { " --encrypted" } else { "" };
+    for (sequence, violation) in &report.violations {
+        let shown = super::violation(violation);
+        let body = shown.rsplit_once("  replay: ").map_or(&*shown, |(body, _)| body);
+        out.push_str(&format!("\nafter: {sequence}\n{body}"));
+        out.push_str("  again: cargo run --release -p quiver-sim -- ");
+        out.push_str(&format!("exhaust{kind} --sequence '{sequence}'\n"));
+        out.push_str("  smaller: cargo run --release -p quiver-sim -- ");
+        out.push_str(&format!("shrink{kind} --sequence '{sequence}'\n"));
+    }
+    out
+}
+
+/// The whole report.
+pub fn exhaust_json(report: &Report, bounds: &Bounds) -> Value {
+    let violations = report.violations.iter().map(|(sequence, violation)| {
+        let mut json = super::violation_json(violation);
+        json["sequence"] = json!(sequence.to_string());
+        json
+    });
+    let total = report.total();
+    json!({
+        "operations": bounds.letters,
+        "encrypted": bounds.encrypted,
+        "depth": bounds.depth,
+        "images_max": bounds.images_max,
+        "levels": report.levels.iter().map(level_json).collect::<Vec<Value>>(),
+        "total": level_json(&total),
+        "invariants": total.tally.invariants,
+        "trace_hash": format!("{:016x}", total.tally.trace_hash),
+        "cancelled": report.cancelled,
+        "violations": violations.collect::<Vec<Value>>(),
+        "elapsed_s": report.elapsed.as_secs_f64(),
+        "images_per_second": rate(total.tally.images_checked, report.elapsed),
+    })
+}
+
+fn level_json(level: &Level) -> Value {
+    let Level { sequences, tally, coverage } = level;
+    json!({
+        "sequences": sequences,
+        "points": coverage.points,
+        "points_whole": coverage.points_whole,
+        "points_inside": coverage.points_inside,
+        // Too large for the numbers of JSON.
+        "legal_images": coverage.legal.to_string(),
+        "legal_images_looked_at": coverage.looked_at.to_string(),
+        "images_checked": tally.images_checked,
+        "images_nested": tally.images_nested,
+        "images_duplicate": tally.images_duplicate,
+    })
+}
+
+/// A number that may have forty digits.
+fn large(value: u128) -> String {
+    match u64::try_from(value) {
+        Ok(value) => number(value),
+        Err(_) => format!("about 10^{}", value.ilog10()),
+    }
+}
+
+/// A share to a tenth of a percent, rounded down: all is said of all alone.
+fn percent(part: u128, whole: u128) -> String {
+    let tenths = part.saturating_mul(1000).checked_div(whole).unwrap_or(1000);
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_is_not_all_is_never_shown_as_all() {
+        assert_eq!(percent(999_999, 1_000_000), "99.9 %");
+        assert_eq!(percent(7, 7), "100.0 %");
+        assert_eq!(percent(0, 0), "100.0 %");
+        assert_eq!(percent(1, u128::MAX), "0.0 %");
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_shown() {
+        assert_eq!(large(1_234), "1,234");
+        assert_eq!(large(u128::MAX), "about 10^38");
+    }
+}
