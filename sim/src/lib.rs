@@ -12,6 +12,7 @@ pub mod engine;
 pub mod exhaust;
 pub mod explore;
 pub mod forward;
+pub mod fs;
 pub mod history;
 pub mod in_order;
 pub mod index;

@@ -127,6 +127,26 @@ impl Content {
         self.len = self.len.max(len);
     }
 
+    /// Makes it at most `len` bytes long; what lay beyond is gone for good (C1).
+    pub(crate) fn shorten(&mut self, len: u64) {
+        if len >= self.len {
+            return;
+        }
+        let end = self.len.div_ceil(SECTOR_LEN);
+        let first = len / SECTOR_LEN;
+        if !len.is_multiple_of(SECTOR_LEN) {
+            let within = usize::try_from(len % SECTOR_LEN).expect("below the size of a sector");
+            let bytes = cut(self.sector(first), within);
+            self.set_sector(first, &bytes, sector_part(&bytes, first));
+        }
+        for sector in len.div_ceil(SECTOR_LEN)..end {
+            if self.part(sector) != 0 {
+                self.set_sector(sector, &[0; SECTOR_BYTES], 0);
+            }
+        }
+        self.len = len;
+    }
+
     /// One sector's bytes.
     pub(crate) fn sector(&self, sector: u64) -> Sector {
         let (index, within) = place(sector * SECTOR_LEN);
@@ -255,6 +275,11 @@ mod tests {
                     let len = dice.index(30_000);
                     content.grow(len as u64);
                     plain.resize(plain.len().max(len), 0);
+                }
+                if dice.chance(1, 5) {
+                    let len = dice.index(plain.len() + 2);
+                    content.shorten(len as u64);
+                    plain.truncate(len);
                 }
             }
             let mut read = vec![9; plain.len() + 7];

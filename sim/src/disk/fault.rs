@@ -67,7 +67,7 @@ pub enum CallClass {
     ReadDir,
     /// `write_at`.
     Write,
-    /// `allocate`.
+    /// `allocate`, and `set_len` where there is one.
     Allocate,
     /// `create_new`, `create_dir`, and `lock` where it makes the file.
     Create,

@@ -9,9 +9,12 @@
 //! - P3. Where sectors may tear, a sector that a pending write touched may mix old and new bytes,
 //!   or hold garbage in the bytes of the write.
 //! - P4. The length is one that the file had since its last sync, or between two such.
+//! - P6. A byte beyond a surviving shortening, and older than it, is gone: it is one that never was
+//!   durable (P2). Files that were not made shorter know nothing of it.
 //! - P5. The key is the key of the content, and needs no content to be built.
 
 mod parts;
+mod shortened;
 
 pub(crate) use parts::{FileParts, Holds};
 
@@ -96,6 +99,8 @@ struct Sectors {
     first: u64,
     picks: Vec<Pick>,
     stale: Option<Content>,
+    /// The shortenings that survive (P6), in the order of time.
+    cuts: Vec<u32>,
 }
 
 impl FileImage {
@@ -122,6 +127,9 @@ impl FileImage {
         for index in order {
             image.apply(&mut sectors, inode, index, fates[index]);
             garbage |= fates[index] == Fate::Torn(WriteTear::Garbage);
+        }
+        if !sectors.cuts.is_empty() {
+            sectors.take_cuts(inode, fates);
         }
         if finish.any_length && sectors.draw_len(inode, dice) {
             image.tear = image.tear.max(Tear::Sector);
@@ -153,6 +161,16 @@ impl FileImage {
         for at in (0..count).filter(|at| fate.keeps(*at, count)) {
             sectors.set(from + at, Pick::Version(version));
             kept += 1;
+        }
+        if mutation.cut_at().is_some() {
+            match fate {
+                Fate::Lost => self.lost += 1,
+                _ => {
+                    sectors.cuts.push(version);
+                    self.kept += 1;
+                }
+            }
+            return;
         }
         let full = mutation.len();
         let len = len_left(mutation, fate);
@@ -193,6 +211,11 @@ impl FileImage {
         }
     }
 
+    /// Whether a pending shortening survives.
+    pub(crate) fn keeps_cut(&self, inode: &Inode, index: usize) -> bool {
+        self.parts(inode).cuts.iter().any(|cut| *cut as usize == index)
+    }
+
     /// How many of the sectors of a pending write hold its version or a later one, and how many
     /// it touched.
     pub(crate) fn survived(&self, inode: &Inode, index: usize) -> (u64, u64) {
@@ -220,7 +243,7 @@ impl Sectors {
         let (first, count) = if first < end { (first, end - first) } else { (0, 0) };
         let count = usize::try_from(count).expect("the disk bounds the length of a file");
         let len = inode.durable.len();
-        Self { len, first, picks: vec![Pick::Base; count], stale: None }
+        Self { len, first, picks: vec![Pick::Base; count], stale: None, cuts: Vec::new() }
     }
 
     fn pick(&self, sector: u64) -> Pick {
@@ -247,8 +270,7 @@ impl Sectors {
     /// Draws a length (P4); whether it differs from the one that the fates made.
     fn draw_len(&mut self, inode: &Inode, dice: &mut Stream) -> bool {
         let before = self.len;
-        let shortest = inode.durable.len();
-        let longest = inode.pending.iter().map(FileMutation::len).fold(shortest, u64::max);
+        let (shortest, longest) = inode.lengths().into_inner();
         self.len = match dice.below(4) {
             0 => shortest + dice.below(longest - shortest + 1),
             1 if !inode.pending.is_empty() => {
@@ -270,7 +292,7 @@ impl Sectors {
         dice: &mut Stream,
     ) -> bool {
         let mut filled = false;
-        let durable = inode.durable.len();
+        let durable = self.durable_end(inode);
         let (from, to) = (durable / SECTOR_LEN, self.len.div_ceil(SECTOR_LEN));
         let count = to.saturating_sub(from);
         let skipped = count.saturating_sub(FILLED_SECTORS_MAX);
@@ -312,18 +334,21 @@ impl Sectors {
 
     /// What a sector holds, not yet cut at the length.
     fn uncut(&self, inode: &Inode, sector: u64) -> Sector {
-        let durable = || inode.durable.sector(sector);
-        let after = |version: u32| &inode.pending[version as usize].after;
+        let durable = || self.aged(inode, inode.durable.sector(sector), sector, None);
+        let after = |version: u32| {
+            let bytes = inode.pending[version as usize].after.sector(sector);
+            self.aged(inode, bytes, sector, Some(version))
+        };
         match self.pick(sector) {
             Pick::Base => durable(),
-            Pick::Version(version) => after(version).sector(sector),
-            Pick::Garbage(seed) => over_never_durable(inode, sector, &garbage(seed)),
+            Pick::Version(version) => after(version),
+            Pick::Garbage(seed) => self.over_never_durable(inode, sector, &garbage(seed)),
             Pick::Stale => {
                 let stale = self.stale.as_ref().expect("picked only where there is a stale file");
-                over_never_durable(inode, sector, &stale.sector(sector))
+                self.over_never_durable(inode, sector, &stale.sector(sector))
             }
             Pick::Mix { version, at, old_first } => {
-                let (old, new) = (durable(), after(version).sector(sector));
+                let (old, new) = (durable(), after(version));
                 let (mut bytes, rest) = if old_first { (old, new) } else { (new, old) };
                 bytes[usize::from(at)..].copy_from_slice(&rest[usize::from(at)..]);
                 bytes
@@ -336,7 +361,7 @@ impl Sectors {
                     let to = within(offset + count, sector);
                     bytes[from..to].copy_from_slice(&garbage(seed)[from..to]);
                 }
-                bytes
+                self.aged(inode, bytes, sector, Some(version))
             }
         }
     }
@@ -351,8 +376,11 @@ impl Sectors {
     fn source<'a>(&self, inode: &'a Inode, sector: u64) -> Option<&'a Content> {
         let uncut =
             |content: &Content| content.len() <= self.len || (sector + 1) * SECTOR_LEN <= self.len;
+        if !self.cuts.is_empty() && self.is_aged(inode, sector) {
+            return None;
+        }
         match self.pick(sector) {
-            Pick::Base => Some(&inode.durable),
+            Pick::Base => Some(&inode.durable).filter(|content| uncut(content)),
             Pick::Version(version) => {
                 Some(&inode.pending[version as usize].after).filter(|content| uncut(content))
             }
@@ -367,6 +395,9 @@ impl Sectors {
     }
 
     fn key(&self, inode: &Inode) -> u128 {
+        if self.is_shortened(inode) {
+            return self.shortened_key(inode);
+        }
         let mut sum = inode.durable.sum();
         for sector in self.span().filter(|sector| self.pick(*sector) != Pick::Base) {
             let part = match self.source(inode, sector) {
@@ -379,6 +410,9 @@ impl Sectors {
     }
 
     fn content(&self, inode: &Inode) -> Content {
+        if self.is_shortened(inode) {
+            return self.shortened_content(inode);
+        }
         let mut content = inode.durable.clone();
         let span = self.span();
         let mut sector = span.start;
@@ -441,14 +475,6 @@ pub(crate) fn len_left(mutation: &FileMutation, fate: Fate) -> u64 {
 fn within(offset: u64, sector: u64) -> usize {
     let within = offset.saturating_sub(sector * SECTOR_LEN).min(SECTOR_LEN);
     usize::try_from(within).expect("at most 512")
-}
-
-/// Bytes laid over the part of a sector that never was durable.
-fn over_never_durable(inode: &Inode, sector: u64, bytes: &Sector) -> Sector {
-    let durable = within(inode.durable.len(), sector);
-    let mut sector = inode.durable.sector(sector);
-    sector[durable..].copy_from_slice(&bytes[durable..]);
-    sector
 }
 
 fn garbage(seed: u64) -> Sector {

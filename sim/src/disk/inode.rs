@@ -5,6 +5,12 @@
 //! - N2. While nothing was ever lost, a sync makes the volatile content the durable one. Once a
 //!   sync has failed, it makes durable only what was written since, and never brings back what
 //!   the failed one lost (the loss belongs to the inode).
+//! - N3. A shortening is one change, and survives whole or not at all. If it survives, bytes beyond
+//!   it that are older than it are gone: where the file is long enough they read as bytes that never
+//!   were durable. If it is lost, they are there as if it had not been.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use super::content::{Content, SECTOR_LEN};
 use super::image::{FileImage, Finish};
@@ -29,6 +35,11 @@ pub(crate) enum FileChange {
         /// The length before.
         from: u64,
     },
+    /// The file was made shorter.
+    Shorten {
+        /// The length before.
+        from: u64,
+    },
 }
 
 /// A change of a file that no sync has made durable yet.
@@ -49,23 +60,31 @@ impl FileMutation {
             FileChange::Write { offset, count, .. } => {
                 (offset / SECTOR_LEN, (offset + count).div_ceil(SECTOR_LEN))
             }
-            FileChange::Grow { .. } => (0, 0),
+            FileChange::Grow { .. } | FileChange::Shorten { .. } => (0, 0),
         }
     }
 
-    /// Whether it made the file longer.
-    pub(crate) fn lengthens(&self) -> bool {
+    /// The length it cut the file to, if it did.
+    pub(crate) fn cut_at(&self) -> Option<u64> {
+        matches!(self.change, FileChange::Shorten { .. }).then(|| self.after.len())
+    }
+
+    /// Whether it made the file longer or shorter.
+    pub(crate) fn changes_length(&self) -> bool {
         match self.change {
             FileChange::Write { grew, .. } => grew,
-            FileChange::Grow { .. } => true,
+            FileChange::Grow { .. } | FileChange::Shorten { .. } => true,
         }
     }
 
-    /// The length the file has at least if this mutation alone survives.
+    /// The length the file has at least if this mutation alone survives; just this if it made the
+    /// file shorter.
     pub(crate) fn len(&self) -> u64 {
         match self.change {
             FileChange::Write { offset, count, grew: false } => offset + count,
-            FileChange::Write { grew: true, .. } | FileChange::Grow { .. } => self.after.len(),
+            FileChange::Write { grew: true, .. }
+            | FileChange::Grow { .. }
+            | FileChange::Shorten { .. } => self.after.len(),
         }
     }
 }
@@ -94,9 +113,9 @@ impl Inode {
         self.pending.is_empty() && !self.lost
     }
 
-    /// Whether anything pending made it longer.
-    pub(crate) fn is_longer(&self) -> bool {
-        self.pending.iter().any(FileMutation::lengthens)
+    /// Whether anything pending made it longer or shorter.
+    pub(crate) fn has_another_length(&self) -> bool {
+        self.pending.iter().any(FileMutation::changes_length)
     }
 
     /// Writes bytes.
@@ -119,6 +138,38 @@ impl Inode {
             let change = FileChange::Grow { from };
             self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
         }
+    }
+
+    /// Makes the file at most `len` bytes long.
+    pub(crate) fn shorten(&mut self, order: u64, len: u64) {
+        let from = self.volatile.len();
+        if len < from {
+            self.volatile.shorten(len);
+            let change = FileChange::Shorten { from };
+            self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
+        }
+    }
+
+    /// The lengths that the file had since its last sync, or between two such.
+    pub(crate) fn lengths(&self) -> RangeInclusive<u64> {
+        let longest = self.pending.iter().map(FileMutation::len).fold(self.durable.len(), u64::max);
+        self.never_durable_from()..=longest
+    }
+
+    /// The byte from which on a power loss may leave what never was durable: the durable end, or
+    /// where a pending change cut the file before it.
+    pub(crate) fn never_durable_from(&self) -> u64 {
+        self.pending.iter().filter_map(FileMutation::cut_at).fold(self.durable.len(), u64::min)
+    }
+
+    /// The length that some of the pending mutations make, in the order of time.
+    pub(crate) fn len_made(&self, present: impl Fn(usize) -> bool) -> u64 {
+        let made = |len: u64, (at, mutation): (usize, &FileMutation)| match mutation.cut_at() {
+            _ if !present(at) => len,
+            Some(cut) => cut,
+            None => len.max(mutation.len()),
+        };
+        self.pending.iter().enumerate().fold(self.durable.len(), made)
     }
 
     /// A sync that succeeds.
@@ -151,9 +202,28 @@ impl Inode {
     /// A sync that is under way: some pending mutations are durable already, the others still
     /// pending.
     pub(crate) fn sync_partly(&mut self, fates: &[Fate]) {
-        self.durable = self.content_of(fates);
+        let fates = self.reached(fates);
+        self.durable = self.content_of(&fates);
         let mut fates = fates.iter();
         self.pending.retain(|_| fates.next() != Some(&Fate::Kept));
+    }
+
+    /// What a sync under way has done, given what it was drawn to have done.
+    ///
+    /// A shortening reaches the medium whole, after everything before it and before anything behind it.
+    /// Were it durable and an earlier write still pending, that could later show beyond it; were it
+    /// pending and a later write durable, it could later cut that (N3).
+    pub(crate) fn reached<'a>(&self, fates: &'a [Fate]) -> Cow<'a, [Fate]> {
+        let last = fates.iter().rposition(|fate| *fate != Fate::Lost);
+        let done = last.map_or(&[][..], |last| &self.pending[..=last]);
+        match done.iter().rposition(|mutation| mutation.cut_at().is_some()) {
+            None => Cow::Borrowed(fates),
+            Some(last) => {
+                let mut fates = fates.to_vec();
+                fates[..=last].fill(Fate::Kept);
+                Cow::Owned(fates)
+            }
+        }
     }
 
     fn content_of(&self, fates: &[Fate]) -> Content {

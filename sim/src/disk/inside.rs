@@ -101,7 +101,7 @@ impl Step {
     /// How far the call may have come.
     pub fn draw_inside<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<Inside> {
         match self.call.kind {
-            IoKind::Write | IoKind::Allocate => {
+            IoKind::Write | IoKind::Allocate | IoKind::SetLen => {
                 let mut dice = Stream::from_rng(rng);
                 self.draw_change(&mut dice)
             }
@@ -130,7 +130,9 @@ impl Step {
             (IoKind::Sync | IoKind::SyncDir, Inside::Synced(synced)) => {
                 self.before.synced_in_part(self.call.node?, synced)
             }
-            (IoKind::Write | IoKind::Allocate, inside) => self.changed_in_part(inside),
+            (IoKind::Write | IoKind::Allocate | IoKind::SetLen, inside) => {
+                self.changed_in_part(inside)
+            }
             (_, Inside::Happened) if names && self.changed_names() => Some(self.after.clone()),
             (_, Inside::NotHappened) if names && self.changed_names() => Some(self.before.clone()),
             _ => None,
@@ -146,7 +148,10 @@ impl Step {
         let plan = CrashPlan::of_fates(
             &self.before,
             |id, inode| match id == node && fits(inode.pending.len()) {
-                true => synced.iter().map(|one| one.fate()).collect(),
+                true => {
+                    let fates: Vec<Fate> = synced.iter().map(|one| one.fate()).collect();
+                    inode.reached(&fates).into_owned()
+                }
                 false => vec![Fate::Lost; inode.pending.len()],
             },
             |id, directory| match id == node && fits(directory.pending.len()) {
@@ -177,6 +182,7 @@ impl Step {
                 let step = mutation.after.len() - from;
                 (step >= 2).then(|| Inside::Grown(from + 1 + dice.below(step - 1)))
             }
+            FileChange::Shorten { .. } => None,
             FileChange::Write { count, .. } => {
                 if count < 2 {
                     return None;

@@ -6,7 +6,7 @@
 //! - K1. Kinder means fewer images: every image of a kinder disk is one of the reference.
 //! - K2. *Names in order*: no change of a name survives that was made after one that is lost, over all
 //!   directories.
-//! - K3. *Syncs reach names*: a sync of a directory, or of a file that became longer, makes all earlier
+//! - K3. *Syncs reach names*: a sync of a directory, or of a file whose length changed, makes all earlier
 //!   changes of names durable; or that of a file its own names alone.
 //! - K4. *Bytes before length*: a file is only as long as what was written into it; nothing in it is garbage
 //!   or stale. Where a later lengthening survives, so do the earlier ones.
@@ -33,7 +33,7 @@ pub(crate) enum Reach {
     Nothing,
     /// Its own.
     OwnNames,
-    /// All, if it became longer; and so does a sync of a directory.
+    /// All, if its length changed; and so does a sync of a directory.
     AllNames,
 }
 
@@ -154,12 +154,15 @@ fn keep_before(inode: &Inode, fates: &mut [Fate], order: u64) {
     }
 }
 
-/// K4. Whatever made the file longer survives whole, up to the last change beyond its durable end that does.
+/// K4. Whatever changed the length survives whole, up to the last that does, or last write beyond the durable
+/// end.
 fn keep_bytes_before_length(inode: &Inode, fates: &mut [Fate]) {
-    let reaches = |at: usize| inode.pending[at].len() > inode.durable.len();
+    let reaches = |at: usize| {
+        inode.pending[at].changes_length() || inode.pending[at].len() > inode.durable.len()
+    };
     let last = (0..fates.len()).rev().find(|at| reaches(*at) && fates[*at] == Fate::Kept);
     for (at, fate) in fates.iter_mut().enumerate() {
-        let is_before = inode.pending[at].lengthens() && last.is_some_and(|last| at <= last);
+        let is_before = inode.pending[at].changes_length() && last.is_some_and(|last| at <= last);
         *fate = match *fate {
             _ if is_before => Fate::Kept,
             Fate::Kept => Fate::Kept,
@@ -171,13 +174,13 @@ fn keep_bytes_before_length(inode: &Inode, fates: &mut [Fate]) {
 }
 
 impl Inner {
-    /// What a sync of this node has made durable besides, on a disk that keeps promises (K3). `longer` says
-    /// of a file that it had become longer since it was synced before.
-    pub(crate) fn sync_reaches(&mut self, id: NodeId, longer: bool) {
+    /// What a sync of this node has made durable besides, on a disk that keeps promises (K3). `resized` says
+    /// of a file that its length had changed since it was synced before.
+    pub(crate) fn sync_reaches(&mut self, id: NodeId, resized: bool) {
         let is_directory = matches!(self.node(id), Node::Directory(_));
         match self.kindness.reach {
             Reach::Nothing => {}
-            Reach::AllNames if is_directory || longer => {
+            Reach::AllNames if is_directory || resized => {
                 for directory in self.noisy_directories() {
                     self.directory_mut(directory).sync();
                     self.settle(directory);

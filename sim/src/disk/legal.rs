@@ -109,7 +109,11 @@ impl DiskState {
 fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
     let mut options = vec![Fate::Lost, Fate::Kept];
     let (from, to) = mutation.sectors();
-    let grows = mutation.len() > inode.durable.len();
+    let never_durable_from = inode.never_durable_from();
+    let grows = mutation.len() > never_durable_from;
+    if matches!(mutation.change, FileChange::Shorten { .. }) {
+        return options;
+    }
     if matches!(mutation.change, FileChange::Grow { .. }) {
         if grows {
             options.push(Fate::Torn(WriteTear::Garbage));
@@ -118,7 +122,7 @@ fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
     }
     let shape = |fate: Fate| {
         let kept: Vec<bool> = (0..to - from).map(|at| fate.keeps(at, to - from)).collect();
-        let len = len_left(mutation, fate).max(inode.durable.len());
+        let len = len_left(mutation, fate).max(never_durable_from);
         (kept, len, grows && fate == Fate::Torn(WriteTear::Garbage))
     };
     let mut shapes = vec![shape(Fate::Lost), shape(Fate::Kept)];

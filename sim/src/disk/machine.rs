@@ -19,6 +19,9 @@ use super::trace::{IoCall, IoKind, Recording, Step, site_label};
 /// What a node costs on a disk with bounded space, besides its bytes.
 const NODE_COST_BYTES: u64 = 4096;
 
+/// The message of a process that has made all the calls it may make.
+pub(crate) const EXHAUSTED: &str = "call budget exhausted";
+
 /// A simulated disk with the one process that runs on it. Clones are the same machine.
 #[derive(Clone)]
 pub struct SimDisk {
@@ -310,7 +313,9 @@ impl SimDisk {
     ) -> io::Result<T> {
         let visible = if head.kind.mutates() { self.visible_lsn() } else { 0 };
         let mut machine = self.lock_machine();
-        assert!(machine.calls < machine.call_budget, "call budget exhausted");
+        if machine.calls >= machine.call_budget {
+            return exhausted();
+        }
         let index = machine.calls;
         machine.calls += 1;
         let due = head.kind.class().and_then(|class| machine.faults.due(class));
@@ -474,6 +479,13 @@ impl Machine {
         let Self { state, open, .. } = self;
         state.inner_mut().sweep(|id| open.iter().any(|(node, _)| *node == id));
     }
+}
+
+/// The end of the call budget: a panic, but for what is dropped while that panic goes on.
+#[cold]
+fn exhausted<T>() -> io::Result<T> {
+    assert!(std::thread::panicking(), "{EXHAUSTED}");
+    Err(io::Error::other(EXHAUSTED))
 }
 
 /// A call site as the elision list and the reports name it.

@@ -14,6 +14,7 @@
 //! | `survivors`, `inside` | the same in words: of a power loss, of a call cut short |
 //! | `state` | the whole disk as a value |
 //! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
+//! | `look` | what the face of [`crate::fs`] asks for that the seam does not have |
 //! | `medium` | what a medium may do in more than one way |
 //! | `clock`, `entropy` | time and randomness |
 //!
@@ -47,6 +48,7 @@ mod inside;
 mod key;
 mod kindness;
 mod legal;
+mod look;
 mod machine;
 mod medium;
 mod plan;
@@ -63,6 +65,7 @@ pub use clock::{SimClock, Ticking};
 pub use entropy::SimEntropy;
 pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
 pub use inside::{Inside, Synced};
+pub(crate) use machine::EXHAUSTED;
 pub use machine::{Onlooker, SimDisk, site_name};
 pub use medium::{FailedSync, Filesystem, MEDIUM_COUNTS, Medium, UnlinkedReads, WritebackReport};
 pub use plan::CrashPlan;
@@ -71,3 +74,4 @@ pub use state::{DiskState, FILE_BYTES_MAX};
 pub use survivors::{Base, Exception, Survivors, What};
 pub use tear::{Tear, WriteTear};
 pub use trace::{IoCall, IoKind, Recording, Step};
+pub(crate) use vfs::SimFile;

@@ -223,6 +223,11 @@ fn described(inode: &Inode, image: &FileImage, index: usize, path: &str) -> Stri
             let (kept, of) = image.survived(inode, index);
             format!("write {path} at {offset}, {count} bytes: {kept} of {of} sectors, length {len}")
         }
+        FileChange::Shorten { from } => {
+            let to = inode.pending[index].after.len();
+            let fate = if image.keeps_cut(inode, index) { "survived" } else { "lost" };
+            format!("set_len {path} from {from} to {to}: {fate}, length {len}")
+        }
         FileChange::Grow { from } => {
             let to = inode.pending[index].after.len();
             let fate = if len >= to {

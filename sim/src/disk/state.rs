@@ -343,7 +343,8 @@ impl Inner {
             Node::File(inode) => {
                 let versions = inode.pending.iter().flat_map(|mutation| {
                     let (from, to) = mutation.sectors();
-                    [mutation.after.key(), mixed(u128::from(from), to)]
+                    let kind = u64::from(mutation.cut_at().is_some());
+                    [mutation.after.key(), mixed(u128::from(from), to ^ kind << 63)]
                 });
                 let start = mixed(inode.durable.key(), u64::from(inode.lost));
                 versions.fold(start, |key, part| mixed(key ^ part, 4))

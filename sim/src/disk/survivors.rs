@@ -250,24 +250,23 @@ impl FileWords<'_> {
 
     /// The first sector of which a byte was never durable.
     fn durable_end(&self) -> u64 {
-        self.inode.durable.len() / SECTOR_LEN
+        self.inode.never_durable_from() / SECTOR_LEN
     }
 
     /// A sector counted from there.
     fn never_durable(&self, sector: u64) -> Result<u64, String> {
-        let end = self.len_made(|_| true).div_ceil(SECTOR_LEN);
+        let end = self.inode.lengths().end().div_ceil(SECTOR_LEN);
         let at = self.durable_end().checked_add(sector).filter(|at| *at < end);
         at.ok_or_else(|| format!("sector {sector} lies beyond the end of the file"))
     }
 
-    /// The length that the changes which are there at all have made.
-    fn len_made(&self, present: impl Fn(usize) -> bool) -> u64 {
-        let durable = self.inode.durable.len();
-        let pending = self.inode.pending.iter().enumerate();
-        pending
-            .filter(|(change, _)| present(*change))
-            .map(|(_, one)| one.len())
-            .fold(durable, u64::max)
+    /// The shortenings that exceptions leave there.
+    fn cuts_of(&self, whats: &[What]) -> Vec<u32> {
+        let cut = |(at, version): (usize, u32)| {
+            let cuts = self.inode.pending[at].cut_at().is_some();
+            (cuts && self.is_present(whats, at)).then_some(version)
+        };
+        (0..self.inode.pending.len()).zip(0..).filter_map(cut).collect()
     }
 
     /// The exceptions that an image is.
@@ -290,6 +289,10 @@ impl FileWords<'_> {
     fn kept(&self, parts: &FileParts) -> Vec<What> {
         let mut whats = Vec::new();
         for change in 0..self.inode.pending.len() {
+            if parts.cuts.iter().any(|cut| *cut as usize == change) {
+                whats.push(What::Keeps(change, BTreeSet::new()));
+                continue;
+            }
             let (from, to) = self.sectors(change);
             let version = |sector| match parts.holds.get(&sector) {
                 Some(Holds::Version(version)) => Some(*version as usize),
@@ -300,7 +303,11 @@ impl FileWords<'_> {
                 .map(|sector| sector - from)
                 .collect();
             // What a later one covers may count as kept.
-            let whole = (from..to).all(|sector| version(sector).is_some_and(|it| it >= change));
+            let covered = |sector| {
+                let later = version(sector).is_some_and(|it| it >= change);
+                later || parts.is_cut(self.inode, change, sector)
+            };
+            let whole = (from..to).all(covered);
             if !own.is_empty() {
                 whats.push(What::Keeps(change, if whole { BTreeSet::new() } else { own }));
             }
@@ -325,14 +332,25 @@ impl FileWords<'_> {
                 // It is said what the sector holds, whatever is kept of it.
                 Some(_) => continue,
             };
-            for change in self.touching(sector).rev().take_while(|one| Some(*one) != there) {
+            let there = self.touching(sector).rev().take_while(|one| Some(*one) != there);
+            // What a later cut took is lost anyhow.
+            for change in there.filter(|one| !parts.is_cut(self.inode, *one, sector)) {
                 lost[change].insert(sector - self.sectors(change).0);
             }
         }
         let mut whats = Vec::new();
         for (change, sectors) in lost.into_iter().enumerate() {
+            let cuts = self.inode.pending[change].cut_at().is_some();
+            if cuts && !parts.cuts.iter().any(|cut| *cut as usize == change) {
+                whats.push(What::Loses(change, BTreeSet::new()));
+                continue;
+            }
             let (from, to) = self.sectors(change);
-            let below = (from..to).filter(|sector| sector * SECTOR_LEN < parts.len).count();
+            let there = |sector: &u64| {
+                let cut = parts.is_cut(self.inode, change, *sector);
+                sector * SECTOR_LEN < parts.len && !cut
+            };
+            let below = (from..to).filter(there).count();
             if !sectors.is_empty() {
                 // What lies beyond the end of the file is lost anyhow.
                 let whole = sectors.len() == below;
@@ -370,12 +388,17 @@ impl FileWords<'_> {
 
     /// The length that exceptions without a length of their own make (W1).
     fn len_of(&self, whats: &[What]) -> u64 {
-        let whole = |what: &What, wanted: usize| matches!(what, What::Loses(change, sectors) if *change == wanted && sectors.is_empty());
-        let any = |what: &What, wanted: usize| matches!(what, What::Keeps(change, _) if *change == wanted);
-        self.len_made(|change| match self.base {
-            Base::Nothing => whats.iter().any(|what| any(what, change)),
-            Base::Everything => !whats.iter().any(|what| whole(what, change)),
-        })
+        self.inode.len_made(|change| self.is_present(whats, change))
+    }
+
+    /// Whether exceptions leave anything of a change.
+    fn is_present(&self, whats: &[What], wanted: usize) -> bool {
+        let whole = |what: &What| matches!(what, What::Loses(change, sectors) if *change == wanted && sectors.is_empty());
+        let any = |what: &What| matches!(what, What::Keeps(change, _) if *change == wanted);
+        match self.base {
+            Base::Nothing => whats.iter().any(any),
+            Base::Everything => !whats.iter().any(whole),
+        }
     }
 
     /// What is said of a sector that holds neither an old nor a new version.
@@ -430,13 +453,15 @@ impl FileWords<'_> {
             holds.extend(there.map(|(sector, _)| (sector, Holds::Version(version))));
         }
         let owned: Vec<What> = whats.iter().map(|what| (*what).clone()).collect();
-        let mut parts = FileParts { len: self.len_of(&owned), holds, stale: None };
+        let cuts = self.cuts_of(&owned);
+        let mut parts = FileParts { len: self.len_of(&owned), holds, stale: None, cuts };
+        parts.forget_cut(self.inode);
         for what in whats {
             self.put(what, &mut parts)?;
         }
-        let longest = self.len_made(|_| true);
-        if !(self.inode.durable.len()..=longest).contains(&parts.len) {
-            let low = self.inode.durable.len();
+        let lengths = self.inode.lengths();
+        if !lengths.contains(&parts.len) {
+            let (low, longest) = lengths.into_inner();
             return Err(format!("length {} is not one from {low} to {longest}", parts.len));
         }
         parts.holds.retain(|sector, _| sector * SECTOR_LEN < parts.len);

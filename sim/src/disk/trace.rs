@@ -54,11 +54,13 @@ pub enum IoKind {
     Sync,
     /// `Entropy::fill`.
     Entropy,
+    /// `File::set_len` of the face that is like the standard library's: no call of the seam.
+    SetLen,
 }
 
 impl IoKind {
     /// Every call.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Create,
         Self::Open,
         Self::Rename,
@@ -73,6 +75,7 @@ impl IoKind {
         Self::Len,
         Self::Sync,
         Self::Entropy,
+        Self::SetLen,
     ];
 
     /// The name of the call.
@@ -92,6 +95,7 @@ impl IoKind {
             Self::Len => "len",
             Self::Sync => "sync",
             Self::Entropy => "entropy",
+            Self::SetLen => "set_len",
         }
     }
 
@@ -111,7 +115,7 @@ impl IoKind {
             Self::SyncDir => CallClass::SyncDir,
             Self::Read => CallClass::Read,
             Self::Write => CallClass::Write,
-            Self::Allocate => CallClass::Allocate,
+            Self::Allocate | Self::SetLen => CallClass::Allocate,
             Self::Len => CallClass::Len,
             Self::Sync => CallClass::Sync,
             Self::Entropy => CallClass::Entropy,
@@ -171,7 +175,7 @@ impl fmt::Display for IoCall {
         match self.kind {
             IoKind::Rename => write!(f, " to {}", self.to.as_deref().unwrap_or("?"))?,
             IoKind::Read | IoKind::Write => write!(f, " at {} + {}", self.offset, self.len)?,
-            IoKind::Allocate => write!(f, " to {}", self.len)?,
+            IoKind::Allocate | IoKind::SetLen => write!(f, " to {}", self.len)?,
             _ => {}
         }
         match self.result {

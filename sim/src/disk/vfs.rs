@@ -22,8 +22,9 @@ use super::trace::IoKind;
 /// Nodes beyond which a directory sync sweeps the ones that nothing reaches.
 const SWEEP_NODES_MIN: usize = 16;
 
+/// An open file of the simulated disk.
 #[derive(Debug)]
-struct SimFile {
+pub(crate) struct SimFile {
     disk: SimDisk,
     node: NodeId,
     /// Its number among all handles of the process.
@@ -66,21 +67,11 @@ impl Vfs for SimDisk {
             machine.note_created(path_text(path)?);
             Ok((node, machine.opened(node)))
         })?;
-        self.handle(opened, Access::ReadWrite, path)
+        Ok(Arc::new(self.handle(opened, Access::ReadWrite, path)?))
     }
 
     fn open(&self, path: &Path, access: Access, site: CallSite) -> io::Result<Arc<dyn File>> {
-        let opened = self.run(Head::of_path(IoKind::Open, path, site)?, |machine, notes| {
-            if let Some(fault) = notes.due {
-                return Err(notes.strike(fault));
-            }
-            let node = machine.inner().lookup(path)?.node.ok_or(io::ErrorKind::NotFound)?;
-            if matches!(machine.inner().node(node), Node::Directory(_)) {
-                return Err(io::ErrorKind::IsADirectory.into());
-            }
-            Ok((node, machine.opened(node)))
-        })?;
-        self.handle(opened, access, path)
+        Ok(Arc::new(self.open_file(path, access, site)?))
     }
 
     fn rename(&self, from: &Path, to: &Path, site: CallSite) -> io::Result<()> {
@@ -217,14 +208,34 @@ impl SimDisk {
         })
     }
 
+    /// `Vfs::open`, for who needs more of the file than the seam has.
+    pub(crate) fn open_file(
+        &self,
+        path: &Path,
+        access: Access,
+        site: CallSite,
+    ) -> io::Result<SimFile> {
+        let opened = self.run(Head::of_path(IoKind::Open, path, site)?, |machine, notes| {
+            if let Some(fault) = notes.due {
+                return Err(notes.strike(fault));
+            }
+            let node = machine.inner().lookup(path)?.node.ok_or(io::ErrorKind::NotFound)?;
+            if matches!(machine.inner().node(node), Node::Directory(_)) {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            Ok((node, machine.opened(node)))
+        })?;
+        self.handle(opened, access, path)
+    }
+
     fn handle(
         &self,
         (node, handle): (NodeId, u64),
         access: Access,
         path: &Path,
-    ) -> io::Result<Arc<dyn File>> {
+    ) -> io::Result<SimFile> {
         let (disk, path) = (self.clone(), path_text(path)?.into());
-        Ok(Arc::new(SimFile { disk, node, handle, access, path }))
+        Ok(SimFile { disk, node, handle, access, path })
     }
 }
 
@@ -271,6 +282,26 @@ impl File for SimFile {
 }
 
 impl SimFile {
+    /// Makes the file just so long: cut off, or with zeros behind. A call of its own, which the seam
+    /// does not have.
+    pub(crate) fn set_len(&self, len: u64, site: CallSite) -> io::Result<()> {
+        self.disk.run(self.head(IoKind::SetLen, 0, len, site), |machine, notes| {
+            self.writable()?;
+            notes.node = Some(self.node);
+            if len >= machine.inner().file(self.node).volatile.len() {
+                return machine.allocate(self.node, len, notes);
+            }
+            if let Some(fault) = notes.due {
+                return Err(notes.strike(fault));
+            }
+            let inner = machine.inner_mut();
+            let order = inner.take_order();
+            inner.file_mut(self.node).shorten(order, len);
+            inner.settle(self.node);
+            Ok(())
+        })
+    }
+
     fn head(&self, kind: IoKind, offset: u64, len: u64, site: CallSite) -> Head<'_> {
         Head { kind, path: &self.path, to: None, offset, len, site }
     }
@@ -520,11 +551,11 @@ impl Machine {
             return Err(notes.strike(fault));
         }
         if !self.inner().file(id).is_quiet() {
-            let longer = self.inner().file(id).is_longer();
+            let resized = self.inner().file(id).has_another_length();
             let inner = self.inner_mut();
             inner.file_mut(id).sync();
             inner.settle(id);
-            inner.sync_reaches(id, longer);
+            inner.sync_reaches(id, resized);
         }
         if self.takes_report(id, handle) {
             self.faults.note(WRITEBACK_TOLD);

@@ -6,6 +6,7 @@
 
 mod cases;
 mod differential;
+mod std_face;
 
 use std::io;
 use std::panic::Location;

@@ -31,23 +31,52 @@ pub(crate) struct FileParts {
     pub(crate) holds: BTreeMap<u64, Holds>,
     /// What stale sectors are taken from.
     pub(crate) stale: Option<Content>,
+    /// The shortenings that survive, in the order of time.
+    pub(crate) cuts: Vec<u32>,
+}
+
+impl FileParts {
+    /// Nothing is left of a version in a sector that lies wholly beyond a later cut.
+    pub(crate) fn forget_cut(&mut self, inode: &Inode) {
+        if self.cuts.is_empty() {
+            return;
+        }
+        let cuts = &self.cuts;
+        self.holds.retain(|sector, holds| match holds {
+            Holds::Version(version) => !is_cut(inode, cuts, *version as usize, *sector),
+            _ => true,
+        });
+    }
+
+    /// Whether a later cut took what this change left in a sector.
+    pub(crate) fn is_cut(&self, inode: &Inode, change: usize, sector: u64) -> bool {
+        is_cut(inode, &self.cuts, change, sector)
+    }
+}
+
+fn is_cut(inode: &Inode, cuts: &[u32], change: usize, sector: u64) -> bool {
+    let mut later = cuts.iter().map(|cut| *cut as usize).filter(|cut| *cut > change);
+    later.any(|cut| inode.pending[cut].after.len() <= sector * SECTOR_LEN)
 }
 
 impl FileImage {
     /// Takes the image apart.
     pub(crate) fn parts(&self, inode: &Inode) -> FileParts {
         let len = self.len(inode);
-        let mut parts = FileParts { len, holds: BTreeMap::new(), stale: None };
+        let mut parts = FileParts { len, holds: BTreeMap::new(), stale: None, cuts: Vec::new() };
         match &self.shape {
             Shape::Durable => {}
             Shape::Volatile => {
                 for (mutation, version) in inode.pending.iter().zip(0..) {
                     let (from, to) = mutation.sectors();
                     parts.holds.extend((from..to).map(|sector| (sector, Holds::Version(version))));
+                    parts.cuts.extend(mutation.cut_at().map(|_| version));
                 }
+                parts.forget_cut(inode);
             }
             Shape::Sectors(sectors) => {
                 parts.stale.clone_from(&sectors.stale);
+                parts.cuts.clone_from(&sectors.cuts);
                 for (pick, sector) in sectors.picks.iter().zip(sectors.first..) {
                     if let Some(holds) = Holds::of(*pick) {
                         parts.holds.insert(sector, holds);
@@ -64,6 +93,7 @@ impl FileImage {
         let mut sectors = Sectors::over(inode);
         sectors.len = parts.len;
         sectors.stale.clone_from(&parts.stale);
+        sectors.cuts.clone_from(&parts.cuts);
         let mut tear = Tear::None;
         for (sector, holds) in &parts.holds {
             sectors.set(*sector, holds.pick());
@@ -75,6 +105,11 @@ impl FileImage {
         }
         let mut image = Self { shape: Shape::Sectors(Box::new(sectors)), kept: 0, lost: 0, tear };
         for (index, mutation) in inode.pending.iter().enumerate() {
+            if mutation.cut_at().is_some() {
+                let kept = parts.cuts.iter().any(|cut| *cut as usize == index);
+                *if kept { &mut image.kept } else { &mut image.lost } += 1;
+                continue;
+            }
             let (kept, of) = image.survived(inode, index);
             let long_enough = parts.len >= mutation.len();
             match (kept == of && long_enough, kept == 0 && (of > 0 || !long_enough)) {

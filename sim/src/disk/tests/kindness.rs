@@ -6,7 +6,7 @@ use std::path::Path;
 
 use quiver_store::vfs::{Access, Vfs};
 
-use super::oracle::history_on;
+use super::oracle::history_of;
 use crate::disk::{DiskState, Filesystem, Medium, Policy, SimDisk};
 use crate::stream::Stream;
 
@@ -156,7 +156,7 @@ fn every_image_of_a_kinder_filesystem_is_one_of_the_reference() {
         for seed in 0..200 {
             let disk = SimDisk::new();
             disk.set_medium(Medium { filesystem, ..Medium::default() });
-            let (disk, oracle) = history_on(seed, disk);
+            let (disk, oracle) = history_of(seed, seed % 2 == 0, disk);
             let (state, mut stream) = (disk.state(), Stream::new(seed));
             for policy in Policy::ALL {
                 for _ in 0..8 {

@@ -4,6 +4,7 @@ mod faults;
 mod kindness;
 mod oracle;
 mod power_loss;
+mod shortened;
 mod survivors;
 
 use std::panic::Location;

@@ -1,8 +1,8 @@
 //! An oracle for crash images that shares no code with the disk: plain vectors, brute force.
 //!
 //! It is told every call of a small random history and then judges images: is there a subset of
-//! the pending changes of names, and for each file a legal length and for each sector a legal
-//! version, that give this image?
+//! the pending changes of names, and for each file a set of surviving shortenings, a legal length and
+//! for each sector a legal version, that give this image?
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ struct Known {
     durable: Vec<u8>,
     visible: Vec<u8>,
     pending: Vec<(std::ops::Range<usize>, Vec<u8>)>,
+    /// Which of the pending mutations made it shorter.
+    cuts: Vec<usize>,
 }
 
 type Names = BTreeMap<String, usize>;
@@ -53,10 +55,25 @@ impl Oracle {
         }
     }
 
+    pub(super) fn shorten(&mut self, name: &str, len: usize) {
+        let known = &mut self.files[self.visible[name]];
+        if len < known.visible.len() {
+            known.visible.truncate(len);
+            known.cuts.push(known.pending.len());
+            known.pending.push((0..0, known.visible.clone()));
+        }
+    }
+
+    pub(super) fn sync_named(&mut self, name: &str) {
+        self.sync(self.visible[name]);
+        self.sync_dir();
+    }
+
     fn sync(&mut self, file: usize) {
         let known = &mut self.files[file];
         known.durable = known.visible.clone();
         known.pending.clear();
+        known.cuts.clear();
     }
 
     fn sync_dir(&mut self) {
@@ -84,9 +101,28 @@ impl Oracle {
             names.len() == shown.len()
                 && names.iter().all(|(name, file)| {
                     let known = &self.files[*file];
-                    shown.get(name).is_some_and(|bytes| known.allows(bytes, torn_sectors))
+                    let stale = |sector: &[u8]| self.holds(known, sector);
+                    let allows = |bytes: &Vec<u8>| known.allows(bytes, torn_sectors, &stale);
+                    shown.get(name).is_some_and(allows)
                 })
         })
+    }
+}
+
+impl Oracle {
+    /// Whether another file holds these bytes somewhere.
+    fn holds(&self, known: &Known, bytes: &[u8]) -> bool {
+        let others = self.files.iter().filter(|other| !std::ptr::eq(*other, known));
+        let contents = |file: &Known| {
+            let pending = file.pending.iter().map(|(_, after)| after.clone());
+            pending.chain([file.durable.clone(), file.visible.clone()]).collect::<Vec<_>>()
+        };
+        // What another file does not hold in full is zeros behind its end.
+        let mut all = others.flat_map(contents).map(|mut content| {
+            content.resize(content.len() + SECTOR, 0);
+            content
+        });
+        all.any(|content| content.windows(bytes.len()).any(|window| window == bytes))
     }
 }
 
@@ -100,49 +136,105 @@ fn apply(names: &mut Names, assigns: &[(String, Option<usize>)]) {
 }
 
 impl Known {
-    fn allows(&self, bytes: &[u8], torn_sectors: bool) -> bool {
-        let longest = self.pending.iter().map(|(_, after)| after.len()).max().unwrap_or(0);
-        let len = bytes.len();
-        if len < self.durable.len() || len > longest.max(self.durable.len()) {
+    fn allows(&self, bytes: &[u8], torn_sectors: bool, stale: &impl Fn(&[u8]) -> bool) -> bool {
+        let lens = || self.pending.iter().map(|(_, after)| after.len());
+        let longest = lens().max().unwrap_or(0).max(self.durable.len());
+        let cut_to = self.cuts.iter().map(|cut| self.pending[*cut].1.len()).min();
+        let shortest = cut_to.unwrap_or(usize::MAX).min(self.durable.len());
+        if !(shortest..=longest).contains(&bytes.len()) {
             return false;
         }
-        (0..len.div_ceil(SECTOR)).all(|sector| {
-            let range = sector * SECTOR..len.min((sector + 1) * SECTOR);
-            let durable_end = self.durable.len().clamp(range.start, range.end);
-            // Bytes that never were durable may be anything.
-            let range = range.start..durable_end;
-            if range.is_empty() {
-                return true;
-            }
-            let of = |content: &Vec<u8>| content[range.clone()] == bytes[range.clone()];
-            let touches = |touched: &std::ops::Range<usize>| {
-                touched.start < (sector + 1) * SECTOR && touched.end > sector * SECTOR
-            };
-            let version = |(touched, after): &&(std::ops::Range<usize>, Vec<u8>)| {
-                touches(touched) && of(after)
-            };
-            of(&self.durable)
-                || self.pending.iter().find(version).is_some()
-                || torn_sectors && self.allows_torn(bytes, &range)
+        (0..1_u32 << self.cuts.len()).any(|subset| {
+            let kept = self.cuts.iter().enumerate().filter(|(at, _)| subset >> at & 1 == 1);
+            let kept: Vec<usize> = kept.map(|(_, cut)| *cut).collect();
+            (0..bytes.len().div_ceil(SECTOR)).all(|sector| {
+                let range = sector * SECTOR..bytes.len().min((sector + 1) * SECTOR);
+                self.allows_sector(bytes, range, &kept, torn_sectors, stale)
+            })
         })
     }
 
-    /// Every byte is durable, of a version, or inside a pending write.
-    fn allows_torn(&self, bytes: &[u8], range: &std::ops::Range<usize>) -> bool {
+    /// Where what is as old as this mutation ends, given the shortenings that survive.
+    fn end(&self, kept: &[usize], age: Option<usize>) -> usize {
+        let later = kept.iter().filter(|cut| age.is_none_or(|age| **cut > age));
+        later.map(|cut| self.pending[*cut].1.len()).min().unwrap_or(usize::MAX)
+    }
+
+    fn allows_sector(
+        &self,
+        bytes: &[u8],
+        whole: std::ops::Range<usize>,
+        kept: &[usize],
+        torn_sectors: bool,
+        stale: &impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        // Bytes that never were durable may be anything.
+        let durable_end = self.durable.len().clamp(whole.start, whole.end);
+        let range = whole.start..durable_end;
+        if range.is_empty() {
+            return true;
+        }
+        let aged = |content: &[u8], age: Option<usize>, at: usize| {
+            let there = at < self.end(kept, age);
+            if there { content.get(at).copied().unwrap_or(0) } else { 0 }
+        };
+        let of = |content: &[u8], age| range.clone().all(|at| aged(content, age, at) == bytes[at]);
+        let touches = |touched: &std::ops::Range<usize>| {
+            touched.start < (whole.start / SECTOR + 1) * SECTOR && touched.end > whole.start
+        };
+        let mut versions = self.pending.iter().enumerate();
+        of(&self.durable, None)
+            || versions.any(|(age, (touched, after))| touches(touched) && of(after, Some(age)))
+            || torn_sectors && self.allows_torn(bytes, &range, kept)
+            || self.allows_filled(bytes, &range, kept, stale)
+    }
+
+    /// The durable bytes up to a surviving shortening, and behind it garbage or what another file
+    /// held: but never what was there.
+    fn allows_filled(
+        &self,
+        bytes: &[u8],
+        range: &std::ops::Range<usize>,
+        kept: &[usize],
+        stale: &impl Fn(&[u8]) -> bool,
+    ) -> bool {
+        let end = self.end(kept, None).clamp(range.start, range.end);
+        let filled = &bytes[end..range.end];
+        // Every write of a history is of one small number.
+        let garbage = filled.len() > 16 && filled.iter().any(|byte| *byte > 100);
+        bytes[range.start..end] == self.durable[range.start..end]
+            && !filled.is_empty()
+            && (garbage || filled.len() <= 16 || stale(filled))
+    }
+
+    /// Every byte is durable, inside a pending write, or behind what the file had in that sector.
+    fn allows_torn(&self, bytes: &[u8], range: &std::ops::Range<usize>, kept: &[usize]) -> bool {
+        let sector = range.start / SECTOR;
         range.clone().all(|at| {
             let written = self.pending.iter().any(|(touched, _)| touched.contains(&at));
-            written || bytes[at] == self.durable[at]
+            let behind = |(touched, after): &(std::ops::Range<usize>, Vec<u8>)| {
+                let touches =
+                    touched.start < (sector + 1) * SECTOR && touched.end > sector * SECTOR;
+                touches && at >= after.len()
+            };
+            let gone = at >= self.end(kept, None) || self.pending.iter().any(behind);
+            written || bytes[at] == self.durable[at] || gone && bytes[at] == 0
         })
     }
 }
 
 /// Runs a random history on a disk and tells the oracle; the disk and the oracle at the end.
 pub(super) fn history(seed: u64) -> (SimDisk, Oracle) {
-    history_on(seed, SimDisk::new())
+    history_of(seed, false, SimDisk::new())
 }
 
-/// The same on a disk that is there.
-pub(super) fn history_on(seed: u64, disk: SimDisk) -> (SimDisk, Oracle) {
+/// The same, with files that are also made shorter.
+pub(super) fn history_with_cuts(seed: u64) -> (SimDisk, Oracle) {
+    history_of(seed, true, SimDisk::new())
+}
+
+/// Either on a disk that is there.
+pub(super) fn history_of(seed: u64, cuts: bool, disk: SimDisk) -> (SimDisk, Oracle) {
     let mut dice = Stream::new(seed);
     let mut oracle = Oracle::default();
     let mut handles = Vec::new();
@@ -154,6 +246,11 @@ pub(super) fn history_on(seed: u64, disk: SimDisk) -> (SimDisk, Oracle) {
                 oracle.files.push(Known::default());
                 oracle.change(&[(name.clone(), Some(handles.len()))]);
                 handles.push(create(&disk, &name, b""));
+            }
+            (2 | 4, Some(_)) if cuts && dice.chance(3, 4) => {
+                let len = dice.index(3000);
+                oracle.shorten(&name, len);
+                cut(&disk, &name, len as u64);
             }
             (0..=3, Some(file)) => {
                 let (offset, len) = (dice.index(2000), 1 + dice.index(1600));
@@ -190,7 +287,15 @@ pub(super) fn history_on(seed: u64, disk: SimDisk) -> (SimDisk, Oracle) {
     (disk, oracle)
 }
 
-fn check(seed: u64, oracle: &Oracle, plan: &CrashPlan, torn_sectors: bool) {
+/// Makes a file shorter, if it is longer.
+pub(super) fn cut(disk: &SimDisk, path: &str, len: u64) {
+    let file = disk.open_file(Path::new(path), Access::ReadWrite, here()).expect("it is there");
+    if len < file.len(here()).expect("no fault") {
+        file.set_len(len, here()).expect("no fault");
+    }
+}
+
+pub(super) fn check(seed: u64, oracle: &Oracle, plan: &CrashPlan, torn_sectors: bool) {
     let image = plan.build();
     let told = || plan.describe().join("\n");
     assert_eq!(plan.key(), image.key(), "seed {seed}\n{}", told());

@@ -1,6 +1,6 @@
 //! Survivors in words are the plan that they were taken from.
 
-use super::oracle::history;
+use super::oracle::{history, history_with_cuts};
 use super::*;
 use crate::disk::survivors::{Base, Exception, Survivors, What};
 use crate::stream::Stream;
@@ -9,8 +9,8 @@ const BASES: [Base; 2] = [Base::Nothing, Base::Everything];
 
 /// Calls `look` with losses of power of many disks and kinds.
 fn plans(mut look: impl FnMut(u64, &DiskState, &super::oracle::Oracle, CrashPlan, &mut Stream)) {
-    for seed in 0..120 {
-        let (disk, oracle) = history(seed);
+    for seed in 0..240 {
+        let (disk, oracle) = if seed < 120 { history(seed) } else { history_with_cuts(seed) };
         let state = disk.state();
         let mut dice = Stream::new(seed);
         for policy in Policy::ALL {

@@ -1,0 +1,240 @@
+//! A filesystem with the face of `std::fs` that can lose power at any call.
+//!
+//! **Place.** For the author of any code that keeps files: it stands on the simulated disk
+//! ([`crate::disk`]) and knows nothing of the engine. Code that takes a [`SimFs`] where it would
+//! have called `std::fs` runs on it unchanged otherwise.
+//!
+//! - S1. What returns Ok is visible at once, and durable only after [`File::sync_all`] (bytes and
+//!   length of one file) and [`SimFs::sync_dir`] (names in one directory). Nothing else makes anything
+//!   durable: not closing a file, not syncing another, not time.
+//! - S2. Errors have the kinds that Linux gives. What the disk does not have is `Unsupported`, or
+//!   `CrossesDevices` for a rename into another directory; nothing is done half.
+//! - S3. Calls may be short or `Interrupted` where a fault says so, as POSIX allows; the methods of
+//!   `Read` and `Write` that loop in the standard library loop here.
+//! - S4. There is one process and one thread of time: a fork of the disk sees all calls before it.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use quiver_sim::disk::Policy;
+//! use quiver_sim::fs::SimFs;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let fs = SimFs::new();
+//! let mut file = fs.create("/notes")?;
+//! file.write_all(b"synced")?;
+//! file.sync_all()?;
+//! fs.sync_dir("/")?;
+//! file.write_all(b", not synced")?;
+//!
+//! let after = fs.lose_power(Policy::Nothing, 1);
+//! assert_eq!(after.read("/notes")?, b"synced");
+//! assert_eq!(fs.read("/notes")?, b"synced, not synced");
+//! # Ok(())
+//! # }
+//! ```
+
+mod file;
+mod options;
+
+use std::io;
+use std::panic::Location;
+use std::path::Path;
+
+use quiver_store::vfs::{Access, Vfs};
+pub use quiver_store::vfs::{DirEntry, EntryKind, Lock};
+
+use crate::disk::{DiskState, Medium, Policy, SimDisk, UnlinkedReads};
+use crate::stream::Stream;
+pub use file::File;
+pub use options::OpenOptions;
+
+/// A filesystem in memory, with the one process that runs on it. Clones are the same filesystem.
+///
+/// A path is absolute, or counted from `/`; `..` is refused.
+#[derive(Clone, Debug)]
+pub struct SimFs {
+    disk: SimDisk,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    kind: EntryKind,
+    len: u64,
+}
+
+impl Default for SimFs {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SimFs {
+    /// An empty filesystem: the directory `/`, durable.
+    pub fn new() -> Self {
+        Self::mount(&DiskState::new())
+    }
+
+    /// A new process on a disk: no open file, no lock.
+    pub fn mount(state: &DiskState) -> Self {
+        let disk = SimDisk::mount(state);
+        // As POSIX has it, and `std::fs` on it: a file lives while it is open.
+        disk.set_medium(Medium { unlinked_reads: UnlinkedReads::Work, ..Medium::default() });
+        Self { disk }
+    }
+
+    /// The face of a disk that is there already, with its medium, faults and recording.
+    pub fn on(disk: SimDisk) -> Self {
+        Self { disk }
+    }
+
+    /// The disk beneath: faults, bounds of space, forks, the record of calls.
+    pub fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    /// The filesystem that a process finds after the power failed just now, by a policy. This one
+    /// goes on as if nothing had happened: any number of ends can be looked at.
+    #[must_use]
+    pub fn lose_power(&self, policy: Policy, seed: u64) -> Self {
+        let state = self.disk.state();
+        Self::mount(&state.plan_power_loss(policy, false, &mut Stream::new(seed)).build())
+    }
+
+    /// The filesystem that a process finds after this one was killed: all that was visible is there,
+    /// and what was never synced is still not durable.
+    #[must_use]
+    pub fn kill(&self) -> Self {
+        Self::mount(&self.disk.state().kill())
+    }
+
+    /// Opens a file for reading. A directory can be opened too, to be synced.
+    #[track_caller]
+    pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(self, path)
+    }
+
+    /// Opens a file for writing; creates it, or cuts it to nothing.
+    #[track_caller]
+    pub fn create(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(self, path)
+    }
+
+    /// Opens a file for reading and writing that was not there.
+    #[track_caller]
+    pub fn create_new(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(self, path)
+    }
+
+    /// All bytes of a file.
+    #[track_caller]
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let file = self.open(path)?;
+        let found = file.metadata()?;
+        if found.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let len = usize::try_from(found.len()).map_err(io::Error::other)?;
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Replaces a file by these bytes. Nothing of it is durable.
+    #[track_caller]
+    pub fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.create(path)?.write_all_at(bytes.as_ref(), 0)
+    }
+
+    /// Gives a file another name, replacing a file that has it. `CrossesDevices` if that is in
+    /// another directory: there the model of what a crash leaves ends.
+    #[track_caller]
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        if from.parent() != to.parent() {
+            // What is not there is told first, as by the kernel.
+            self.metadata(from)?;
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
+        self.disk.rename(from, to, Location::caller())
+    }
+
+    /// Removes the name of a file.
+    #[track_caller]
+    pub fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.disk.unlink(path.as_ref(), Location::caller())
+    }
+
+    /// Creates a directory whose parent is there.
+    #[track_caller]
+    pub fn create_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.disk.create_dir(path.as_ref(), Location::caller())
+    }
+
+    /// Creates a directory and those above it that are missing.
+    #[track_caller]
+    pub fn create_dir_all(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        match self.metadata(path) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.create_dir_all(parent)?;
+        }
+        self.create_dir(path)
+    }
+
+    /// The names in a directory, in the order of their bytes.
+    #[track_caller]
+    pub fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
+        self.disk.read_dir(path.as_ref(), Location::caller())
+    }
+
+    /// What stands at a path.
+    #[track_caller]
+    pub fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        let (kind, len) = self.disk.look(path.as_ref(), Location::caller())?;
+        Ok(Metadata { kind, len })
+    }
+
+    /// Whether anything stands at a path.
+    #[track_caller]
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.metadata(path).is_ok()
+    }
+
+    /// Makes durable every earlier change of names in a directory: what `File::open(directory)` and
+    /// `sync_all` do on Linux, and do here too.
+    #[track_caller]
+    pub fn sync_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.disk.sync_dir(path.as_ref(), Location::caller())
+    }
+
+    /// Locks a file against every other lock, and creates it if it is missing. `WouldBlock` at once
+    /// if it is held; it ends with the guard or the process.
+    #[track_caller]
+    pub fn lock(&self, path: impl AsRef<Path>) -> io::Result<Box<dyn Lock>> {
+        self.disk.lock(path.as_ref(), Access::ReadWrite, Location::caller())
+    }
+}
+
+impl Metadata {
+    /// The length of a file in bytes; zero for a directory.
+    #[expect(clippy::len_without_is_empty, reason = "as in the standard library")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it is a file.
+    pub fn is_file(&self) -> bool {
+        self.kind == EntryKind::File
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == EntryKind::Directory
+    }
+}

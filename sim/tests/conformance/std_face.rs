@@ -1,0 +1,315 @@
+//! The face of the simulated disk that is like `std::fs`, and `std::fs`: random calls on both at once.
+//!
+//! Left out is what the model does not have: renames into other directories, and of directories.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use quiver_sim::fs::{File as SimFile, OpenOptions, SimFs};
+use quiver_sim::stream::Stream;
+
+const SEEDS: u64 = 200;
+const CALLS: usize = 80;
+const PATHS: [&str; 8] = ["a", "b", "c", "d", "d/a", "d/b", "e/a", "a/x"];
+const HANDLES: u64 = 4;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Call {
+    Open(&'static str, How),
+    Close(u64),
+    Clone(u64, u64),
+    ReadAt(u64, u64, usize),
+    WriteAt(u64, u64, Vec<u8>),
+    Read(u64, usize),
+    Write(u64, Vec<u8>),
+    Seek(u64, SeekFrom),
+    SetLen(u64, u64),
+    Len(u64),
+    Sync(u64),
+    Rename(&'static str, &'static str),
+    RemoveFile(&'static str),
+    CreateDir(&'static str),
+    CreateDirAll(&'static str),
+    ReadDir(&'static str),
+    ReadAll(&'static str),
+    WriteAll(&'static str, Vec<u8>),
+    Metadata(&'static str),
+}
+
+/// What came of it, as far as it can be compared.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Number(u64),
+    Bytes(Vec<u8>),
+    Names(Vec<String>),
+    Found { is_dir: bool, len: u64 },
+}
+
+/// Both sides by one body: the calls have the same names.
+macro_rules! made {
+    ($call:expr, $path:expr, $handles:expr, $open:expr, $fs:ident, $names:expr) => {{
+        let path = $path;
+        match $call {
+            Call::Open(name, how) => {
+                let file = $open(path(name), *how)?;
+                let place = $handles.keys().next_back().map_or(0, |last| last + 1) % HANDLES;
+                $handles.insert(place, file);
+            }
+            Call::Close(at) => drop($handles.remove(at)),
+            Call::Clone(at, to) => {
+                let clone = $handles.get(at).ok_or(ErrorKind::Other)?.try_clone()?;
+                $handles.insert(*to, clone);
+            }
+            Call::ReadAt(at, offset, len) => {
+                let mut bytes = vec![0; *len];
+                let count =
+                    $handles.get(at).ok_or(ErrorKind::Other)?.read_at(&mut bytes, *offset)?;
+                bytes.truncate(count);
+                return Ok(Answer::Bytes(bytes));
+            }
+            Call::WriteAt(at, offset, bytes) => {
+                let file = $handles.get(at).ok_or(ErrorKind::Other)?;
+                return Ok(Answer::Number(file.write_at(bytes, *offset)? as u64));
+            }
+            Call::Read(at, len) => {
+                let mut bytes = vec![0; *len];
+                let mut file = $handles.get(at).ok_or(ErrorKind::Other)?;
+                let count = file.read(&mut bytes)?;
+                bytes.truncate(count);
+                return Ok(Answer::Bytes(bytes));
+            }
+            Call::Write(at, bytes) => {
+                let mut file = $handles.get(at).ok_or(ErrorKind::Other)?;
+                return Ok(Answer::Number(file.write(bytes)? as u64));
+            }
+            Call::Seek(at, to) => {
+                let mut file = $handles.get(at).ok_or(ErrorKind::Other)?;
+                return Ok(Answer::Number(file.seek(*to)?));
+            }
+            Call::SetLen(at, len) => $handles.get(at).ok_or(ErrorKind::Other)?.set_len(*len)?,
+            Call::Len(at) => {
+                let found = $handles.get(at).ok_or(ErrorKind::Other)?.metadata()?;
+                let len = if found.is_dir() { 0 } else { found.len() };
+                return Ok(Answer::Found { is_dir: found.is_dir(), len });
+            }
+            Call::Sync(at) => $handles.get(at).ok_or(ErrorKind::Other)?.sync_all()?,
+            Call::Rename(from, to) => $fs.rename(path(from), path(to))?,
+            Call::RemoveFile(name) => $fs.remove_file(path(name))?,
+            Call::CreateDir(name) => $fs.create_dir(path(name))?,
+            Call::CreateDirAll(name) => $fs.create_dir_all(path(name))?,
+            Call::ReadDir(name) => return Ok(Answer::Names($names(path(name))?)),
+            Call::ReadAll(name) => return Ok(Answer::Bytes($fs.read(path(name))?)),
+            Call::WriteAll(name, bytes) => $fs.write(path(name), bytes)?,
+            Call::Metadata(name) => {
+                let found = $fs.metadata(path(name))?;
+                let len = if found.is_dir() { 0 } else { found.len() };
+                return Ok(Answer::Found { is_dir: found.is_dir(), len });
+            }
+        }
+        Ok(Answer::Done)
+    }};
+}
+
+/// `std::fs` with the face of a value.
+struct RealFs;
+
+impl RealFs {
+    fn rename(&self, from: PathBuf, to: PathBuf) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+    fn remove_file(&self, path: PathBuf) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+    fn create_dir(&self, path: PathBuf) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+    fn create_dir_all(&self, path: PathBuf) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+    fn read(&self, path: PathBuf) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+    fn write(&self, path: PathBuf, bytes: &[u8]) -> io::Result<()> {
+        fs::write(path, bytes)
+    }
+    fn metadata(&self, path: PathBuf) -> io::Result<fs::Metadata> {
+        fs::metadata(path)
+    }
+}
+
+fn on_real(root: &Path, handles: &mut BTreeMap<u64, fs::File>, call: &Call) -> io::Result<Answer> {
+    let real = RealFs;
+    let open = |path: PathBuf, how: How| {
+        let mut options = fs::OpenOptions::new();
+        options.read(how.read).write(how.write).append(how.append).truncate(how.truncate);
+        options.create(how.create).create_new(how.create_new).open(path)
+    };
+    let names = |path: PathBuf| {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        io::Result::Ok(names)
+    };
+    made!(call, |name: &str| root.join(name), handles, open, real, names)
+}
+
+fn on_simulated(
+    sim: &SimFs,
+    handles: &mut BTreeMap<u64, SimFile>,
+    call: &Call,
+) -> io::Result<Answer> {
+    let open = |path: PathBuf, how: How| {
+        let mut options = OpenOptions::new();
+        options.read(how.read).write(how.write).append(how.append).truncate(how.truncate);
+        options.create(how.create).create_new(how.create_new).open(sim, path)
+    };
+    let names = |path: PathBuf| {
+        let entries = sim.read_dir(path)?.into_iter();
+        io::Result::Ok(entries.map(|entry| entry.name).collect())
+    };
+    made!(call, |name: &str| Path::new("/").join(name), handles, open, sim, names)
+}
+
+fn drawn(dice: &mut Stream) -> Call {
+    let path = |dice: &mut Stream| *dice.pick(&PATHS);
+    let bytes = |dice: &mut Stream| {
+        let byte = u8::try_from(dice.below(256)).expect("a byte");
+        vec![byte; dice.index(3000)]
+    };
+    let at = dice.below(HANDLES);
+    match dice.below(26) {
+        0..=5 => {
+            let mut coin = || dice.chance(1, 2);
+            let how = How {
+                read: coin(),
+                write: coin(),
+                append: coin() && coin() && coin(),
+                truncate: coin() && coin(),
+                create: coin(),
+                create_new: coin() && coin() && coin(),
+            };
+            Call::Open(path(dice), how)
+        }
+        6 => Call::Close(at),
+        7 => Call::Clone(at, dice.below(HANDLES)),
+        8 | 9 => Call::ReadAt(at, dice.below(6000), dice.index(4000)),
+        10 | 11 => Call::WriteAt(at, dice.below(6000), bytes(dice)),
+        12 => Call::Read(at, dice.index(4000)),
+        13 => Call::Write(at, bytes(dice)),
+        14 => {
+            let by = i64::try_from(dice.below(4000)).expect("it is small") - 2000;
+            Call::Seek(
+                at,
+                match dice.below(3) {
+                    0 => SeekFrom::Start(dice.below(6000)),
+                    1 => SeekFrom::Current(by),
+                    _ => SeekFrom::End(by),
+                },
+            )
+        }
+        15..=17 => Call::SetLen(at, dice.below(6000)),
+        18 => Call::Len(at),
+        19 => Call::Sync(at),
+        20 => {
+            let (from, to) = *dice.pick(&[
+                ("a", "b"),
+                ("b", "c"),
+                ("c", "a"),
+                ("a", "a"),
+                ("a", "d"),
+                ("d/a", "d/b"),
+                ("d/b", "d/a"),
+                ("e/a", "e/b"),
+                ("a/x", "a/y"),
+            ]);
+            Call::Rename(from, to)
+        }
+        21 => Call::RemoveFile(path(dice)),
+        22 => match dice.chance(1, 2) {
+            true => Call::CreateDir(path(dice)),
+            false => Call::CreateDirAll(*dice.pick(&["d", "d", "a/x/y"])),
+        },
+        23 => Call::ReadDir(*dice.pick(&["", "d", "e", "a"])),
+        24 => Call::ReadAll(path(dice)),
+        _ => match dice.chance(1, 2) {
+            true => Call::WriteAll(path(dice), bytes(dice)),
+            false => Call::Metadata(path(dice)),
+        },
+    }
+}
+
+#[test]
+fn random_calls_of_the_face_like_std_get_the_answers_of_std() {
+    let (mut successes, mut cuts, mut failures) = (0, 0, BTreeMap::<String, u32>::new());
+    for seed in 0..SEEDS {
+        let mut dice = Stream::new(seed);
+        let real = tempfile::tempdir().expect("the system has a temporary directory");
+        let (mut handles, mut simulated) = (BTreeMap::new(), BTreeMap::new());
+        let sim = SimFs::new();
+        let mut calls = Vec::new();
+        for _ in 0..CALLS {
+            let call = drawn(&mut dice);
+            // A directory that replaces nothing may be renamed on a real disk.
+            let directory = |name: &str| real.path().join(name).is_dir();
+            if matches!(&call, Call::Rename(from, _) if directory(from)) {
+                continue;
+            }
+            calls.push(format!("{call:.70?}"));
+            let expected = on_real(real.path(), &mut handles, &call).map_err(|e| e.kind());
+            let found = on_simulated(&sim, &mut simulated, &call).map_err(|e| e.kind());
+            let told = || format!("seed {seed}, after:\n{}", calls.join("\n"));
+            assert!(expected == found, "std {expected:.90?}, here {found:.90?}, {}", told());
+            match expected {
+                Ok(_) => successes += 1,
+                Err(kind) => *failures.entry(kind.to_string()).or_default() += 1,
+            }
+            cuts += u32::from(matches!(&call, Call::SetLen(..)) && found.is_ok());
+        }
+        for name in PATHS {
+            let expected = fs::read(real.path().join(name)).map_err(|e| e.kind());
+            assert_eq!(sim.read(Path::new("/").join(name)).map_err(|e| e.kind()), expected);
+        }
+    }
+    assert!(successes > SEEDS * CALLS as u64 / 3, "only {successes} calls succeeded");
+    assert!(cuts > 500, "only {cuts} changes of length");
+    assert!(failures.len() >= 7, "too few kinds of failure: {failures:?}");
+}
+
+#[test]
+fn rename_into_another_directory_is_told_as_another_device() {
+    let fs = SimFs::new();
+    fs.create_dir("/d").expect("the name is free");
+    fs.write("/a", "bytes").expect("no call fails");
+    assert_eq!(fs.rename("/a", "/d/a").map_err(|e| e.kind()), Err(ErrorKind::CrossesDevices));
+    assert_eq!(fs.rename("/b", "/d/a").map_err(|e| e.kind()), Err(ErrorKind::NotFound));
+    assert!(fs.exists("/a"));
+}
+
+#[test]
+fn what_a_directory_handle_syncs_is_the_names() {
+    let fs = SimFs::new();
+    let mut file = fs.create_new("/a").expect("the name is free");
+    file.write_all(b"bytes").expect("no call fails");
+    file.sync_all().expect("no call fails");
+    let nothing = quiver_sim::disk::Policy::Nothing;
+    assert!(!fs.lose_power(nothing, 1).exists("/a"));
+    fs.open("/").and_then(|directory| directory.sync_all()).expect("no call fails");
+    assert_eq!(fs.lose_power(nothing, 1).read("/a").expect("it is durable"), b"bytes");
+}
