@@ -29,6 +29,7 @@ pub mod rows;
 pub mod scenario;
 pub mod shrink;
 pub mod stream;
+pub mod subject;
 pub mod swarm;
 pub mod sweep;
 pub mod system;

@@ -71,7 +71,9 @@ use crate::tally::Violation;
 
 pub use crate::explore::chain;
 pub use play::{Outcome, Systems, Verdict, planted_names};
+pub(crate) use read::crash as read_crash;
 pub use words::Wrong;
+pub(crate) use write::crash as write_crash;
 
 use chain::Chain;
 

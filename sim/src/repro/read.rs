@@ -254,7 +254,7 @@ fn fault(words: &mut Words) -> Result<Planned, Wrong> {
     Ok(Planned { after_calls: words.number("a number of a call")?, fault })
 }
 
-fn crash(words: &mut Words) -> Result<Crash, Wrong> {
+pub(crate) fn crash(words: &mut Words) -> Result<Crash, Wrong> {
     let at = match words.word("after, before or inside")?.as_str() {
         "after" => At::After,
         "before" => At::Before(call(words)?, words.number("a number of a call")?),

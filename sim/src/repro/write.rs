@@ -109,7 +109,7 @@ fn chain(text: &mut Text, chain: &Chain) {
     }
 }
 
-fn crash(text: &mut Text, crash: &Crash) {
+pub(crate) fn crash(text: &mut Text, crash: &Crash) {
     text.word("crash");
     match &crash.at {
         At::After => text.word("after"),

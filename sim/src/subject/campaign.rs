@@ -1,0 +1,195 @@
+//! Many seeds on many threads, with an eye on the clock.
+//!
+//! - G1. The report is that of the seeds in their order, up to the last one that counts, however many
+//!   threads there were. Only a hang without I/O calls depends on the clock.
+//! - G2. A thread whose image does not end is given up: it is told where it hangs, another takes its
+//!   place, and it goes on spinning until the program ends.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::explore::{Explorer, Failure};
+use super::replay::Replayed;
+use super::shrink::Shrinker;
+use super::{Finding, Found, Kind, Options, Report, Subject, Tally};
+use crate::watch::Watch;
+
+/// How often the clock is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What came of a seed: of which worker, which seed.
+type Done = (usize, u64, Tally, Option<Found>);
+
+struct Worker {
+    watch: Arc<Watch>,
+    turns: u64,
+    since: Instant,
+    given_up: bool,
+}
+
+struct Campaign<S: Subject> {
+    subject: Arc<S>,
+    options: Arc<Options>,
+    next: Arc<AtomicU64>,
+    sender: Sender<Done>,
+    workers: Vec<Worker>,
+    done: BTreeMap<u64, (Tally, Option<Found>)>,
+}
+
+/// Explores the seeds, and tells what was found.
+///
+/// It installs a panic hook, which keeps panics of the code under test quiet.
+pub fn explore<S: Subject>(subject: S, options: &Options) -> Report {
+    let (sender, receiver) = mpsc::channel();
+    let mut campaign = Campaign {
+        subject: Arc::new(subject),
+        options: Arc::new(options.clone()),
+        next: Arc::new(AtomicU64::new(options.seeds.start)),
+        sender,
+        workers: Vec::new(),
+        done: BTreeMap::new(),
+    };
+    let jobs = match options.jobs {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        jobs => jobs,
+    };
+    let seeds = options.seeds.end.saturating_sub(options.seeds.start);
+    for _ in 0..jobs.min(usize::try_from(seeds).unwrap_or(usize::MAX)) {
+        campaign.hire();
+    }
+    campaign.attend(&receiver);
+    campaign.report()
+}
+
+impl<S: Subject> Campaign<S> {
+    fn hire(&mut self) {
+        let number = self.workers.len();
+        let watch = Arc::new(Watch::default());
+        let since = Instant::now();
+        let worker = Worker { watch: watch.clone(), turns: 0, since, given_up: false };
+        self.workers.push(worker);
+        let (subject, options) = (self.subject.clone(), self.options.clone());
+        let (next, sender) = (self.next.clone(), self.sender.clone());
+        // Not joined: it may be given up.
+        thread::spawn(move || {
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if !options.seeds.contains(&seed) || watch.is_stopped() {
+                    return;
+                }
+                let (tally, found) = one_seed(&*subject, &options, seed, &watch);
+                if sender.send((number, seed, tally, found)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Takes in what comes, until all has come that counts.
+    fn attend(&mut self, receiver: &Receiver<Done>) {
+        while !self.is_complete() {
+            match receiver.recv_timeout(LOOK) {
+                Ok((worker, seed, tally, found)) => {
+                    self.workers[worker].since = Instant::now();
+                    if !self.workers[worker].given_up {
+                        self.done.insert(seed, (tally, found));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.give_up_on_the_silent();
+        }
+        self.workers.iter().for_each(|worker| worker.watch.stop());
+    }
+
+    /// Whether every seed is done up to the last one that counts.
+    fn is_complete(&self) -> bool {
+        let mut found = 0;
+        for seed in self.options.seeds.clone() {
+            let Some((_, one)) = self.done.get(&seed) else { return false };
+            found += usize::from(one.is_some());
+            if found >= self.options.findings_max.max(1) {
+                return true;
+            }
+        }
+        true
+    }
+
+    fn give_up_on_the_silent(&mut self) {
+        let mut hung = Vec::new();
+        for worker in self.workers.iter_mut().filter(|worker| !worker.given_up) {
+            let turns = worker.watch.turns();
+            if turns != worker.turns {
+                (worker.turns, worker.since) = (turns, Instant::now());
+            } else if worker.since.elapsed() > self.options.patience {
+                let address = worker.watch.address();
+                // One that has nothing left to do is silent, too.
+                if turns > 0 && !self.done.contains_key(&address.seed) {
+                    worker.given_up = true;
+                    worker.watch.stop();
+                    hung.push(address);
+                }
+            }
+        }
+        for address in hung {
+            let patience = self.options.patience.as_secs_f64();
+            let expected = format!("an image that is checked within {patience} s");
+            let found = format!(
+                "image {address} (seed, point, image) has not come back, and makes no I/O call too \
+                 many: it spins or waits; its thread is given up"
+            );
+            let finding = Finding::new(Kind::Hangs, expected, found);
+            let found = Found { case: None, finding, story: Vec::new(), images: 0 };
+            let tally = Tally { seeds: 1, ..Tally::default() };
+            self.done.insert(address.seed, (tally, Some(found)));
+            self.hire();
+        }
+    }
+
+    fn report(self) -> Report {
+        let mut report = Report::default();
+        for (_, (tally, found)) in self.done {
+            let before = report.tally.images;
+            report.tally.add(&tally);
+            if let Some(mut found) = found {
+                found.images += before;
+                report.found.push(found);
+                if report.found.len() >= self.options.findings_max.max(1) {
+                    break;
+                }
+            }
+        }
+        report
+    }
+}
+
+fn one_seed<S: Subject>(
+    subject: &S,
+    options: &Options,
+    seed: u64,
+    watch: &Watch,
+) -> (Tally, Option<Found>) {
+    let mut explorer = Explorer::new(subject, options, seed, watch);
+    let failure = explorer.explore();
+    let tally = std::mem::take(&mut explorer.tally);
+    let Some((plan, mut failure)) = failure else { return (tally, None) };
+    let images = tally.images;
+    if options.shrink && failure.case.is_some() {
+        let shrinker = Shrinker::new(subject, options, watch, failure.finding.kind);
+        failure = shrinker.shrink(plan, failure);
+    }
+    let Failure { case, finding } = failure;
+    let replayed = case.as_ref().map(|case| explorer.replay(case));
+    let story = match replayed {
+        None => Vec::new(),
+        Some(Ok(Replayed { story, .. })) => story,
+        Some(Err(why)) => vec![format!("it does not replay: {why}")],
+    };
+    (tally, Some(Found { case, finding, story, images }))
+}

@@ -1,0 +1,144 @@
+//! One case, looked at again and told.
+
+use super::examine::Shares;
+use super::explore::{Explorer, Plan, image_of, stopped};
+use super::history::Act;
+use super::run::{Made, Outcome, Run};
+use super::{Case, Finding, Options, Subject};
+use crate::disk::{IoCall, IoKind, Step};
+use crate::explore::chain::{At, End};
+use crate::explore::image::Image;
+use crate::watch::Watch;
+
+/// Calls of one operation or recovery that are told.
+const CALLS_TOLD_MAX: usize = 24;
+
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// What is wrong, if it still is.
+    pub finding: Option<Finding>,
+    /// The operations, the calls, the crash and what survived, one line each.
+    pub story: Vec<String>,
+}
+
+/// Carries a case out again: its operations, its fault, its crashes, and every check of the last image.
+///
+/// # Errors
+/// What of the case does not fit the run: code that makes other calls now, or another subject.
+pub fn replay<S: Subject>(subject: &S, options: &Options, case: &Case) -> Result<Replayed, String> {
+    let watch = Watch::default();
+    Explorer::new(subject, options, case.seed, &watch).replay(case)
+}
+
+impl<S: Subject> Explorer<'_, S> {
+    /// Carries a case out.
+    pub(super) fn replay(&mut self, case: &Case) -> Result<Replayed, String> {
+        let Case { seed, acts, struck, crashes } = case;
+        let plan = Plan { seed: *seed, acts: acts.clone(), struck: *struck };
+        let run = self.run(&plan);
+        let last = acts.len();
+        let steps: Vec<&Step> =
+            run.made.iter().filter(|made| made.act == last).map(|made| &made.step).collect();
+        let Some((crash, nested)) = crashes.split_first() else {
+            let story = told(&run, last, steps.len(), None);
+            return Ok(Replayed { finding: run.finding, story });
+        };
+        let after = crash.at == At::After;
+        let (state, place) = stopped(&steps, &run.end, &crash.at)?;
+        let mut story = told(&run, last, place, Some(&crash.at));
+        let mut image = image_of(&state, &crash.end)?;
+        story.extend(end_told(&image, &crash.end));
+        let window = if after { run.window_after(last) } else { run.window(self.subject, last) };
+        let mut shares = Shares { further: true, steps: !nested.is_empty() };
+        for (place, crash) in nested.iter().enumerate() {
+            let recovered = match self.examine(&image, &window, shares) {
+                Ok(recovered) => recovered,
+                Err(finding) => return Ok(Replayed { finding: Some(finding), story }),
+            };
+            let steps: Vec<&Step> = recovered.steps.iter().collect();
+            let (state, upto) = stopped(&steps, &image.build(), &crash.at)?;
+            story.push("the next process opens it".to_owned());
+            story.extend(calls_told(steps[..upto].iter().map(|step| &step.call)));
+            story.push(at_told(&crash.at, steps.get(upto).map(|step| &step.call)));
+            image = image_of(&state, &crash.end)?;
+            story.extend(end_told(&image, &crash.end));
+            shares.steps = place + 1 < nested.len();
+        }
+        let finding = self.examine(&image, &window, shares).err();
+        story.push("the next process opens it and looks".to_owned());
+        Ok(Replayed { finding, story })
+    }
+}
+
+/// The acts up to the crash, with their calls.
+fn told<S: Subject>(run: &Run<S>, last: usize, place: usize, at: Option<&At>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for act in 0..=last.min(run.acts.len()) {
+        let steps: Vec<&Step> =
+            run.made.iter().filter(|made: &&Made| made.act == act).map(|made| &made.step).collect();
+        let crashes_here = act == last && at.is_some_and(|at| *at != At::After);
+        lines.push(act_told(run, act, crashes_here));
+        let upto = if act == last { place.min(steps.len()) } else { steps.len() };
+        lines.extend(calls_told(steps[..upto].iter().map(|step| &step.call)));
+        if let Some(at) = at.filter(|_| act == last) {
+            lines.push(at_told(at, steps.get(upto).map(|step| &step.call)));
+        }
+    }
+    lines
+}
+
+fn act_told<S: Subject>(run: &Run<S>, act: usize, crashes_here: bool) -> String {
+    let Some(before) = act.checked_sub(1) else {
+        return "it is opened on an empty disk".to_owned();
+    };
+    let what = match &run.acts[before] {
+        Act::Do(op) => short(&format!("{op:?}")),
+        Act::Restart => "it is closed and opened again".to_owned(),
+    };
+    match run.outcomes.get(before) {
+        _ if crashes_here => format!("{what}: the crash is in here"),
+        Some(Outcome::Acknowledged) => format!("{what}: acknowledged"),
+        Some(Outcome::Failed(error)) => format!("{what}: failed, {error}"),
+        Some(Outcome::Restarted) | None => what,
+    }
+}
+
+fn calls_told<'a>(calls: impl Iterator<Item = &'a IoCall>) -> Vec<String> {
+    let calls: Vec<&IoCall> = calls.collect();
+    let skipped = calls.len().saturating_sub(CALLS_TOLD_MAX);
+    let mut lines = Vec::new();
+    if skipped > 0 {
+        lines.push(format!("    ... {skipped} calls before these"));
+    }
+    for call in &calls[skipped..] {
+        // What makes anything durable stands out.
+        let sync = matches!(call.kind, IoKind::Sync | IoKind::SyncDir);
+        let mark = if sync { "====" } else { "    " };
+        lines.push(format!("{mark}{call}"));
+    }
+    lines
+}
+
+fn at_told(at: &At, call: Option<&IoCall>) -> String {
+    let call = call.map_or_else(|| "the end".to_owned(), IoCall::to_string);
+    match at {
+        At::After => "**  crash: behind all of that".to_owned(),
+        At::Before(..) => format!("**  crash: just before {call}"),
+        At::Inside(_, _, how) => format!("**  crash: inside of {call}: {how}"),
+    }
+}
+
+fn end_told(image: &Image, end: &End) -> Vec<String> {
+    let mut lines = image.describe();
+    if matches!(end, End::Loss(_)) && lines.len() == 1 {
+        lines = vec!["power is lost, nothing was pending".to_owned()];
+    }
+    lines.into_iter().map(|line| format!("    {line}")).collect()
+}
+
+fn short(text: &str) -> String {
+    const SHOWN_MAX: usize = 160;
+    let short: String = text.chars().take(SHOWN_MAX).collect();
+    if short.len() < text.len() { short + "..." } else { short }
+}

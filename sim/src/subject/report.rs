@@ -1,0 +1,181 @@
+//! What a campaign came to, in numbers and in words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::Case;
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It does not open on what a crash has left.
+    DoesNotOpen,
+    /// It shows what no crash may leave: something acknowledged is missing, or nobody wrote it.
+    Lost,
+    /// Opened again it shows something else.
+    Changed,
+    /// An operation after a recovery fails, or is lost though it was acknowledged.
+    NotAfterwards,
+    /// It fails though no call of the filesystem failed.
+    Refused,
+    /// It panicked.
+    Panicked,
+    /// It makes I/O calls without end, or does not come back.
+    Hangs,
+    /// It leaves files open, or has more of them each time it is opened.
+    Leaks,
+    /// Two runs of one seed differ.
+    Unsteady,
+}
+
+impl Kind {
+    /// The word for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DoesNotOpen => "does not open",
+            Self::Lost => "lost",
+            Self::Changed => "changed",
+            Self::NotAfterwards => "not afterwards",
+            Self::Refused => "refused",
+            Self::Panicked => "panicked",
+            Self::Hangs => "hangs",
+            Self::Leaks => "leaks",
+            Self::Unsteady => "unsteady",
+        }
+    }
+}
+
+/// What was expected, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: Kind,
+    /// What ought to be.
+    pub expected: String,
+    /// What is.
+    pub found: String,
+}
+
+impl Finding {
+    pub(super) fn new(kind: Kind, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { kind, expected: expected.into(), found: found.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.kind.name())?;
+        writeln!(f, "  expected: {}", self.expected)?;
+        write!(f, "  found:    {}", self.found)
+    }
+}
+
+/// A failure.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// By which [`super::replay`] finds it again; `None` for what does not come back at will: a hang
+    /// without I/O calls, two runs that differ.
+    pub case: Option<Case>,
+    /// What is wrong.
+    pub finding: Finding,
+    /// The operations, the calls, the crash and what survived, one line each.
+    pub story: Vec<String>,
+    /// How many images had been checked by then, in the order of the seeds.
+    pub images: u64,
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Histories.
+    pub seeds: u64,
+    /// Operations of them.
+    pub operations: u64,
+    /// Calls of the filesystem in them.
+    pub calls: u64,
+    /// Crash points of which an image was looked at.
+    pub points: u64,
+    /// Images opened by the code under test and checked.
+    pub images: u64,
+    /// Of these, images of crashes in a recovery.
+    pub nested: u64,
+    /// Images that had been checked before.
+    pub duplicates: u64,
+    /// Images by what ended the process.
+    pub policies: BTreeMap<&'static str, u64>,
+    /// Faults that struck.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { seeds, operations, calls, points, images, nested, duplicates, .. } = other;
+        self.seeds += seeds;
+        self.operations += operations;
+        self.calls += calls;
+        self.points += points;
+        self.images += images;
+        self.nested += nested;
+        self.duplicates += duplicates;
+        for (own, others) in
+            [(&mut self.policies, &other.policies), (&mut self.faults, &other.faults)]
+        {
+            for (name, times) in others {
+                *own.entry(name).or_default() += times;
+            }
+        }
+    }
+}
+
+/// What a campaign came to. Printed, it is a table and the failures with their stories.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What was looked at.
+    pub tally: Tally,
+    /// What was found, in the order of the seeds.
+    pub found: Vec<Found>,
+}
+
+impl Report {
+    /// Whether nothing was found.
+    pub fn is_clean(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Fails a test with the whole report if anything was found.
+    ///
+    /// # Panics
+    /// If anything was found.
+    #[track_caller]
+    pub fn assert_clean(&self) {
+        assert!(self.is_clean(), "{self}");
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { seeds, operations, calls, points, images, nested, duplicates, .. } = self.tally;
+        let listed = |counts: &BTreeMap<&'static str, u64>| {
+            let words: Vec<String> =
+                counts.iter().map(|(name, times)| format!("{name} {times}")).collect();
+            if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+        };
+        writeln!(f, "histories   {seeds}, of {operations} operations and {calls} I/O calls")?;
+        writeln!(f, "points      {points}")?;
+        writeln!(
+            f,
+            "images      {images} checked, {nested} of them nested, and {duplicates} duplicates"
+        )?;
+        writeln!(f, "ends        {}", listed(&self.tally.policies))?;
+        writeln!(f, "faults      {}", listed(&self.tally.faults))?;
+        writeln!(f, "found       {}", self.found.len())?;
+        for Found { case, finding, story, images } in &self.found {
+            writeln!(f, "\n{finding}\n  after {images} images")?;
+            if let Some(case) = case {
+                writeln!(f, "  case: {case}")?;
+            }
+            story.iter().try_for_each(|line| writeln!(f, "  | {line}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,327 @@
+//! The forward run: one process that carries out a history, and what it may have left at any time.
+//!
+//! - R1. The window at a time is what the store may show after a crash just then (C2 of the module).
+//!   It has one state for each way in which operations that failed may have happened.
+
+use std::collections::BTreeMap;
+
+use super::examine::guarded;
+use super::history::{Act, Struck};
+use super::{Finding, Kind, Options, Subject};
+use crate::disk::{CallClass, DiskState, FaultPlan, PlannedFault, Recording, SimDisk, Step};
+use crate::fs::SimFs;
+
+/// Ways in which failed operations may have happened, beyond which a run is ended.
+const WAYS_MAX: usize = 32;
+
+/// Operations that fail one after another before the store is opened again.
+const FAILED_MAX: usize = 2;
+
+/// A call that may change what a crash leaves, and the act that made it: zero is the first opening.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) act: usize,
+    pub(super) step: Step,
+}
+
+/// What came of an act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Acknowledged,
+    Failed(String),
+    Restarted,
+}
+
+/// A run.
+pub(super) struct Run<S: Subject> {
+    pub(super) acts: Vec<Act<S::Op>>,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) made: Vec<Made>,
+    /// What may be shown after each act; the first is before all.
+    states: Vec<Vec<S::State>>,
+    /// The act from which on nothing may be missing, after each act.
+    floor: Vec<usize>,
+    pub(super) end: DiskState,
+    /// How many calls of each class there were, after each act.
+    pub(super) classes: Vec<BTreeMap<CallClass, u64>>,
+    pub(super) fired: BTreeMap<&'static str, u64>,
+    pub(super) calls: u64,
+    pub(super) trace_hash: u64,
+    pub(super) finding: Option<Finding>,
+}
+
+struct Runner<'a, S: Subject> {
+    subject: &'a S,
+    options: &'a Options,
+    fs: SimFs,
+    struck: Option<Struck>,
+    store: Option<S::Store>,
+    failed: usize,
+    run: Run<S>,
+}
+
+impl<S: Subject> Run<S> {
+    /// Carries the acts out.
+    pub(super) fn of(
+        subject: &S,
+        options: &Options,
+        acts: Vec<Act<S::Op>>,
+        struck: Option<Struck>,
+    ) -> Self {
+        let fs = SimFs::new();
+        let run = Self {
+            acts: Vec::new(),
+            outcomes: Vec::new(),
+            made: Vec::new(),
+            states: vec![vec![S::State::default()]],
+            floor: vec![0],
+            end: fs.disk().state(),
+            classes: Vec::new(),
+            fired: BTreeMap::new(),
+            calls: 0,
+            trace_hash: 0,
+            finding: None,
+        };
+        let mut runner = Runner { subject, options, fs, struck, store: None, failed: 0, run };
+        runner.carry_out(acts);
+        runner.run
+    }
+
+    /// What a crash may leave while this act is under way.
+    pub(super) fn window(&self, subject: &S, act: usize) -> Vec<S::State> {
+        let Some(before) = act.checked_sub(1) else { return self.states[0].clone() };
+        let mut window = self.window_after(before);
+        if let Some(Act::Do(op)) = self.acts.get(before) {
+            for state in &self.states[before] {
+                let mut next = state.clone();
+                subject.model(&mut next, op);
+                add(&mut window, next);
+            }
+        }
+        window
+    }
+
+    /// What a crash may leave after this act.
+    pub(super) fn window_after(&self, act: usize) -> Vec<S::State> {
+        let mut window = Vec::new();
+        for states in &self.states[self.floor[act]..=act] {
+            states.iter().for_each(|state| add(&mut window, state.clone()));
+        }
+        window
+    }
+}
+
+impl<S: Subject> Runner<'_, S> {
+    fn carry_out(&mut self, acts: Vec<Act<S::Op>>) {
+        let disk = self.fs.disk().clone();
+        disk.set_recording(Recording::Forks);
+        self.open(Kind::DoesNotOpen);
+        self.take_calls(0);
+        if let Some(Struck { fault, call }) = self.struck {
+            let faults = vec![PlannedFault { call_index: call, fault }];
+            disk.set_faults(FaultPlan { faults, seed: call ^ 0x5eed });
+        }
+        for (place, act) in acts.into_iter().enumerate() {
+            if self.run.finding.is_some() {
+                break;
+            }
+            self.run.acts.push(act.clone());
+            match act {
+                Act::Do(op) => self.apply(&op),
+                Act::Restart => self.restart(),
+            }
+            self.take_calls(place + 1);
+            if self.run.states.last().is_some_and(|states| states.len() > WAYS_MAX) {
+                break;
+            }
+        }
+        if self.run.finding.is_none() {
+            self.look();
+        }
+        if let Some(store) = self.store.take() {
+            let closed = guarded(&disk, self.options, "dropping it", || drop(store));
+            self.find(closed.err());
+        }
+        self.look_for_open_files();
+        self.run.end = disk.state();
+        for (fault, times) in disk.faults_fired() {
+            *self.run.fired.entry(fault).or_default() += times;
+        }
+        self.run.calls = disk.io_calls();
+        self.run.trace_hash = disk.trace_hash();
+    }
+
+    fn has_struck(&self) -> bool {
+        self.struck.is_some_and(|struck| {
+            !struck.fault.is_benign() && self.fs.disk().faults_fired().values().any(|n| *n > 0)
+        })
+    }
+
+    fn find(&mut self, finding: Option<Finding>) {
+        if self.run.finding.is_none() {
+            self.run.finding = finding;
+        }
+    }
+
+    fn open(&mut self, kind: Kind) {
+        let (subject, fs) = (self.subject, self.fs.clone());
+        match guarded(self.fs.disk(), self.options, "opening it", || subject.open(&fs)) {
+            Err(finding) => self.find(Some(finding)),
+            Ok(Ok(store)) => self.store = Some(store),
+            Ok(Err(error)) => {
+                self.find(Some(Finding::new(kind, "it opens", format!("it says: {error}"))));
+            }
+        }
+    }
+
+    fn apply(&mut self, op: &S::Op) {
+        let (subject, disk) = (self.subject, self.fs.disk().clone());
+        let Some(store) = &mut self.store else { return };
+        let applied = guarded(&disk, self.options, "an operation", || subject.apply(store, op));
+        let before = self.run.states.last().expect("there is one before all").clone();
+        let mut after = Vec::new();
+        for state in &before {
+            let mut next = state.clone();
+            subject.model(&mut next, op);
+            add(&mut after, next);
+        }
+        let mut floor = *self.run.floor.last().expect("there is one before all");
+        match applied {
+            Err(finding) => {
+                self.find(Some(finding));
+                self.run.outcomes.push(Outcome::Failed("it panicked".to_owned()));
+            }
+            Ok(Ok(())) => {
+                self.failed = 0;
+                self.run.outcomes.push(Outcome::Acknowledged);
+                if subject.is_durable(op) {
+                    floor = self.run.states.len();
+                }
+            }
+            Ok(Err(error)) => {
+                if !self.has_struck() {
+                    let found = format!("it says: {error}");
+                    let expected = format!("{op:?} is acknowledged, as no call failed");
+                    self.find(Some(Finding::new(Kind::Refused, expected, found)));
+                }
+                before.into_iter().for_each(|state| add(&mut after, state));
+                self.failed += 1;
+                self.run.outcomes.push(Outcome::Failed(error.to_string()));
+            }
+        }
+        self.run.states.push(after);
+        self.run.floor.push(floor);
+        if self.failed > FAILED_MAX {
+            self.failed = 0;
+            self.reopen();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.run.outcomes.push(Outcome::Restarted);
+        let states = self.run.states.last().expect("there is one before all").clone();
+        self.run.states.push(states);
+        self.run.floor.push(*self.run.floor.last().expect("there is one before all"));
+        if let Some(store) = self.store.take() {
+            let (subject, disk) = (self.subject, self.fs.disk().clone());
+            match guarded(&disk, self.options, "closing it", || subject.close(store)) {
+                Err(finding) => self.find(Some(finding)),
+                Ok(Err(error)) if !self.has_struck() => {
+                    let found = format!("it says: {error}");
+                    self.find(Some(Finding::new(Kind::Refused, "it closes", found)));
+                }
+                Ok(_) => {}
+            }
+        }
+        self.look_for_open_files();
+        self.reopen();
+        self.look();
+    }
+
+    /// Opens it anew; where a fault strikes that, once more without.
+    fn reopen(&mut self) {
+        self.store = None;
+        let (subject, fs) = (self.subject, self.fs.clone());
+        match guarded(fs.disk(), self.options, "opening it", || subject.open(&fs)) {
+            Err(finding) => self.find(Some(finding)),
+            Ok(Ok(store)) => self.store = Some(store),
+            Ok(Err(_)) if self.has_struck() => {
+                let fired = fs.disk().faults_fired();
+                fs.disk().set_faults(FaultPlan::default());
+                self.open(Kind::DoesNotOpen);
+                self.run.fired.extend(fired);
+            }
+            Ok(Err(error)) => {
+                let found = format!("it says: {error}");
+                self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
+            }
+        }
+    }
+
+    /// What it shows while it is open is what it was made.
+    fn look(&mut self) {
+        let (subject, disk) = (self.subject, self.fs.disk().clone());
+        let Some(store) = &mut self.store else { return };
+        let shown = guarded(&disk, self.options, "a look at it", || subject.observe(store));
+        let states = self.run.states.last().expect("there is one before all");
+        match shown {
+            Err(finding) => self.find(Some(finding)),
+            Ok(Err(error)) if !self.has_struck() => {
+                let found = format!("it says: {error}");
+                self.find(Some(Finding::new(Kind::Refused, "it shows what it holds", found)));
+            }
+            Ok(Err(_)) => {}
+            Ok(Ok(shown)) => {
+                if !subject.accepts(&shown, states) {
+                    let finding = Finding::new(
+                        Kind::Lost,
+                        words_of(states),
+                        format!("{shown:?}, with no crash at all"),
+                    );
+                    self.find(Some(finding));
+                }
+            }
+        }
+    }
+
+    fn look_for_open_files(&mut self) {
+        let left = self.fs.disk().open_handles();
+        if left > 0 && self.run.finding.is_none() {
+            let found = format!("{left} open when the store was gone");
+            self.find(Some(Finding::new(Kind::Leaks, "no open file is left", found)));
+        }
+    }
+
+    fn take_calls(&mut self, act: usize) {
+        let disk: &SimDisk = self.fs.disk();
+        let made = disk.take_steps().into_iter().map(|step| Made { act, step });
+        self.run.made.extend(made);
+        let mut classes = self.run.classes.last().cloned().unwrap_or_default();
+        if act == 0 {
+            // Faults are counted from behind the first opening.
+            drop(disk.take_trace());
+        }
+        for class in disk.take_trace().iter().filter_map(crate::disk::IoCall::class) {
+            *classes.entry(class).or_default() += 1;
+        }
+        self.run.classes.push(classes);
+    }
+}
+
+/// Adds a state that is not there.
+fn add<T: PartialEq>(states: &mut Vec<T>, state: T) {
+    if !states.contains(&state) {
+        states.push(state);
+    }
+}
+
+/// States in words.
+pub(super) fn words_of<T: std::fmt::Debug>(states: &[T]) -> String {
+    match states {
+        [one] => format!("{one:?}"),
+        many => {
+            let words: Vec<String> = many.iter().map(|state| format!("{state:?}")).collect();
+            format!("one of {}", words.join(" or "))
+        }
+    }
+}
