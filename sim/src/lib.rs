@@ -17,6 +17,8 @@ pub mod history;
 pub mod in_order;
 pub mod index;
 pub mod model;
+#[cfg(madsim)]
+pub mod node_disks;
 pub mod panic_trap;
 pub mod planted;
 pub mod predicate;
