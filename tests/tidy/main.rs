@@ -18,9 +18,11 @@ use std::path::Path;
 use source::Source;
 
 /// Every folder with Rust code of ours, whole.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 12] = [
     "src",
     "sim/src",
+    "sim/examples",
+    "sim/foreign/src",
     "fuzz/bodies/src",
     "fuzz/bodies/tests",
     "fuzz/fuzz_targets",
@@ -78,7 +80,7 @@ fn locks_and_threads_come_from_one_file() {
 
 #[test]
 fn every_dependency_has_its_reason() {
-    let folders = ["", "sim/", "fuzz/", "fuzz/bodies/", "benches/sqlite/"];
+    let folders = ["", "sim/", "fuzz/", "fuzz/bodies/", "benches/sqlite/", "sim/foreign/"];
     for path in folders.map(|folder| format!("{folder}Cargo.toml")) {
         if let Ok(text) = std::fs::read_to_string(root().join(&path)) {
             assert_clean(&manifests::check(&path, &text));
