@@ -9,6 +9,11 @@
 //!   so far.
 //! - C3. A worker that stays at one image for too long is reported as a violation with its address;
 //!   its thread cannot be stopped and ends with the process.
+//! - C4. A campaign that goes on from where one ended ends as that one would have, had nothing ended it.
+//! - C5. Shards share the seeds out among them, each to one. Which seeds are a shard's follows no period:
+//!   kinds of histories have periods of their own, and a shard would never see some.
+
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,13 +25,16 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::disk::Filesystem;
+use crate::digest;
 use crate::explore;
 use crate::history::History;
 use crate::panic_trap;
 use crate::replica;
+use crate::stream::Stream;
 use crate::system::System;
 use crate::tally::{AN_ANSWER, NO_PANIC_OF_OURS, Tally, Violation};
 use crate::watch::Watch;
+pub use pace::{MARKS_MAX, Pace};
 
 /// How long one image may take, usually, before it counts as hanging.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +58,18 @@ pub enum Which {
 }
 
 impl Which {
+    /// Each.
+    pub const ALL: [Self; 3] = [Self::All, Self::Plain, Self::Encrypted];
+
+    /// Its word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Plain => "plain",
+            Self::Encrypted => "encrypted",
+        }
+    }
+
     fn admits(self, seed: u64) -> bool {
         match self {
             Self::All => true,
@@ -91,10 +111,29 @@ pub struct Progress<'a> {
     pub tally: &'a Tally,
     /// Since the start.
     pub elapsed: Duration,
+    /// The place of the next seed among this shard's.
+    pub next: u64,
+    /// How fast it went.
+    pub pace: &'a Pace,
 }
 
-/// Why a campaign ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a campaign begins, and what it waits for besides its bounds.
+#[derive(Default)]
+pub struct Course<'a> {
+    /// What was added up before (C4).
+    pub tally: Option<Tally>,
+    /// The place of the next seed among this shard's.
+    pub next: u64,
+    /// How long it took so far.
+    pub elapsed: Duration,
+    /// How fast it went so far.
+    pub pace: Pace,
+    /// What has to hold of the totals before the bound in images ends the campaign.
+    pub met: Option<&'a dyn Fn(&Tally) -> bool>,
+}
+
+/// Why a campaign ended, the worse the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// The target in images or seeds was reached.
     Target,
@@ -108,6 +147,23 @@ pub enum End {
     Hang,
 }
 
+impl End {
+    /// Each.
+    pub const ALL: [Self; 5] =
+        [Self::Target, Self::Time, Self::Cancelled, Self::Violations, Self::Hang];
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Target => "target reached",
+            Self::Time => "time is up",
+            Self::Cancelled => "cancelled",
+            Self::Violations => "ended by violations",
+            Self::Hang => "ended by a store that hangs",
+        }
+    }
+}
+
 /// The result of a campaign.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -119,6 +175,10 @@ pub struct Report {
     pub elapsed: Duration,
     /// How long of that only encrypted histories were run.
     pub elapsed_encrypted: Duration,
+    /// The place of the next seed among this shard's.
+    pub next: u64,
+    /// How fast it went: of the machine, not of the seeds.
+    pub pace: Pace,
 }
 
 impl Report {
@@ -126,6 +186,8 @@ impl Report {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.tally.add(&other.tally);
+        self.pace = self.pace.before(&other.pace);
+        self.next = other.next;
         self.elapsed += other.elapsed;
         self.elapsed_encrypted += other.elapsed_encrypted;
         if self.end == End::Target || self.end == End::Time {
@@ -152,19 +214,36 @@ impl Seeds {
     /// The next place among this shard's seeds, and the seed.
     fn take(&self) -> Option<(u64, u64)> {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
-        let (part, parts) = self.shard;
-        let offset = place.checked_mul(parts)?.checked_add(part)?;
+        let offset = dealt(place, self.shard)?;
         let seed = self.first.checked_add(offset)?;
         (offset < self.end).then_some((place, seed))
     }
 }
 
+/// The seed at a place of a shard, counted from the first one of all. Each row of as many seeds as there
+/// are shards has one for each, in an order drawn for the row (C5).
+fn dealt(place: u64, (part, parts): (u64, u64)) -> Option<u64> {
+    let turn = Stream::at(parts, &[place]).below(parts);
+    let column = (u128::from(part) + u128::from(turn)) % u128::from(parts);
+    place.checked_mul(parts)?.checked_add(u64::try_from(column).ok()?)
+}
+
 impl Campaign {
     /// Runs it, and tells about progress now and then from the calling thread.
     pub fn run(&self, progress: &mut dyn FnMut(Progress<'_>), cancel: &AtomicBool) -> Report {
+        self.run_on(Course::default(), progress, cancel)
+    }
+
+    /// The same from where another one ended (C4).
+    pub fn run_on(
+        &self,
+        course: Course<'_>,
+        progress: &mut dyn FnMut(Progress<'_>),
+        cancel: &AtomicBool,
+    ) -> Report {
         let start = Instant::now();
         let seeds = Arc::new(Seeds {
-            next: AtomicU64::new(0),
+            next: AtomicU64::new(course.next),
             end: self.seeds.unwrap_or(u64::MAX),
             first: self.seed,
             shard: self.shard,
@@ -179,6 +258,25 @@ impl Campaign {
             thread::spawn(move || work(&*system, of, &seeds, &watch, &sender));
         }
         drop(sender);
+        let Course { tally, next, elapsed, pace, met } = course;
+        let tally = tally.unwrap_or_else(|| self.zero());
+        let mut sums = Sums { tally, next, elapsed, start, pace, met };
+        let end = self.add_up(&mut sums, &mut workers, &results, progress, cancel);
+        for worker in &workers {
+            worker.watch.stop();
+        }
+        let elapsed = sums.elapsed();
+        let elapsed_encrypted = match self.which {
+            Which::Encrypted => elapsed,
+            Which::All | Which::Plain => Duration::ZERO,
+        };
+        let Sums { tally, next, mut pace, .. } = sums;
+        pace.mark(elapsed, tally.images_checked);
+        Report { tally, end, elapsed, elapsed_encrypted, next, pace }
+    }
+
+    /// The counters that may move, at zero.
+    fn zero(&self) -> Tally {
         let mut tally = Tally::zero();
         if !self.system.backs_up() {
             tally.copies.clear();
@@ -189,31 +287,20 @@ impl Campaign {
         if self.which == Which::Plain || !self.system.encrypts() {
             tally.forget_encryption();
         }
-        let end = self.add_up(&mut tally, &mut workers, &results, start, progress, cancel);
-        for worker in &workers {
-            worker.watch.stop();
-        }
-        let elapsed = start.elapsed();
-        let elapsed_encrypted = match self.which {
-            Which::Encrypted => elapsed,
-            Which::All | Which::Plain => Duration::ZERO,
-        };
-        Report { tally, end, elapsed, elapsed_encrypted }
+        tally
     }
 
     /// Adds up results in the order of seeds (C1) until something ends the run.
     fn add_up(
         &self,
-        tally: &mut Tally,
+        sums: &mut Sums<'_>,
         workers: &mut [Worker],
         results: &Receiver<(u64, Option<Tally>)>,
-        start: Instant,
         progress: &mut dyn FnMut(Progress<'_>),
         cancel: &AtomicBool,
     ) -> End {
         let mut early = BTreeMap::new();
-        let mut next = 0;
-        let mut told = start;
+        let mut told = sums.start;
         let mut ended = false;
         while !ended {
             match results.recv_timeout(TICK) {
@@ -223,36 +310,63 @@ impl Campaign {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => ended = true,
             }
-            while let Some(result) = early.remove(&next) {
-                next += 1;
-                let Some(result) = result else {
-                    tally.seeds_left_out += 1;
-                    continue;
-                };
-                tally.add(&result);
-                if tally.violations.len() >= VIOLATIONS_MAX {
-                    return End::Violations;
-                }
-                if self.images.is_some_and(|images| tally.images_checked >= images) {
-                    return End::Target;
+            while let Some(result) = early.remove(&sums.next) {
+                if let Some(end) = self.add(sums, result) {
+                    return end;
                 }
             }
+            let elapsed = sums.elapsed();
             if told.elapsed() >= TICK {
                 told = Instant::now();
-                progress(Progress { tally, elapsed: start.elapsed() });
+                sums.pace.mark(elapsed, sums.tally.images_checked);
+                let Sums { tally, next, pace, .. } = &*sums;
+                progress(Progress { tally, elapsed, next: *next, pace });
                 if let Some(address) = hanging(workers, self.patience) {
-                    tally.violations.push(hang(address, self.patience));
+                    sums.tally.violations.push(hang(address, self.patience));
                     return End::Hang;
                 }
             }
             if cancel.load(Ordering::Relaxed) {
                 return End::Cancelled;
             }
-            if self.limit.is_some_and(|limit| start.elapsed() >= limit) {
+            if self.limit.is_some_and(|limit| elapsed >= limit) {
                 return End::Time;
             }
         }
         End::Target
+    }
+
+    /// Adds what the next seed came to; how that ends the run, if it does.
+    fn add(&self, sums: &mut Sums<'_>, result: Option<Tally>) -> Option<End> {
+        sums.next += 1;
+        let Some(result) = result else {
+            sums.tally.seeds_left_out += 1;
+            return None;
+        };
+        sums.tally.add(&result);
+        if sums.tally.violations.len() >= VIOLATIONS_MAX {
+            return Some(End::Violations);
+        }
+        let enough = self.images.is_some_and(|images| sums.tally.images_checked >= images);
+        let met = || sums.met.is_none_or(|met| met(&sums.tally));
+        (enough && met()).then_some(End::Target)
+    }
+}
+
+/// What is added up while a campaign runs.
+struct Sums<'a> {
+    tally: Tally,
+    next: u64,
+    /// Before the start.
+    elapsed: Duration,
+    start: Instant,
+    pace: Pace,
+    met: Option<&'a dyn Fn(&Tally) -> bool>,
+}
+
+impl Sums<'_> {
+    fn elapsed(&self) -> Duration {
+        self.elapsed + self.start.elapsed()
     }
 }
 
@@ -293,6 +407,7 @@ fn explored(
     if filesystem == Filesystem::Posix && system.replicates() && replica::has(seed) {
         tally.add(&replica::explore(system, seed, watch)?);
     }
+    tally.trace_hash = digest::of_words(&[seed, tally.trace_hash]);
     Some(tally)
 }
 
@@ -329,5 +444,30 @@ fn hang(address: Address, patience: Duration) -> Violation {
         expected: AN_ANSWER.to_string(),
         found: format!("none within {} seconds, and no I/O call", patience.as_secs()),
         trace: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_seed_is_of_one_shard_and_every_shard_has_seeds_of_every_residue() {
+        for parts in 1..=16 {
+            let rows = 0..400;
+            let all: Vec<u64> = rows
+                .flat_map(|place| (0..parts).filter_map(move |part| dealt(place, (part, parts))))
+                .collect();
+            let once: BTreeSet<u64> = all.iter().copied().collect();
+            assert_eq!((once.len(), once.last()), (all.len(), Some(&(400 * parts - 1))));
+            for part in 0..parts {
+                let own = (0..400).filter_map(|place| dealt(place, (part, parts)));
+                let residues: BTreeSet<u64> = own.map(|seed| seed % 16).collect();
+                assert_eq!(residues.len(), 16, "{part} of {parts}");
+            }
+        }
+        assert_eq!(dealt(u64::MAX, (0, 2)), None);
     }
 }

@@ -84,6 +84,7 @@ pub mod digest;
 pub mod disk;
 #[doc(hidden)]
 pub mod engine;
+#[doc(hidden)]
 pub mod exhaust;
 #[doc(hidden)]
 pub mod explore;
@@ -92,6 +93,7 @@ pub mod forward;
 pub mod fs;
 #[doc(hidden)]
 pub mod history;
+#[doc(hidden)]
 pub mod in_order;
 #[doc(hidden)]
 pub mod index;
@@ -107,6 +109,8 @@ pub mod planted;
 pub mod predicate;
 #[doc(hidden)]
 pub mod reads;
+#[doc(hidden)]
+pub mod record;
 #[doc(hidden)]
 pub mod replica;
 #[doc(hidden)]

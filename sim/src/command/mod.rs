@@ -1,21 +1,26 @@
-//! The command line: `run`, `replay`, `sweep`, `swarm`, `exhaust`, `mutants`, `shrink`, `corpus`.
+//! The command line: `run`, `merge`, `replay`, `sweep`, `swarm`, `exhaust`, `mutants`, `shrink`, `corpus`.
 //!
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | no violation, and every counter moved |
 //! | 1 | a violation; a planted bug that was not found; nothing to shrink, for it does not reproduce; a file of the corpus that does not do what its status says |
-//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run; a build that has no swarms was asked for one |
-//! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead |
+//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run; a shard that is missing; a build that has no swarms was asked for one |
+//! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead; not of one shard of many |
 //! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
 mod corpus;
 mod exhaust;
+mod merge;
 mod mutants;
 mod replay;
 mod run;
 mod shrink;
+mod stages;
 mod swarm;
 mod sweep;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -67,6 +72,12 @@ enum Command {
     /// that bug and pass without it, and one with `status open` counts as wrong for as long as it
     /// reproduces. Exit codes: 0 all do what they say, 1 one does not, 2 one does not parse.
     Corpus(corpus::Arguments),
+    /// Joins the reports of shards, or directories of reproducers.
+    ///
+    /// The totals are those of one run of all seeds. A report that is damaged or of another run is named
+    /// and left out, and so is a shard that is there already; what is missing is said. Exit codes: 0 no
+    /// violation in all shards, 1 a violation, 2 a report was left out or is missing, 3 counters at zero.
+    Merge(merge::Arguments),
     /// Plants wrong engines and elided syncs: each must be found.
     Mutants(mutants::Arguments),
 }
@@ -92,6 +103,7 @@ pub fn main() -> ExitCode {
         Some(Command::Exhaust(arguments)) => exhaust::run(&arguments),
         Some(Command::Shrink(arguments)) => shrink::run(&arguments),
         Some(Command::Corpus(arguments)) => corpus::run(&arguments),
+        Some(Command::Merge(arguments)) => merge::run(&arguments),
         Some(Command::Mutants(arguments)) => mutants::run(&arguments),
     };
     match done {

@@ -59,7 +59,8 @@ impl Counts {
         *self.wounds.entry((wound.form.name(), wound.kind.name())).or_default() += 1;
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds others.
+    pub fn add(&mut self, other: &Self) {
         self.cases += other.cases;
         self.images += other.images;
         self.left_out += other.left_out;

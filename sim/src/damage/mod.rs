@@ -129,6 +129,10 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report 
         );
     }
     let (part, parts) = bounds.shard;
+    if part > 0 {
+        // Every shard makes the small stores; what was looked at for that counts once.
+        report.counts = Counts::default();
+    }
     let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
     let items: Vec<Item> = own.map(|(item, _)| item).collect();
     carry_out(system, (&small, &items), bounds, cancel, &mut report);

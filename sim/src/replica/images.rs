@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quiver_store::{ErrorKind, WalOp};
 
+use super::TOO_LATE;
 use super::applied::{Effect, Stand};
 use super::pair::{Marked, Out, Who, same_but_lsn};
 use super::side::{heed, judged, opened};
@@ -158,7 +159,7 @@ impl Points<'_> {
         match leader.observe(Some(*from), Arc::new(listener)) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound && *from < marked.sealed => {
-                return Ok(Some("images too late to catch up"));
+                return Ok(Some(TOO_LATE));
             }
             Err(error) => {
                 let expected = format!("a catch-up from LSN {from}, with {} sealed", marked.sealed);

@@ -72,6 +72,9 @@ pub const COUNTS: [&str; 23] = [
     "faults",
 ];
 
+/// Counted where it occurs, and seldom: a follower that was away for too long, in an image.
+pub const TOO_LATE: &str = "images too late to catch up";
+
 /// Whether a seed has a replica history.
 pub fn has(seed: u64) -> bool {
     seed % ONE_IN == 1

@@ -78,6 +78,7 @@ pub fn damage_json(report: &Report) -> Value {
         "left_out": counts.left_out,
         "damage": wounds,
         "outcomes": counts.outcomes,
+        "cancelled": report.cancelled,
         "counters_at_zero": counts.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

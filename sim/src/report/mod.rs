@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::campaign::{End, Report};
+use crate::campaign::Report;
+use crate::record;
 use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use damage::{damage_json, damage_text, damage_violations};
 pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
@@ -68,13 +69,10 @@ fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::
     let rate = number(images_per_second(report));
     let seconds = report.elapsed.as_secs_f64();
     writeln!(out, "  {:<26}{:>18}", "violations", number(tally.violations.len() as u64))?;
-    writeln!(out, "  {} in {seconds:.1} s, {rate} images checked per second", ended(report.end))?;
+    writeln!(out, "  {} in {seconds:.1} s, {rate} images checked per second", report.end.words())?;
     if report.elapsed_encrypted > Duration::ZERO {
         let [plain, encrypted] = rates_apart(report).map(number);
         writeln!(out, "  of plain stores {plain}, of encrypted ones {encrypted} per second")?;
-    }
-    if let Some(bytes) = peak_memory_bytes() {
-        writeln!(out, "  peak memory {} MiB", bytes >> 20)?;
     }
     Ok(())
 }
@@ -119,68 +117,43 @@ pub fn found(violation: &Violation, place: &dyn fmt::Display) -> String {
 
 /// The whole report.
 pub fn json(report: &Report, engine_version: &str) -> Value {
-    let Tally {
-        seeds,
-        operations,
-        crash_points,
-        exhaustive_points,
-        images_checked,
-        images_nested,
-        seeds_encrypted,
-        images_encrypted,
-        images_duplicate,
-        runs_repeated,
-        tears,
-        policies,
-        invariants,
-        faults,
-        copies,
-        keys,
-        replica,
-        recovery_calls_max,
-        ..
-    } = &report.tally;
     let tally = &report.tally;
     let by_name = |number: fn(&Spread) -> u64| -> BTreeMap<&str, u64> {
         tally.spreads.iter().map(|(name, spread)| (*name, number(spread))).collect()
     };
-    let (medians, maxima) = (by_name(Spread::median), by_name(Spread::most));
     let [plain_rate, encrypted_rate] = rates_apart(report);
-    let violations: Vec<Value> = tally.violations.iter().map(violation_json).collect();
-    json!({
+    let rest = json!({
         "engine_version": engine_version,
         "medium": MEDIUM,
-        "ended": ended(report.end),
-        "seeds": seeds,
-        "operations": operations,
-        "crash_points": crash_points,
-        "exhaustive_points": exhaustive_points,
-        "images_checked": images_checked,
-        "images_nested": images_nested,
-        "seeds_encrypted": seeds_encrypted,
-        "images_encrypted": images_encrypted,
-        "images_duplicate": images_duplicate,
-        "runs_repeated": runs_repeated,
-        "tears": tears,
-        "policies": policies,
-        "invariants": invariants,
-        "faults": faults,
-        "copies": copies,
-        "keys": keys,
+        "ended": report.end.words(),
+        "next": report.next,
         "replica_images_checked": tally.replica_images(),
-        "replica": replica,
-        "medians": medians,
-        "maxima": maxima,
-        "recovery_calls_max": recovery_calls_max,
-        "trace_hash": format!("{:016x}", tally.trace_hash),
+        "medians": by_name(Spread::median),
+        "maxima": by_name(Spread::most),
         "counters_at_zero": tally.idle(),
-        "violations": violations,
+        "violations": tally.violations.iter().map(violation_json).collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),
         "elapsed_encrypted_s": report.elapsed_encrypted.as_secs_f64(),
         "images_per_second": images_per_second(report),
         "images_per_second_plain": plain_rate,
         "images_per_second_encrypted": encrypted_rate,
-    })
+        "pace": {
+            "every_ms": u64::try_from(report.pace.every.as_millis()).unwrap_or(u64::MAX),
+            "images": report.pace.marks,
+        },
+    });
+    let mut json = record::counters(tally);
+    if let Value::Object(rest) = rest {
+        json.extend(rest);
+    }
+    Value::Object(json)
+}
+
+/// All counters, for who joins them.
+fn tally_json(tally: &Tally) -> Value {
+    let mut counters = record::counters(tally);
+    counters.insert("violations".to_owned(), json!([]));
+    Value::Object(counters)
 }
 
 fn violation_json(violation: &Violation) -> Value {
@@ -216,16 +189,6 @@ pub fn rate(count: u64, elapsed: Duration) -> u64 {
     u64::try_from(u128::from(count) * 1_000_000 / micros).unwrap_or(u64::MAX)
 }
 
-fn ended(end: End) -> &'static str {
-    match end {
-        End::Target => "target reached",
-        End::Time => "time is up",
-        End::Cancelled => "cancelled",
-        End::Violations => "ended by violations",
-        End::Hang => "ended by a store that hangs",
-    }
-}
-
 /// A number with its thousands set apart.
 pub fn number(value: u64) -> String {
     let digits = value.to_string();
@@ -239,6 +202,12 @@ pub fn number(value: u64) -> String {
     out
 }
 
+/// The most memory that this process had at a time, as a line of the table.
+pub fn memory_text() -> String {
+    peak_memory_bytes()
+        .map_or_else(String::new, |bytes| format!("  peak memory {} MiB\n", bytes >> 20))
+}
+
 /// The most memory that this process had at a time, where the system tells.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -249,12 +218,14 @@ fn peak_memory_bytes() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::{End, Pace};
 
     fn report() -> Report {
         let mut tally = Tally::zero();
         tally.images_checked = 1_234_567;
         let (elapsed, elapsed_encrypted) = (Duration::from_secs(10), Duration::ZERO);
-        Report { tally, end: End::Target, elapsed, elapsed_encrypted }
+        let (end, next, pace) = (End::Target, 0, Pace::default());
+        Report { tally, end, elapsed, elapsed_encrypted, next, pace }
     }
 
     #[test]

@@ -87,6 +87,8 @@ pub fn swarm_json(report: &Report) -> Value {
         "invariants": tally.invariants,
         "faults": tally.faults,
         "trace_hash": format!("{:016x}", tally.trace_hash),
+        "tally": super::tally_json(tally),
+        "cancelled": report.cancelled,
         "counters_at_zero": report.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

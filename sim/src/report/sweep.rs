@@ -66,6 +66,7 @@ pub fn sweep_json(report: &Report) -> Value {
     let violations = report.violations.iter().map(|(case, violation)| {
         json!({
             "case": case.to_string(),
+            "address": violation.address.to_string(),
             "invariant": violation.invariant.name(),
             "expected": violation.expected,
             "found": violation.found,
@@ -83,6 +84,8 @@ pub fn sweep_json(report: &Report) -> Value {
         "invariants": report.tally.invariants,
         "faults": serde_json::Map::from_iter(struck),
         "trace_hash": format!("{:016x}", report.tally.trace_hash),
+        "tally": super::tally_json(&report.tally),
+        "cancelled": report.cancelled,
         "counters_at_zero": report.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

@@ -54,6 +54,7 @@
 //! - V2. A file that is wrong in any way is refused with the line. Nothing in it is skipped.
 
 pub mod actions;
+mod gather;
 pub mod parts;
 mod play;
 mod predicates;
@@ -70,6 +71,7 @@ use crate::history::History;
 use crate::tally::Violation;
 
 pub use crate::explore::chain;
+pub use gather::{Gather, Gathered};
 pub use play::{Outcome, Systems, Verdict, planted_names};
 pub(crate) use read::crash as read_crash;
 pub use words::Wrong;
@@ -89,6 +91,17 @@ pub enum Status {
     Fixed,
     /// It must reproduce under this planted bug, and pass without.
     Planted(String),
+}
+
+impl Status {
+    /// As its line has it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Open => "open".to_owned(),
+            Self::Fixed => "fixed".to_owned(),
+            Self::Planted(name) => format!("planted {name}"),
+        }
+    }
 }
 
 /// Which violation a file shows.

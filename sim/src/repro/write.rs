@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::chain::{At, Chain, Crash, Deed, End};
 use super::words::Text;
-use super::{Reproducer, Status, VERSION, actions, settings};
+use super::{Reproducer, VERSION, actions, settings};
 use crate::disk::{Base, Exception, Filesystem, Medium, Survivors, What};
 use crate::history::{Luck, Planned, Shape, Strike};
 
@@ -13,11 +13,7 @@ pub(super) fn reproducer(file: &Reproducer) -> String {
     line(&mut text, &format!("quiver-sim reproducer {VERSION}"));
     file.remarks.iter().for_each(|remark| text.comment(remark));
     let Reproducer { status, violates, history, .. } = file;
-    match status {
-        Status::Open => line(&mut text, "status open"),
-        Status::Fixed => line(&mut text, "status fixed"),
-        Status::Planted(name) => line(&mut text, &format!("status planted {name}")),
-    }
+    line(&mut text, &format!("status {}", status.words()));
     if let Some(operations) = file.shrinks_to {
         line(&mut text, &format!("shrinks-to {operations}"));
     }

@@ -1,0 +1,333 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::campaign::{Campaign, Course, PATIENCE, Report, Which};
+use crate::checker::Invariant;
+use crate::engine::Engine;
+use crate::tally::{Tally, Violation};
+
+/// Seeds with plain, encrypted and replica histories.
+const SEEDS: u64 = 9;
+
+fn never() -> AtomicBool {
+    AtomicBool::new(false)
+}
+
+fn campaign(which: Which, shard: (u64, u64)) -> Campaign {
+    Campaign {
+        seed: 33,
+        seeds: Some(SEEDS),
+        images: None,
+        limit: None,
+        which,
+        jobs: 2,
+        shard,
+        patience: PATIENCE,
+        system: Arc::new(Engine),
+    }
+}
+
+fn ran(shard: (u64, u64)) -> Report {
+    let of = |which| campaign(which, shard).run(&mut |_| {}, &never());
+    of(Which::Plain).and(of(Which::Encrypted))
+}
+
+fn bounds() -> Bounds {
+    Bounds {
+        seed: 33,
+        seed_of: None,
+        seeds: Some(SEEDS),
+        images: None,
+        minutes: None,
+        until_met: false,
+        which: Which::All,
+        parts: Parts { sweep: true, damage: true, swarm: true },
+        medium: report::MEDIUM.to_owned(),
+    }
+}
+
+/// A record of nothing: all counters at zero.
+fn blank(shard: (u64, u64)) -> Record {
+    let (elapsed, elapsed_encrypted) = (Duration::from_millis(1500), Duration::ZERO);
+    let (tally, end, next, pace) = (Tally::zero(), End::Target, 0, Pace::default());
+    Record {
+        engine_version: "0.1.0".to_owned(),
+        bounds: bounds(),
+        shards: Shards::one(shard),
+        done: Report { tally, end, elapsed, elapsed_encrypted, next, pace },
+        swept: Some(sweep::Report::default()),
+        hurt: Some(damage::Report::default()),
+        swarmed: Some(swarm::Report::default()),
+    }
+}
+
+fn violation(seed: u64) -> Violation {
+    Violation {
+        address: format!("{seed}:2:3").parse().expect("an address"),
+        invariant: Invariant::I1,
+        expected: "a row\nand \"another\"".to_owned(),
+        found: "<nothing> & \u{1f980}".to_owned(),
+        trace: vec!["op 1: #3 write /store/x".to_owned()],
+    }
+}
+
+fn text(record: &Record) -> String {
+    format!("{:#}", record.json())
+}
+
+fn merged<'a>(files: impl IntoIterator<Item = (&'a str, String)>) -> Merged {
+    let mut merge = Merge::default();
+    files.into_iter().for_each(|(name, text)| merge.take(name, Ok(text)));
+    merge.finish()
+}
+
+#[test]
+fn shards_of_campaigns_come_to_what_one_run_does() {
+    let whole = ran((0, 1));
+    assert!(whole.tally.images_checked > 1000, "{} images", whole.tally.images_checked);
+    assert_ne!((whole.tally.images_encrypted, whole.tally.replica_images()), (0, 0));
+    let shard = |part| Record { done: ran((part, 3)), ..blank((part, 3)) };
+    let files = (0..3).rev().map(|part| ("a file", text(&shard(part))));
+    let Merged { record, refused } = merged(files);
+    assert_eq!(refused, [""; 0]);
+    let record = record.expect("all could be used");
+    assert_eq!(record.done.tally, whole.tally);
+    assert_eq!(record.shards.missing(), None);
+}
+
+#[test]
+fn shards_of_parts_come_to_what_one_run_does() {
+    // A shard of so many is two of twice as many.
+    let shards = [(0, 64), (0, 128), (64, 128)];
+    let [whole, one, other] = shards.map(|shard| {
+        let bounds = sweep::Bounds { seeded: 0, pairs_one_in: 300, jobs: 2, shard };
+        read_back(sweep::sweep(&Engine, &bounds, &never()), report::sweep_json, parts::sweep)
+    });
+    let joined = parts::join_sweeps(one, other);
+    assert!(joined.runs > 0 && joined.pairs > 0 && joined.tally.images_checked > 0);
+    assert_eq!((joined.histories, joined.full), (whole.histories, whole.full));
+    assert_eq!((joined.tally, joined.planned), (whole.tally, whole.planned));
+    let [whole, one, other] = shards.map(|shard| {
+        let bounds = damage::Bounds { seed: 1, seeds: 1, jobs: 2, shard, violations_max: 1 };
+        read_back(damage::run(&Engine, &bounds, &never()), report::damage_json, parts::damage)
+    });
+    assert!(one.counts.cases > 0 && other.counts.cases > 0);
+    assert_eq!(parts::join_damage(one, other).counts, whole.counts);
+    if !swarm::is_built() {
+        return;
+    }
+    let [whole, one, other] = [(0, 1), (0, 2), (1, 2)].map(|shard| {
+        let bounds = swarm::Bounds { seed: 1, seeds: 5, jobs: 2, shard, alone: false };
+        let done = swarm::run(&Engine, &bounds, &never()).expect("it is built");
+        read_back(done, report::swarm_json, parts::swarm)
+    });
+    let joined = parts::join_swarms(one, other);
+    assert_eq!((joined.runs, joined.counts), (5, whole.counts));
+    assert_eq!(joined.tally, whole.tally);
+}
+
+/// A part as it is behind a file: nothing of it is lost on the way.
+fn read_back<T: std::fmt::Debug>(
+    part: T,
+    write: fn(&T) -> Value,
+    read: fn(&Fields<'_>) -> Read<T>,
+) -> T {
+    let value = write(&part);
+    let again = read(&Fields::of(&value).expect("an object")).expect("it was written");
+    assert_eq!(write(&again), value);
+    again
+}
+
+#[test]
+fn report_that_is_read_back_is_the_same() {
+    let mut record = blank((1, 4));
+    record.bounds.seed_of = Some("a commit".to_owned());
+    record.done.tally.violations = vec![violation(1), violation(2)];
+    record.done.tally.trace_hash = 0xabc;
+    record.done.pace.mark(Duration::from_secs(3), 900);
+    let case = "small+sync-eio@0.1~2".parse().expect("a case");
+    let swept = record.swept.as_mut().expect("it has one");
+    swept.violations.push((case, violation(3)));
+    let found = damage::Found {
+        case: "damage:drawn:1:2".parse().expect("a case"),
+        finding: crate::checker::Finding::new(Invariant::I9, "an error", "a row"),
+        wounds: vec!["a flip".to_owned()],
+    };
+    record.hurt.as_mut().expect("it has one").violations.push(found);
+    let swarmed = record.swarmed.as_mut().expect("it has one");
+    swarmed.violations.push((violation(4), vec!["task 1 waits".to_owned()]));
+    let again = Record::read(&text(&record)).expect("it was written");
+    assert_eq!(text(&again), text(&record));
+    assert_eq!(again.done.tally, record.done.tally);
+    assert_eq!(again.violations(), 5);
+}
+
+#[test]
+fn damaged_report_is_refused_with_the_place() {
+    let whole = text(&blank((0, 1)));
+    for cut in (0..whole.len()).step_by(97) {
+        let why = Record::read(&whole[..cut]).expect_err("it is cut off");
+        assert!(why.contains("as if cut off"), "{why}");
+    }
+    let cases = [
+        ("[]", "the file is no object but []"),
+        ("{}", "does not say that it is a quiver-sim report"),
+        ("\u{0}", "it is no JSON"),
+    ];
+    for (text, says) in cases {
+        let why = Record::read(text).expect_err("it is none");
+        assert!(why.contains(says), "{why}");
+    }
+    let cases = [
+        ("\"version\": 1", "\"version\": 2", "format version 2, this program knows 1"),
+        ("quiver-sim report", "quiver-sim state", "it is a quiver-sim state"),
+        (
+            "\"I1 durable\"",
+            "\"I1 doubtful\"",
+            "invariants.I1 doubtful is nothing that this program",
+        ),
+        (
+            "\"ended\": \"target",
+            "\"ended\": \"no target",
+            "ended is no word that this program knows",
+        ),
+        (
+            "\"seeds_encrypted\": 0",
+            "\"seeds_encrypted\": -1",
+            "seeds_encrypted is no whole number but -1",
+        ),
+        ("\"operations\": 0", "\"operations\": 18446744073709551615", "operations is no count"),
+        ("\"elapsed_s\": 1.5", "\"elapsed_s\": -1.5", "elapsed_s is no time in seconds"),
+        ("\"shards_of\": 1", "\"shards_of\": 0", "shards are not some of 1 to 0"),
+        ("\"trace_hash\": \"0", "\"trace_hash\": \"x", "trace_hash is no hash"),
+    ];
+    for (part, wrong, says) in cases {
+        assert!(whole.contains(part), "{part}");
+        let why = Record::read(&whole.replace(part, wrong)).expect_err(part);
+        assert!(why.contains(says), "{part}: {why}");
+    }
+}
+
+#[test]
+fn no_counter_may_be_missing() {
+    let whole = blank((0, 1)).json();
+    let head = ["format", "version", "engine_version", "bounds", "shards", "shards_of", "ended"];
+    let rest = ["elapsed_s", "next", "violations", "pace", "sweep", "damage", "swarm"];
+    let counters = counters(&Tally::default());
+    let names = counters.keys().map(String::as_str).chain(head).chain(rest);
+    for name in names {
+        let mut without = whole.clone();
+        without.as_object_mut().expect("an object").remove(name);
+        let why = Record::read(&without.to_string()).expect_err(name);
+        assert!(why.contains(name) || name == "format", "{name}: {why}");
+    }
+}
+
+#[test]
+fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
+    let shard = |part| blank((part, 3));
+    let other = |change: &dyn Fn(&mut Record)| {
+        let mut record = shard(1);
+        change(&mut record);
+        text(&record)
+    };
+    let cases = [
+        (other(&|one| one.engine_version = "0.2.0".to_owned()), "engine version 0.2.0, a of 0.1.0"),
+        (other(&|one| one.bounds.seed = 7), "seed is 7, not 33 as in a; join reports of one run"),
+        (other(&|one| one.bounds.until_met = true), "until_met is true, not false"),
+        (other(&|one| one.shards = Shards::one((1, 4))), "it is one of 4 shards, a one of 3"),
+        (other(&|one| one.shards = Shards::one((0, 3))), "shard 1/3 is in a already, which counts"),
+        (
+            other(&|one| {
+                one.shards = Shards::one((0, 3));
+                one.done.tally.trace_hash = 1;
+            }),
+            "shard 1/3 is in a too, and came to something else there",
+        ),
+        ("{".to_owned(), "as if cut off"),
+    ];
+    for (bad, says) in cases {
+        let Merged { record, refused } =
+            merged([("a", text(&shard(0))), ("bad", bad), ("c", text(&shard(2)))]);
+        assert!(refused[0].starts_with("bad: ") && refused[0].contains(says), "{refused:?}");
+        assert_eq!(refused.len(), 1);
+        let record = record.expect("two could be used");
+        assert_eq!(record.shards.missing().as_deref(), Some("2/3"));
+    }
+    let Merged { record, refused } = merged([("a", String::new())]);
+    assert!(record.is_none() && refused.len() == 1);
+    let first =
+        text(&merged([("a", text(&shard(0))), ("b", text(&shard(2)))]).record.expect("two"));
+    let all = merged([("a and b", first), ("c", text(&shard(1)))]).record.expect("three");
+    assert_eq!(all.shards.missing(), None);
+    assert_eq!(all.done.elapsed, Duration::from_millis(4500));
+}
+
+#[test]
+fn campaign_that_goes_on_ends_as_one_that_was_never_ended() {
+    let (whole, before) = (campaign(Which::All, (1, 2)), campaign(Which::All, (1, 2)));
+    let uninterrupted = whole.run(&mut |_| {}, &never());
+    let mut state = State::new("0.1.0", bounds(), Shards::one((1, 2)));
+    for seeds in [2, 5, 6] {
+        let part = Campaign { seeds: Some(seeds), ..before.clone() };
+        let so_far = state.legs.pop().map(|leg| leg.so_far);
+        let so_far = part.run_on(course(so_far), &mut |_| {}, &never());
+        // As it is behind a file.
+        let leg = Leg { so_far, is_over: false };
+        state.legs.push(leg);
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("state.json");
+        state.save(&path).expect("it can be written");
+        let blank = State::new("0.1.0", bounds(), Shards::one((1, 2)));
+        state = blank.load(&path).expect("it was written");
+    }
+    let so_far = state.legs.pop().map(|leg| leg.so_far);
+    let done = whole.run_on(course(so_far), &mut |_| {}, &never());
+    assert_eq!((done.tally, done.next), (uninterrupted.tally, uninterrupted.next));
+}
+
+fn course(so_far: Option<Report>) -> Course<'static> {
+    match so_far {
+        None => Course::default(),
+        Some(Report { tally, elapsed, next, pace, .. }) => {
+            Course { tally: Some(tally), next, elapsed, pace, met: None }
+        }
+    }
+}
+
+#[test]
+fn campaign_ends_only_when_all_is_met() {
+    let met = |tally: &Tally| tally.seeds >= 5;
+    let campaign = Campaign { images: Some(1), seeds: None, ..campaign(Which::Plain, (0, 1)) };
+    let course = Course { met: Some(&met), ..Course::default() };
+    let done = campaign.run_on(course, &mut |_| {}, &never());
+    assert_eq!((done.end, done.tally.seeds), (End::Target, 5));
+}
+
+#[test]
+fn state_of_another_run_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state.json");
+    let shards = || Shards::one((0, 2));
+    let state = || State::new("0.1.0", bounds(), shards());
+    assert!(state().load(&path).is_ok(), "one that is not there is one that has not begun");
+    state().save(&path).expect("it can be written");
+    assert!(state().load(&path).is_ok());
+    let other = Bounds { minutes: Some(3), ..bounds() };
+    let cases = [
+        (State::new("0.2.0", bounds(), shards()), "it is of engine version 0.1.0, this is 0.2.0"),
+        (State::new("0.1.0", other, shards()), "another run: minutes is null, not 3; give the arg"),
+        (State::new("0.1.0", bounds(), Shards::one((1, 2))), "it is of another shard"),
+    ];
+    for (state, says) in cases {
+        let why = state.load(&path).expect_err(says);
+        assert!(why.contains(says), "{why}");
+    }
+    let whole = std::fs::read_to_string(&path).expect("it is there");
+    for cut in (0..whole.trim_end().len()).step_by(31) {
+        std::fs::write(&path, &whole[..cut]).expect("it can be written");
+        let why = state().load(&path).expect_err("it is cut off");
+        assert!(why.contains("begin anew with another file, or remove this one"), "{why}");
+    }
+}
