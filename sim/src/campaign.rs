@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
-use crate::disk::Filesystem;
 use crate::digest;
+use crate::disk::Filesystem;
 use crate::explore;
 use crate::history::History;
 use crate::panic_trap;

@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         out,
         "{}{}",
         verdict::parts_text(&record),
-        report::text(&record.done, &record.engine_version)
+        report::text(&record.done, &record.engine_version, &record.bounds.medium)
     )?;
     write!(out, "{}", verdict::violations_text(&record))?;
     let missing = record.shards.missing();

@@ -138,7 +138,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     }
     let mut out = io::stdout().lock();
     if !quiet {
-        write!(out, "{}{}", verdict::parts_text(&record), report::text(&record.done, version))?;
+        let table = report::text(&record.done, version, &record.bounds.medium);
+        write!(out, "{}{table}", verdict::parts_text(&record))?;
         write!(out, "{}", report::memory_text())?;
     }
     write!(out, "{}", verdict::violations_text(&record))?;

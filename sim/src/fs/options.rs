@@ -71,7 +71,7 @@ impl OpenOptions {
         let (path, site) = (path.as_ref(), Location::caller());
         let writes = self.write || self.append;
         let changes = self.truncate || self.create || self.create_new;
-        if !self.read && !writes || !writes && changes {
+        if !writes && (!self.read || changes) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if self.append && self.truncate && !self.create_new {

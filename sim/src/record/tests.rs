@@ -21,6 +21,7 @@ fn campaign(which: Which, shard: (u64, u64)) -> Campaign {
         images: None,
         limit: None,
         which,
+        filesystem: Filesystem::Posix,
         jobs: 2,
         shard,
         patience: PATIENCE,
@@ -43,7 +44,7 @@ fn bounds() -> Bounds {
         until_met: false,
         which: Which::All,
         parts: Parts { sweep: true, damage: true, swarm: true },
-        medium: report::MEDIUM.to_owned(),
+        medium: "posix".to_owned(),
     }
 }
 

@@ -21,20 +21,16 @@ pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
 
-/// The medium that campaigns run on.
-pub const MEDIUM: &str = "posix";
-
 /// The closing table.
-pub fn text(report: &Report, engine_version: &str) -> String {
-    let mut out = String::new();
+pub fn text(report: &Report, engine_version: &str, medium: &str) -> String {
+    let mut out = format!("quiver-store {engine_version} on a simulated disk, medium {medium}\n");
     // Writing to a string cannot fail.
-    let _ = write_table(&mut out, report, engine_version);
+    let _ = write_table(&mut out, report);
     out
 }
 
-fn write_table(out: &mut String, report: &Report, engine_version: &str) -> fmt::Result {
+fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     let tally = &report.tally;
-    writeln!(out, "quiver-store {engine_version} on a simulated disk, medium {MEDIUM}")?;
     let rows = [
         ("seeds", number(tally.seeds)),
         ("operations", number(tally.operations)),
@@ -124,7 +120,6 @@ pub fn json(report: &Report, engine_version: &str) -> Value {
     let [plain_rate, encrypted_rate] = rates_apart(report);
     let rest = json!({
         "engine_version": engine_version,
-        "medium": MEDIUM,
         "ended": report.end.words(),
         "next": report.next,
         "replica_images_checked": tally.replica_images(),
