@@ -5,7 +5,7 @@
 //! - Q2. Of the threads that wait for an answer one leads; the others sleep until it has
 //!   committed. Whoever has no answer then leads next. So a group is what came during the commit
 //!   before, not whoever was first to get a lock.
-//! - Q3. Every ticket is answered: after a close with `Closed`.
+//! - Q3. Every ticket is answered: after a close with `Closed`, after a panic with `Latched`.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -130,7 +130,10 @@ pub(crate) struct CommitQueue {
 struct State {
     waiting: VecDeque<Waiting>,
     has_leader: bool,
-    is_closed: bool,
+    /// Why it takes no more requests, if it takes none.
+    refusal: Option<Error>,
+    /// Tickets that a panic answered, whose tasks are to be woken.
+    left: Vec<Ticket>,
     /// Requests in the group before: more than one promises company again.
     last_group: usize,
 }
@@ -182,8 +185,8 @@ impl CommitQueue {
     pub(crate) fn push(&self, work: Work, store: Weak<dyn Committer>) -> Result<Ticket> {
         let ticket = Ticket::new(store);
         let mut state = locked(&self.state)?;
-        if state.is_closed {
-            return Err(Error::closed());
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.duplicate());
         }
         state.waiting.push_back(Waiting { work, ticket: ticket.clone() });
         Ok(ticket)
@@ -232,17 +235,31 @@ impl CommitQueue {
         Ok(None)
     }
 
+    /// Keeps tickets that were answered under a lock, until their tasks can be woken.
+    pub(crate) fn leave(&self, tickets: Vec<Ticket>) {
+        if let Ok(mut state) = locked(&self.state) {
+            state.left.extend(tickets);
+        }
+    }
+
     /// Takes no more requests, and answers those that wait; their tasks, to be woken.
     pub(crate) fn close(&self) -> Result<Vec<Waker>> {
-        let (waiting, mut wakers) = {
+        self.refuse(Error::closed())
+    }
+
+    /// As [`CommitQueue::close`], with another error.
+    pub(crate) fn refuse(&self, error: Error) -> Result<Vec<Waker>> {
+        let (waiting, left) = {
             let mut state = locked(&self.state)?;
-            state.is_closed = true;
-            (std::mem::take(&mut state.waiting), Vec::new())
+            state.refusal = Some(error.duplicate());
+            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.left))
         };
+        let mut wakers = Vec::new();
         for Waiting { ticket, .. } in waiting {
-            ticket.answer(Err(Error::closed()));
+            ticket.answer(Err(error.duplicate()));
             ticket.take_wakers(&mut wakers);
         }
+        left.iter().for_each(|ticket| ticket.take_wakers(&mut wakers));
         self.committed.notify_all();
         Ok(wakers)
     }

@@ -1,5 +1,6 @@
 //! What a caller asks of the commit queue, and what it is answered.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -218,6 +219,16 @@ impl Ticket {
         {
             wakers.append(&mut slot.wakers);
         }
+    }
+}
+
+/// Wakes tasks. The caller holds no lock: a task may run inside of it. One that panics keeps none of the
+/// others asleep.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    let wake = |waker: Waker| catch_unwind(AssertUnwindSafe(|| waker.wake())).err();
+    let panics: Vec<_> = wakers.into_iter().filter_map(wake).collect();
+    if let Some(panic) = panics.into_iter().next() {
+        resume_unwind(panic);
     }
 }
 

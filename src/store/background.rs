@@ -8,6 +8,7 @@
 //!   slowed down ([`crate::store::pace`]), and at last does it himself (J4).
 //! - G3. A close, and the drop of the last handle, end them and wait for that: the directory is free
 //!   behind it.
+//! - G4. A panic in them latches the store ([`crate::store::panics`]), and ends the thread in which it came.
 //!
 //! **A crash leaves** what a crash inside of the same steps does anywhere.
 
@@ -33,7 +34,7 @@ impl Inner {
         let maintenance = &self.background.maintenance;
         let body = || -> Box<dyn FnOnce() + Send> {
             let inner = Arc::clone(self);
-            Box::new(move || inner.work_until_ended())
+            Box::new(move || inner.guarded("the store's work", || inner.work_until_ended()))
         };
         let is_handed_on = match maintenance.begin(body) {
             Ok(true) => {
@@ -52,7 +53,7 @@ impl Inner {
         let commits = &self.background.commits;
         let body = || -> Box<dyn FnOnce() + Send> {
             let inner = Arc::clone(self);
-            Box::new(move || inner.commit_until_ended())
+            Box::new(move || inner.guarded("the store's commits", || inner.commit_until_ended()))
         };
         if let Ok(true) = commits.begin(body) {
             commits.wake_from(Rest::Asleep);
@@ -67,7 +68,7 @@ impl Inner {
             match self.lead_group() {
                 Ok(true) => {}
                 Ok(false) => drop(worker.sleep(None)),
-                // Closed: what waits is answered by the close.
+                // Closed, or a panic: what waits is answered by that.
                 Err(_) => return,
             }
         }

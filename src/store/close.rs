@@ -1,6 +1,7 @@
 //! Close and background work.
 
 use crate::error::Result;
+use crate::request::wake_all;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
@@ -19,7 +20,8 @@ impl Store {
     ///
     /// # Errors
     /// `Io` or `Full` if the closing frame could not be written: the store is closed all the
-    /// same, and nothing is lost. `Closed` if it was closed before.
+    /// same, and nothing is lost. `Closed` if it was closed before. `Latched` if a thread panicked inside
+    /// of it: it is closed by the drop of the last handle.
     pub fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
@@ -49,7 +51,7 @@ impl Store {
         on_disk.lock = None;
         drop((on_disk, jobs));
         inner.background.end();
-        wakers.into_iter().for_each(|waker| waker.wake());
+        wake_all(wakers);
         closed
     }
 }

@@ -22,10 +22,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
 use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
-use crate::request::{Outcome, Ticket};
+use crate::request::{Outcome, wake_all};
 use crate::store::full_disk::{self, with_reserve};
 use crate::store::on_disk::{KeyOrphan, OnDisk, Tools};
 use crate::store::pace::Load;
+use crate::store::panics;
 use crate::store::plan::{Member, Refused};
 use crate::store::provision::dropped_key;
 use crate::store::tail::{move_tail, records};
@@ -52,15 +53,17 @@ impl Store {
     /// # Errors
     /// `Closed` after a close; `Latched` if a thread panicked inside the store.
     pub fn drive(&self) -> Result<usize> {
-        let driven = {
-            let mut on_disk = self.lock_on_disk()?;
-            self.inner.drive(&mut on_disk)?
-        };
-        driven.wakers.into_iter().for_each(|waker| waker.wake());
-        if driven.answered > 0 {
-            self.inner.work_behind(driven.bytes, driven.load);
-        }
-        Ok(driven.answered)
+        self.inner.guarded("a commit", || {
+            let driven = {
+                let mut on_disk = self.lock_on_disk()?;
+                self.inner.drive(&mut on_disk)?
+            };
+            wake_all(driven.wakers);
+            if driven.answered > 0 {
+                self.inner.work_behind(driven.bytes, driven.load);
+            }
+            Ok(driven.answered)
+        })
     }
 }
 
@@ -82,14 +85,15 @@ impl Inner {
             return Ok(Driven::default());
         }
         let bytes = group.iter().map(|waiting| waiting.work.bytes() as u64).sum();
-        let tickets: Vec<Ticket> = group.iter().map(|waiting| waiting.ticket.clone()).collect();
+        let tickets = group.iter().map(|waiting| waiting.ticket.clone()).collect();
+        let tickets = panics::Group(self, tickets);
         let ready = on_disk.check_latch().and_then(|()| self.leave_limbo(on_disk));
         match ready {
             Ok(()) => self.commit_group(on_disk, group)?,
             Err(error) => answer_all(group, &error),
         }
         let mut wakers = Vec::new();
-        tickets.iter().for_each(|ticket| ticket.take_wakers(&mut wakers));
+        tickets.1.iter().for_each(|ticket| ticket.take_wakers(&mut wakers));
         Ok(Driven { answered, bytes, load: self.load(on_disk), wakers })
     }
 

@@ -38,7 +38,7 @@ impl Store {
         self.inner.observing.check_outside()?;
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
-        inner.seal_through(target)?;
+        inner.guarded("a checkpoint", || inner.seal_through(target))?;
         inner.give_up_merge(&mut *inner.lock_jobs()?)?;
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
@@ -119,7 +119,8 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         inner.observing.let_go();
-        if inner.maintain_once()?.is_some() || inner.prove()? {
+        let worked = inner.guarded("background work", || inner.maintain_once());
+        if worked?.is_some() || inner.prove()? {
             return Ok(true);
         }
         inner.spares.release();

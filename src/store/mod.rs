@@ -37,6 +37,7 @@ mod observe;
 mod observing;
 mod on_disk;
 mod pace;
+mod panics;
 mod park;
 mod plan;
 mod provision;
@@ -79,8 +80,11 @@ use crate::keys::Keys;
 use crate::live_set::LiveSet;
 use crate::options::Options;
 use crate::page_cache::PageCache;
+use crate::request::wake_all;
 use crate::row_bytes::Spares;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Mutex, MutexGuard, Ordering, RwLock, locked};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, RwLock, locked,
+};
 use crate::vfs::{Clock, Disk, Entropy};
 use jobs::Jobs;
 use load::Mode;
@@ -132,6 +136,8 @@ pub(in crate::store) struct Inner {
     store: StoreId,
     observing: Observing,
     background: Background,
+    /// What the first panic inside of the store said.
+    panicked: OnceLock<String>,
 }
 
 /// Figures of an open store.
@@ -331,6 +337,7 @@ impl Store {
             store,
             observing: Observing::default(),
             background: Background::new(threads),
+            panicked: OnceLock::new(),
         };
         if mode == Mode::Write {
             inner.resume_shreds()?;
@@ -375,14 +382,14 @@ impl Inner {
         self.jobs_wanted.fetch_add(1, Ordering::SeqCst);
         let jobs = locked(&self.jobs);
         self.jobs_wanted.fetch_sub(1, Ordering::SeqCst);
-        jobs
+        jobs.map_err(|error| self.told(error))
     }
 
     /// Takes the lock of the disk state. Whether the store is open is asked under it: a close
     /// may have come while this thread waited, and the directory belongs to someone else now.
     fn lock_on_disk(&self) -> Result<MutexGuard<'_, OnDisk>> {
         self.observing.check_outside()?;
-        let on_disk = locked(&self.on_disk)?;
+        let on_disk = locked(&self.on_disk).map_err(|error| self.told(error))?;
         self.check_open()?;
         Ok(on_disk)
     }
@@ -406,8 +413,7 @@ impl Drop for Handles {
 impl Drop for Inner {
     fn drop(&mut self) {
         // Who still has a ticket is told; nothing of it was written.
-        let wakers = self.queue.close().unwrap_or_default();
-        wakers.into_iter().for_each(|waker| waker.wake());
+        wake_all(self.queue.close().unwrap_or_default());
     }
 }
 

@@ -290,13 +290,14 @@ impl Store {
     /// counts rows as [`Store::len`] does; what is damaged it tells.
     ///
     /// # Errors
-    /// `Io` from the disk; `Closed`; `InvalidArgument` inside a commit observer.
+    /// `Io` from the disk; `Closed`; `InvalidArgument` inside a commit observer; `Latched` if a thread
+    /// panicked inside the store.
     pub fn stats(&self) -> Result<Stats> {
         // Before the lock of the jobs: a step that publishes holds it while it shows a checkpoint.
         self.inner.observing.check_outside()?;
         let snapshot = self.snapshot()?;
         let rows = snapshot.rows()?;
-        let jobs = locked(&self.inner.jobs)?;
+        let jobs = locked(&self.inner.jobs).map_err(|error| self.inner.told(error))?;
         let on_disk = self.lock_on_disk()?;
         let manifest = &on_disk.manifest;
         let named: BTreeSet<String> = files_of(manifest).map(FileName::text).collect();

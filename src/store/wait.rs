@@ -2,7 +2,7 @@
 
 use crate::commit_queue::{Leadership, Turn, Work};
 use crate::error::Result;
-use crate::request::{Committer, Outcome, Ticket};
+use crate::request::{Committer, Outcome, Ticket, wake_all};
 use crate::store::Inner;
 use crate::sync::{Arc, Weak};
 
@@ -57,12 +57,16 @@ impl Inner {
 
     /// Commits one group.
     fn lead(self: &Arc<Self>, leadership: Leadership<'_>) -> Result<()> {
+        self.guarded("a commit", || self.lead_to_the_end(leadership))
+    }
+
+    fn lead_to_the_end(self: &Arc<Self>, leadership: Leadership<'_>) -> Result<()> {
         leadership.gather()?;
         let driven = self.lock_on_disk().and_then(|mut on_disk| self.drive(&mut on_disk));
         // Whoever waits may lead now: neither tasks nor background work hold up a commit.
         drop(leadership);
         let driven = driven?;
-        driven.wakers.into_iter().for_each(|waker| waker.wake());
+        wake_all(driven.wakers);
         self.work_behind(driven.bytes, driven.load);
         Ok(())
     }

@@ -35,7 +35,7 @@ struct OsThread(JoinHandle<()>);
 impl Thread for OsThread {
     fn join(self: Box<Self>) {
         if self.0.thread().id() != thread::current().id() {
-            // A panic is told by the locks that it poisoned.
+            // A panic has latched the store.
             let _ = self.0.join();
         }
     }

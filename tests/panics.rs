@@ -1,0 +1,216 @@
+//! A panic in a thread of the store's own: it takes no more writes and says why, nobody sleeps for good,
+//! reads go on, and the directory is free behind the last handle.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the threads of the store under test are the system's, and so are those that wait for them"
+)]
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quiver_store::vfs::memory::{CountingEntropy, StoppedClock};
+use quiver_store::vfs::os::OsThreads;
+use quiver_store::vfs::{Clock, Entropy};
+use quiver_store::{
+    CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Outcome, Result,
+    Store, WriteBatch,
+};
+
+/// How long anything here may take before it counts as never.
+const NEVER: Duration = Duration::from_secs(60);
+
+/// What the panics say.
+const WORDS: &str = "as the test wants it";
+
+/// Panics in one thread, once it is armed.
+#[derive(Debug)]
+struct Trap {
+    thread: &'static str,
+    is_armed: AtomicBool,
+}
+
+impl Trap {
+    fn spring(&self) {
+        let is_there = thread::current().name() == Some(self.thread);
+        assert!(!(is_there && self.is_armed.load(Ordering::Relaxed)), "{WORDS}");
+    }
+}
+
+/// Random bytes are drawn under the locks of a step or of a commit.
+#[derive(Debug)]
+struct TrappedEntropy(Arc<Trap>, CountingEntropy);
+
+impl Entropy for TrappedEntropy {
+    fn fill(&self, buf: &mut [u8]) -> io::Result<()> {
+        self.0.spring();
+        self.1.fill(buf)
+    }
+}
+
+/// The time of a step is taken under no lock.
+#[derive(Debug)]
+struct TrappedClock(Arc<Trap>);
+
+impl Clock for TrappedClock {
+    fn monotonic_us(&self) -> u64 {
+        self.0.spring();
+        StoppedClock.monotonic_us()
+    }
+}
+
+/// A store in memory that was closed with a row, and its collection.
+fn made() -> Result<(Env, CollectionId)> {
+    let env = Env::memory();
+    let store = Store::open_with(env.clone(), Options::default())?;
+    let schema = Descriptor::new(4, Dtype::F32, DistanceMetric::L2);
+    let id = store.create_collection("a", schema)?;
+    store.upsert(id, "x", &[0.5; 4], b"there")?;
+    store.close()?;
+    Ok((env, id))
+}
+
+fn opened(env: &Env, trap: &Arc<Trap>, is_under_locks: bool) -> Result<Store> {
+    let mut env = env.clone().with_threads(Arc::new(OsThreads::new()));
+    match is_under_locks {
+        true => env.entropy = Arc::new(TrappedEntropy(Arc::clone(trap), CountingEntropy::new())),
+        false => env.clock = Arc::new(TrappedClock(Arc::clone(trap))),
+    }
+    let store =
+        Store::open_with(env, Options { memtable_bytes_max: 64 * 1024, ..Options::default() });
+    trap.is_armed.store(true, Ordering::Relaxed);
+    store
+}
+
+fn row(id: CollectionId, external_id: &str) -> WriteBatch {
+    let mut batch = WriteBatch::new();
+    batch.upsert(id, external_id, &[0.5; 4], &[7; 500]);
+    batch
+}
+
+/// Runs a future in this thread, which sleeps while it is pending.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// Does something in a thread of its own, which must come to an end.
+fn ends<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || done.send(work()));
+    ended.recv_timeout(NEVER).unwrap_or_else(|_| panic!("it never ends: {what}"))
+}
+
+fn assert_latched<T: std::fmt::Debug>(what: &str, answer: Result<T>) {
+    let error = answer.expect_err(what);
+    assert_eq!(error.kind(), ErrorKind::Latched, "{what}: {error}");
+    assert!(error.to_string().contains(WORDS), "{what}: {error}");
+}
+
+/// What holds behind the panic; the store is left without a handle.
+fn assert_takes_no_writes(store: Store, id: CollectionId, env: &Env) -> Result<()> {
+    // The locks are poisoned a moment before anybody can say by what.
+    let begun = Instant::now();
+    let is_told = |error: quiver_store::Error| {
+        assert_eq!(error.kind(), ErrorKind::Latched, "{error}");
+        error.to_string().contains(WORDS)
+    };
+    while !is_told(store.upsert(id, "z", &[0.5; 4], b"").expect_err("a write")) {
+        assert!(begun.elapsed() < NEVER, "nobody says why");
+        thread::yield_now();
+    }
+    assert_latched("a batch", store.write(row(id, "z")));
+    assert_latched(
+        "a creation",
+        store.create_collection("b", Descriptor::new(1, Dtype::F32, DistanceMetric::L2)),
+    );
+    assert_latched("a request", store.submit(row(id, "z")).map(drop));
+    assert_latched("a checkpoint", store.checkpoint());
+    match store.stats() {
+        Ok(stats) => assert!(stats.latched.is_some_and(|why| why.contains(WORDS))),
+        refused => assert_latched("the figures", refused),
+    }
+    let there = store.get(id, "x")?.map(|row| row.payload);
+    assert_eq!(there.as_deref(), Some(&b"there"[..]), "reads go on");
+    assert!(store.scan(id)?.all(|row| row.is_ok()), "scans too");
+    assert_eq!(store.get(id, "z")?, None);
+    ends("the drop of the last handle", move || drop(store));
+    let reopened = Store::open_with(env.clone(), Options::default())?;
+    assert!(reopened.get(id, "x")?.is_some());
+    reopened.upsert(id, "z", &[0.5; 4], b"").map(drop)
+}
+
+#[test]
+fn a_panic_in_background_work_latches_the_store() -> Result<()> {
+    for is_under_locks in [true, false] {
+        let trap = Arc::new(Trap { thread: "quiver-work", is_armed: AtomicBool::new(false) });
+        let (env, id) = made()?;
+        let store = opened(&env, &trap, is_under_locks)?;
+        let writer = store.clone();
+        let (written, refused) = ends("writes until one is refused", move || {
+            let begun = Instant::now();
+            let mut written = 0;
+            while begun.elapsed() < NEVER {
+                if let Err(error) = writer.write(row(id, &format!("{written}"))) {
+                    return (written, error);
+                }
+                written += 1;
+            }
+            panic!("{written} writes behind a panic of the store's thread");
+        });
+        // Of the one that was under way the outcome may be unknown.
+        let kind = refused.kind();
+        assert!([ErrorKind::Latched, ErrorKind::Unknown].contains(&kind), "{refused}");
+        assert_takes_no_writes(store, id, &env)?;
+        let reopened = Store::open_with(env, Options::default())?;
+        for i in 0..written {
+            assert!(reopened.get(id, &format!("{i}"))?.is_some(), "row {i} of {written} is gone");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_panic_in_a_commit_by_the_store_answers_whoever_awaits() -> Result<()> {
+    let trap = Arc::new(Trap { thread: "quiver-commit", is_armed: AtomicBool::new(false) });
+    let (env, id) = made()?;
+    let store = opened(&env, &trap, true)?;
+    // The first group of a process makes a log, with a salt.
+    let tickets: Vec<_> =
+        (0..3).map(|i| store.submit(row(id, &format!("{i}")))).collect::<Result<_>>()?;
+    let answers: Vec<Result<Outcome>> = tickets
+        .iter()
+        .map(|ticket| {
+            let ticket = ticket.clone();
+            ends("a task that awaits", move || block_on(ticket))
+        })
+        .collect();
+    for answer in answers {
+        let error = answer.expect_err("it was not committed");
+        // In the group it may be in the log; not taken into it, it is not.
+        assert!([ErrorKind::Unknown, ErrorKind::Latched].contains(&error.kind()), "{error}");
+    }
+    for ticket in tickets {
+        let kind = ends("a thread that waits", move || ticket.wait()).map_err(|error| error.kind());
+        assert!(matches!(kind, Err(ErrorKind::Unknown | ErrorKind::Latched)), "{kind:?}");
+    }
+    assert_takes_no_writes(store, id, &env)
+}
