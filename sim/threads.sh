@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Explores schedules of threads: of the engine that ships, in which nothing may be found, and of a copy
-# of it for each bug planted by `sim/mutants/*.patch`, in which something must be. `docs/threads.md`
+# of it for each bug planted by `sim/mutants/threads/*.patch`, in which something must be. `docs/threads.md`
 # says how to read what it prints.
 #
 #     sim/threads.sh                                  all of it
@@ -26,8 +26,8 @@ plant() {
     sed -e 's/^members = .*/members = ["."]/' -e "s/^name = \"quiver-store\"/name = \"planted-$name\"/" \
         -e '/^readme = /d' -e '/^\[\[/,/^$/d' "$root/Cargo.toml" >"$copy/Cargo.toml"
     # Git must not take the copy for a part of this repository: it would skip the patch.
-    if ! (cd "$copy" && GIT_CEILING_DIRECTORIES=$engines git apply -C1 "$root/sim/mutants/$name.patch"); then
-        printf 'sim/mutants/%s.patch no longer applies: plant that bug in the sources as they are now\n' \
+    if ! (cd "$copy" && GIT_CEILING_DIRECTORIES=$engines git apply -C1 "$root/sim/mutants/threads/$name.patch"); then
+        printf 'sim/mutants/threads/%s.patch no longer applies: plant that bug in the sources as they are now\n' \
             "$name" >&2
         printf '(docs/threads.md, "How to plant a bug")\n' >&2
         return 1
@@ -35,10 +35,10 @@ plant() {
     # As old as what it was made of, or Cargo builds it anew each time.
     local file source
     while read -r _ _ file; do
-        source=$root/sim/mutants/$name.patch
+        source=$root/sim/mutants/threads/$name.patch
         [[ $root/$file -nt $source ]] && source=$root/$file
         touch -r "$source" "$copy/$file"
-    done < <(git apply --numstat "$root/sim/mutants/$name.patch")
+    done < <(git apply --numstat "$root/sim/mutants/threads/$name.patch")
 }
 
 # The explorer of one engine.
@@ -119,7 +119,7 @@ replay)
     explore "${4:-ships}" replay "$2" "$3"
     ;;
 '')
-    for patch in sim/mutants/*.patch; do
+    for patch in sim/mutants/threads/*.patch; do
         bugs+=("$(basename "$patch" .patch)")
     done
     prepare

@@ -17,7 +17,7 @@ pub(crate) struct Scenario {
 }
 
 /// Every scenario.
-pub(crate) const ALL: [Scenario; 6] = [
+pub(crate) const ALL: [Scenario; 7] = [
     Scenario { name: "writers", setting: PLAIN, play: writers },
     Scenario { name: "tickets", setting: PLAIN, play: tickets },
     Scenario {
@@ -36,6 +36,7 @@ pub(crate) const ALL: [Scenario; 6] = [
         setting: Setting { is_tight: true, has_threads: true, ..PLAIN },
         play: own_threads,
     },
+    Scenario { name: "awaited", setting: Setting { has_threads: true, ..PLAIN }, play: awaited },
 ];
 
 const PLAIN: Setting = Setting { is_tight: false, has_faults: false, has_threads: false };
@@ -74,6 +75,19 @@ fn start_reader(
             };
             if !is_open {
                 return;
+            }
+        }
+    })
+}
+
+fn start_task(stage: &Arc<Stage>, dice: &mut Stream, requests: usize) -> JoinHandle<()> {
+    start(stage, dice, move |stage, dice| {
+        for _ in 0..requests {
+            let Some((request, ticket)) = stage.submit(dice) else { return };
+            let clone = ticket.clone();
+            let awaited = shuttle::future::block_on(ticket);
+            if !stage.poll(request, &clone) {
+                stage.ledger.wrong(format!("a ticket forgot its answer: {awaited:?}"));
             }
         }
     })
@@ -175,18 +189,7 @@ fn failed_sync(stage: &Arc<Stage>, dice: &mut Stream) {
 /// it beneath them.
 fn own_threads(stage: &Arc<Stage>, dice: &mut Stream) {
     let mut threads = vec![start_writer(stage, dice, 2), start_reader(stage, dice, 0, 2)];
-    for _ in 0..2 {
-        threads.push(start(stage, dice, |stage, dice| {
-            for _ in 0..2 {
-                let Some((request, ticket)) = stage.submit(dice) else { return };
-                let clone = ticket.clone();
-                let awaited = shuttle::future::block_on(ticket);
-                if !stage.poll(request, &clone) {
-                    stage.ledger.wrong(format!("a ticket forgot its answer: {awaited:?}"));
-                }
-            }
-        }));
-    }
+    threads.extend((0..2).map(|_| start_task(stage, dice, 2)));
     if dice.chance(1, 3) {
         threads.push(start(stage, dice, |stage, _| {
             if let Err(error) = stage.store.close() {
@@ -195,6 +198,18 @@ fn own_threads(stage: &Arc<Stage>, dice: &mut Stream) {
         }));
     }
     join(threads);
+    drive_behind(stage);
+}
+
+/// Nobody but one who awaits one ticket after the other, and the store's thread that commits them: each
+/// finds it at another point on its way to sleep.
+fn awaited(stage: &Arc<Stage>, dice: &mut Stream) {
+    let requests = dice.size(2, 4);
+    join([start_task(stage, dice, requests)]);
+    drive_behind(stage);
+}
+
+fn drive_behind(stage: &Stage) {
     // Observers are shown a group behind its answers, under the lock that a drive takes: behind this one
     // all that was answered was shown as well.
     match stage.store.drive() {
