@@ -9,10 +9,14 @@
 //!   the state that was committed when it was taken.
 //! - M2. Requests commit in the order of submission. A refused one leaves no trace.
 //! - M3. *Limbo* is what an `Unknown` answer leaves: the committed state, plus some first part of
-//!   that group's requests. The next acknowledged operation voids it, and so does a reopen, after
-//!   which the state that was seen is the only one.
+//!   that group's requests. The next answer that is decided on what is there voids it, also one that
+//!   changes nothing, and so does a reopen, after which the state that was seen is the only one.
 //! - M4. The id of a collection is known once a creation was acknowledged or the collection was
-//!   seen. Until then it is only known to be above every id known before.
+//!   seen. Until then it is only known to be above every id known before. One that a creation of unknown
+//!   outcome took is not given again by that process.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -362,6 +366,8 @@ pub struct Model {
     committed: Arc<State>,
     limbo: Vec<Arc<State>>,
     id_floor: u64,
+    /// Ids above that, which creations of unknown outcome took in this process.
+    ids_in_limbo: u64,
     batches: bool,
 }
 
@@ -412,6 +418,10 @@ impl Model {
         window.batches |= answered
             .iter()
             .any(|member| matches!(&member.request, Request::Write(changes) if changes.len() > 1));
+        if answered.iter().any(is_decided) {
+            // No answer may rest on what a reopen could turn over: what was in limbo before is void.
+            self.limbo.clear();
+        }
         let mut complaints = Vec::new();
         // What was tried, whatever came of it; apart from `committed` only after a failure.
         let mut tried = self.committed.clone();
@@ -453,6 +463,8 @@ impl Model {
                     failed = true;
                     window.states.extend(advanced(&mut tried, request, open_id));
                     if *kind == ErrorKind::Unknown {
+                        let is_creation = unknown.verdict(request) == Verdict::Created;
+                        self.ids_in_limbo += u64::from(is_creation);
                         self.limbo.extend(advanced(&mut unknown, request, open_id));
                     }
                 }
@@ -465,6 +477,8 @@ impl Model {
     pub fn adopt(&mut self, seen: &State, ids: &BTreeMap<u64, u64>) {
         self.committed = Arc::new(seen.with_ids(ids));
         self.limbo.clear();
+        // What did not come back was never there: its id may be given.
+        self.ids_in_limbo = 0;
         self.id_floor = ids.values().copied().fold(self.id_floor, u64::max);
     }
 
@@ -473,7 +487,7 @@ impl Model {
         let (committed, limbo) = window.states.split_first().expect("a window is never empty");
         self.committed = committed.clone();
         self.limbo = limbo.to_vec();
-        self.id_floor = window.id_floor;
+        (self.id_floor, self.ids_in_limbo) = (window.id_floor, 0);
     }
 
     fn acknowledge(&mut self, request: &Request, outcome: Outcome) -> Result<(), String> {
@@ -485,14 +499,14 @@ impl Model {
                 told.is_none_or(|told| told == hits)
             }
             (Verdict::Created, Outcome::Created { id: given, .. }) => {
-                if given.value() <= self.id_floor {
+                let taken = self.id_floor + self.ids_in_limbo;
+                if given.value() <= taken {
                     return Err(format!(
-                        "collection id {given} was given, expected one above {}",
-                        self.id_floor
+                        "collection id {given} was given, expected one above {taken}"
                     ));
                 }
                 id = KnownId::Is(given.value());
-                self.id_floor = given.value();
+                (self.id_floor, self.ids_in_limbo) = (given.value(), 0);
                 true
             }
             (Verdict::Altered, Outcome::Altered { .. }) => true,
@@ -528,6 +542,11 @@ impl Model {
 pub fn is_refusal(kind: ErrorKind) -> bool {
     use ErrorKind::{AlreadyExists, InvalidArgument, NotFound, TooLarge};
     matches!(kind, AlreadyExists | InvalidArgument | NotFound | TooLarge)
+}
+
+/// Whether the answer was decided on what is there, changed or not. Other refusals need not look.
+fn is_decided(answered: &Answered) -> bool {
+    matches!(answered.answer, Ok(_) | Err(ErrorKind::AlreadyExists))
 }
 
 /// Applies a request where it is not refused, and returns the state it leads to.
