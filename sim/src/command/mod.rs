@@ -12,6 +12,7 @@ mod corpus;
 mod exhaust;
 mod merge;
 mod mutants;
+mod patches;
 mod replay;
 mod run;
 mod shrink;

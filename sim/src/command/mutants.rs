@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::patches::{self, Copy, Patch};
 use super::sweep::default_bounds;
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::{Campaign, PATIENCE, Report, Which};
@@ -47,9 +48,16 @@ pub(super) struct Arguments {
     /// How many threads; as many as there are cores by default.
     #[arg(long, value_parser = jobs)]
     jobs: Option<usize>,
-    /// Tries the planted bugs of these names only, and no elided sync.
-    #[arg(long, value_name = "NAME", value_parser = planted_name)]
+    /// Tries the planted bugs and patches of these names only, and no elided sync.
+    #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Tries the patches of `sim/mutants/crashes` too, in a copy of the engine, which it builds with
+    /// Cargo out of the sources that this program was built from.
+    #[arg(long)]
+    patches: bool,
+    /// Looks on one ground for what is switched on in this copy, and says as JSON what was found.
+    #[arg(long, hide = true, value_name = "GROUND", value_parser = ground)]
+    switched: Option<Ground>,
     /// Where to write the table as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -58,32 +66,78 @@ pub(super) struct Arguments {
 /// What became of one wrong engine.
 struct Verdict {
     name: String,
-    /// What has to coincide before it does harm.
-    conditions: &'static [&'static str],
+    /// What has to coincide before it does harm, or of a patch what it plants.
+    conditions: Vec<String>,
     images: u64,
     /// The invariant that was violated first, and where.
-    first: Option<(&'static str, String)>,
+    first: Option<(String, String)>,
 }
 
-/// A name of the catalogue.
-fn planted_name(name: &str) -> Result<String, String> {
-    let mut names = Bug::PLANTED.iter().map(Bug::name);
-    match names.clone().any(|known| known == name) {
-        true => Ok(name.to_owned()),
-        false => {
-            let known = names.by_ref().collect::<Vec<_>>().join(", ");
-            Err(format!("no planted bug has that name; there are {known}"))
+/// Where a wrong engine is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    /// In a campaign and the sweep.
+    Crashes(Which),
+    /// In stores that are damaged.
+    Damage,
+    /// In swarms.
+    Tasks,
+}
+
+const GROUNDS: [(&str, Ground); 4] = [
+    ("plain", Ground::Crashes(Which::Plain)),
+    ("encrypted", Ground::Crashes(Which::Encrypted)),
+    ("damage", Ground::Damage),
+    ("tasks", Ground::Tasks),
+];
+
+fn ground(name: &str) -> Result<Ground, String> {
+    let found = GROUNDS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, ground)| *ground).ok_or_else(|| format!("there is no ground {name}"))
+}
+
+/// Whether a name means a ground.
+#[cfg(test)]
+pub(super) fn is_ground(name: &str) -> bool {
+    ground(name).is_ok()
+}
+
+impl Ground {
+    fn of(bug: &Bug, which: Which) -> Self {
+        match (bug.is_of_tasks(), bug.is_of_damage()) {
+            (true, _) => Self::Tasks,
+            (_, true) => Self::Damage,
+            _ => Self::Crashes(which),
         }
     }
+}
+
+/// The patches that are wanted; names that nothing has are refused.
+fn wanted_patches(arguments: &Arguments) -> Result<Vec<Patch>, Refusal> {
+    let only = &arguments.only;
+    let mut patches = if arguments.patches || !only.is_empty() { patches::all()? } else { vec![] };
+    let names = patches.iter().map(|patch| &*patch.name);
+    let known: Vec<&str> = Bug::PLANTED.iter().map(Bug::name).chain(names).collect();
+    if let Some(unknown) = only.iter().find(|name| !known.contains(&&***name)) {
+        let known = known.join(", ");
+        return Err(Refusal(format!("no bug is named {unknown}; there are {known}"), 2));
+    }
+    patches.retain(|patch| only.is_empty() || only.contains(&patch.name));
+    Ok(patches)
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     if !swarm::is_built() {
         return Err(super::swarm::missing());
     }
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
     let cancel = cancelled_by_ctrl_c();
     let mut out = io::stdout().lock();
+    if let Some(ground) = arguments.switched {
+        return switched(arguments, ground, &mut out, &cancel);
+    }
+    let patches = wanted_patches(arguments)?;
+    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let copy = (!patches.is_empty()).then(|| Copy::build(&patches::all()?)).transpose()?;
     let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
     let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
     images += more_images;
@@ -103,33 +157,35 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let is_wanted = |bug: &&Bug| {
         arguments.only.is_empty() || arguments.only.iter().any(|name| name == bug.name())
     };
-    let mut elided = Vec::new();
+    let mut found = Table::default();
     for (site, (which, calls)) in sites.into_iter().filter(|_| arguments.only.is_empty()) {
         let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), which, &cancel);
         let Some(verdict) = verdict else { return cut_short(&mut out) };
         print(&mut out, &verdict)?;
-        elided.push((verdict, calls));
+        found.elided.push((verdict, calls));
     }
-    let mut planted = Vec::new();
     for bug in Bug::PLANTED.iter().filter(is_wanted) {
         let which = if bug.is_of_encryption() { Which::Encrypted } else { Which::Plain };
         let Some(verdict) = hunt(arguments, bug.clone(), which, &cancel) else {
             return cut_short(&mut out);
         };
         print(&mut out, &verdict)?;
-        planted.push(verdict);
+        found.planted.push(verdict);
     }
-    let verdicts = elided.iter().map(|(verdict, _)| verdict).chain(&planted);
-    let missed = verdicts.filter(|verdict| verdict.first.is_none()).count();
+    if let Some(copy) = &copy {
+        found.control = sound_copy(arguments, copy)?;
+        writeln!(out, "control: no violation of the copy in {} images", number(found.control))?;
+        for patch in patches {
+            let verdict = play(arguments, copy, &patch, &cancel)?;
+            let Some(verdict) = verdict else { return cut_short(&mut out) };
+            print(&mut out, &verdict)?;
+            found.patched.push((verdict, patch));
+        }
+    }
     if let Some(file) = file {
-        file.write(&table(&elided, &planted, missed == 0))?;
+        file.write(&found.json())?;
     }
-    if missed > 0 {
-        writeln!(out, "{missed} not caught: the checks are too weak, or a sync is not needed")?;
-        return Ok(ExitCode::from(1));
-    }
-    writeln!(out, "all {} caught", elided.len() + planted.len())?;
-    Ok(ExitCode::SUCCESS)
+    found.conclude(&mut out)
 }
 
 /// Runs the engine itself, as the control; the sites of syncs that it reached, and the images.
@@ -150,53 +206,188 @@ fn sound(
     }
 }
 
-fn table(elided: &[(Verdict, u64)], planted: &[Verdict], all_caught: bool) -> Value {
-    let sync_sites: Vec<Value> = elided
-        .iter()
-        .map(|(verdict, calls)| {
+/// What became of all wrong engines.
+#[derive(Default)]
+struct Table {
+    elided: Vec<(Verdict, u64)>,
+    planted: Vec<Verdict>,
+    patched: Vec<(Verdict, Patch)>,
+    /// Images of the copy with nothing switched on.
+    control: u64,
+}
+
+impl Table {
+    fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let elided = self.elided.iter().map(|(verdict, _)| verdict);
+        elided.chain(&self.planted).chain(self.patched.iter().map(|(verdict, _)| verdict))
+    }
+
+    fn missed(&self) -> usize {
+        self.verdicts().filter(|verdict| verdict.first.is_none()).count()
+    }
+
+    /// The verdict in the middle by images, and the one that took the most, of those that were caught.
+    fn median_and_worst(&self) -> Option<[&Verdict; 2]> {
+        let mut caught: Vec<&Verdict> = self.verdicts().filter(|it| it.first.is_some()).collect();
+        caught.sort_by_key(|verdict| verdict.images);
+        Some([*caught.get(caught.len() / 2)?, *caught.last()?])
+    }
+
+    fn json(&self) -> Value {
+        let elided = self.elided.iter().map(|(verdict, calls)| {
             let mut row = row(verdict);
             row["calls"] = json!(calls);
             row
+        });
+        let patched = self.patched.iter().map(|(verdict, patch)| {
+            let mut row = row(verdict);
+            row["lesson"] = json!(patch.lesson);
+            row["ground"] = json!(patch.plays);
+            row
+        });
+        let figures = self.median_and_worst().map(|[median, worst]| {
+            json!({ "median": median.images, "worst": worst.images, "worst_name": worst.name })
+        });
+        json!({
+            "sync_sites": elided.collect::<Vec<_>>(),
+            "planted": self.planted.iter().map(row).collect::<Vec<_>>(),
+            "patches": patched.collect::<Vec<_>>(),
+            "patches_control_images": self.control,
+            "images_until_found": figures,
+            "all_caught": self.missed() == 0,
         })
-        .collect();
-    let planted: Vec<Value> = planted.iter().map(row).collect();
-    json!({ "sync_sites": sync_sites, "planted": planted, "all_caught": all_caught })
+    }
+
+    fn conclude(&self, out: &mut impl Write) -> Result<ExitCode, Refusal> {
+        if let Some([median, worst]) = self.median_and_worst() {
+            let (median, most, name) = (number(median.images), number(worst.images), &worst.name);
+            writeln!(out, "images until found: median {median}, worst {most} ({name})")?;
+        }
+        let missed = self.missed();
+        if missed > 0 {
+            writeln!(out, "{missed} not caught: the checks are too weak, or a sync is not needed")?;
+            return Ok(ExitCode::from(1));
+        }
+        writeln!(out, "all {} caught", self.verdicts().count())?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
-/// Looks for a wrong engine as the default run does: in a campaign, and in the sweep, which puts
-/// faults where a campaign rarely draws them; `None` if cancelled.
+/// In a copy with patches: looks on one ground for what is switched on, and says what was found.
+fn switched(
+    arguments: &Arguments,
+    ground: Ground,
+    out: &mut impl Write,
+    cancel: &AtomicBool,
+) -> Result<ExitCode, Refusal> {
+    let nothing = Arc::new(Planted::new(Bug::None));
+    let verdict = Verdict { name: String::new(), conditions: Vec::new(), images: 0, first: None };
+    let verdict = verdict.hunted(arguments, ground, nothing, cancel);
+    writeln!(out, "{}", verdict.map_or(Value::Null, |verdict| row(&verdict)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has a copy look on a ground, with a bug or none switched on; nothing if cancelled.
+fn ask(
+    arguments: &Arguments,
+    copy: &Copy,
+    (name, ground, images): (&str, &str, u64),
+) -> Result<Option<Verdict>, Refusal> {
+    let mut words: Vec<String> =
+        ["mutants", "--switched", ground].iter().map(|&word| word.to_owned()).collect();
+    let jobs = jobs_or_cores(arguments.jobs) as u64;
+    let numbers = [("--images", images), ("--seed", arguments.seed), ("--jobs", jobs)];
+    words
+        .extend(numbers.iter().flat_map(|(word, number)| [(*word).to_owned(), number.to_string()]));
+    let said = copy.play(name, &words)?;
+    let Some(images) = said["images"].as_u64() else { return Ok(None) };
+    let first = said["invariant"].as_str().zip(said["address"].as_str());
+    let first = first.map(|(invariant, place)| (invariant.to_owned(), place.to_owned()));
+    Ok(Some(Verdict { name: name.to_owned(), conditions: Vec::new(), images, first }))
+}
+
+/// Looks for a patch where it says.
+fn play(
+    arguments: &Arguments,
+    copy: &Copy,
+    patch: &Patch,
+    cancel: &AtomicBool,
+) -> Result<Option<Verdict>, Refusal> {
+    let asked = ask(arguments, copy, (&patch.name, &patch.plays, arguments.images))?;
+    let verdict = asked.filter(|_| !cancel.load(Ordering::Relaxed));
+    Ok(verdict.map(|verdict| Verdict { conditions: vec![patch.plants.clone()], ..verdict }))
+}
+
+/// Runs the copy with nothing switched on, as the control; the images.
+fn sound_copy(arguments: &Arguments, copy: &Copy) -> Result<u64, Refusal> {
+    let mut images = 0;
+    for (ground, which) in GROUNDS {
+        // Of the others the number is known, and every bug that is found takes a part of it.
+        if !matches!(which, Ground::Crashes(_)) {
+            continue;
+        }
+        let Some(verdict) = ask(arguments, copy, ("", ground, arguments.control))? else {
+            continue;
+        };
+        images += verdict.images;
+        if let Some((invariant, place)) = verdict.first {
+            let what = format!("the copy with no bug violates {invariant} at {place}");
+            return Err(Refusal(what, 1));
+        }
+    }
+    Ok(images)
+}
+
+/// Looks for a wrong engine; `None` if cancelled.
 fn hunt(arguments: &Arguments, bug: Bug, which: Which, cancel: &AtomicBool) -> Option<Verdict> {
     let name = match &bug {
         Bug::ElidedSync(site) => format!("no sync at {site}"),
         other => other.name().to_owned(),
     };
-    let mut verdict = Verdict { name, conditions: bug.conditions(), images: 0, first: None };
-    let (is_of_damage, is_of_tasks) = (bug.is_of_damage(), bug.is_of_tasks());
-    let system = Arc::new(Planted::new(bug));
-    if is_of_tasks {
-        verdict.swarm(arguments, &*system, cancel);
-        return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
+    let conditions = bug.conditions().iter().map(|&condition| condition.to_owned()).collect();
+    let verdict = Verdict { name, conditions, images: 0, first: None };
+    let ground = Ground::of(&bug, which);
+    verdict.hunted(arguments, ground, Arc::new(Planted::new(bug)), cancel)
+}
+
+impl Verdict {
+    /// Looks on a ground; where that is crashes, as the default run does: in a campaign, and in the
+    /// sweep, which puts faults where a campaign rarely draws them. `None` if cancelled.
+    fn hunted(
+        mut self,
+        arguments: &Arguments,
+        ground: Ground,
+        system: Arc<Planted>,
+        cancel: &AtomicBool,
+    ) -> Option<Self> {
+        let which = match ground {
+            Ground::Tasks => {
+                self.swarm(arguments, &*system, cancel);
+                return (!cancel.load(Ordering::Relaxed)).then_some(self);
+            }
+            Ground::Damage => {
+                self.damage(arguments, &*system, cancel);
+                return (!cancel.load(Ordering::Relaxed)).then_some(self);
+            }
+            Ground::Crashes(which) => which,
+        };
+        // Histories with keys take a multiple of the time.
+        let bound = match which {
+            Which::Encrypted => arguments.images / ENCRYPTED_TAKES,
+            _ => arguments.images,
+        };
+        let first = bound.min(IMAGES_BEFORE_SWEEP);
+        let from = (which, arguments.seed);
+        let seeds = self.campaign(arguments, from, system.clone(), first, cancel);
+        if self.first.is_none() && self.images < bound {
+            self.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
+        }
+        if self.first.is_none() && self.images < bound {
+            let rest = bound - self.images;
+            self.campaign(arguments, (which, arguments.seed + seeds), system, rest, cancel);
+        }
+        (!cancel.load(Ordering::Relaxed)).then_some(self)
     }
-    if is_of_damage {
-        verdict.damage(arguments, &*system, cancel);
-        return (!cancel.load(Ordering::Relaxed)).then_some(verdict);
-    }
-    // Histories with keys take a multiple of the time.
-    let bound = match which {
-        Which::Encrypted => arguments.images / ENCRYPTED_TAKES,
-        _ => arguments.images,
-    };
-    let first = bound.min(IMAGES_BEFORE_SWEEP);
-    let from = (which, arguments.seed);
-    let seeds = verdict.campaign(arguments, from, system.clone(), first, cancel);
-    if verdict.first.is_none() && verdict.images < bound {
-        verdict.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
-    }
-    if verdict.first.is_none() && verdict.images < bound {
-        let rest = bound - verdict.images;
-        verdict.campaign(arguments, (which, arguments.seed + seeds), system, rest, cancel);
-    }
-    (!cancel.load(Ordering::Relaxed)).then_some(verdict)
 }
 
 impl Verdict {
@@ -212,8 +403,9 @@ impl Verdict {
         let tally = campaign(arguments, which, seed, system, images, cancel).tally;
         self.images += tally.images_checked + tally.replica_images();
         let first = tally.violations.first();
-        self.first =
-            first.map(|violation| (violation.invariant.name(), violation.address.to_string()));
+        self.first = first.map(|violation| {
+            (violation.invariant.name().to_owned(), violation.address.to_string())
+        });
         tally.seeds + tally.seeds_left_out
     }
 
@@ -222,7 +414,8 @@ impl Verdict {
         let done = sweep::sweep(system, &default_bounds(jobs, (0, 1)), cancel);
         self.images += done.tally.images_checked;
         let first = done.violations.first();
-        self.first = first.map(|(case, violation)| (violation.invariant.name(), case.to_string()));
+        self.first = first
+            .map(|(case, violation)| (violation.invariant.name().to_owned(), case.to_string()));
     }
 }
 
@@ -239,8 +432,9 @@ impl Verdict {
         let Some(done) = swarm::run(system, &bounds, cancel) else { return };
         self.images += done.tally.images_checked;
         let first = done.violations.first();
-        self.first =
-            first.map(|(violation, _)| (violation.invariant.name(), violation.address.to_string()));
+        self.first = first.map(|(violation, _)| {
+            (violation.invariant.name().to_owned(), violation.address.to_string())
+        });
     }
 
     /// Goes on with damage, which has a known number of cases.
@@ -255,7 +449,8 @@ impl Verdict {
         let done = damage::run(system, &bounds, cancel);
         self.images += done.counts.images;
         let first = done.violations.first();
-        self.first = first.map(|found| (found.finding.invariant.name(), found.case.to_string()));
+        self.first =
+            first.map(|found| (found.finding.invariant.name().to_owned(), found.case.to_string()));
     }
 }
 
