@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use quiver_store::{CollectionId, Descriptor, DistanceMetric, Dtype, ErrorKind, WalOp};
 
-use super::applied::{Effect, Stand};
+use super::applied::{Effect, Stand, vector_bytes};
 use super::pair::{Applied, Pair, Who, window_of_stands};
 use crate::checker::{self, Finding, Invariant};
 use crate::disk::{CallClass, Fault, Step};
@@ -400,7 +400,7 @@ impl Pair<'_> {
         let row = WalOp::Delete { collection_id: nowhere, external_id: "k0".to_owned() };
         let some = self.stand.state.collections.iter().next();
         let some = some.map(|(name, one)| (name.to_string(), one.id));
-        let ops = match (self.stream.below(5), some) {
+        let ops = match (self.stream.below(6), some) {
             (0, Some((name, _))) => {
                 let descriptor = Descriptor::new(3, Dtype::F32, DistanceMetric::L2);
                 vec![WalOp::CreateCollection { collection_id: nowhere, name, descriptor }]
@@ -417,6 +417,16 @@ impl Pair<'_> {
                 let KnownId::Is(id) = one else { return Ok(()) };
                 let (collection_id, external_id) = (CollectionId(id), "k0".to_owned());
                 vec![WalOp::Delete { collection_id, external_id }, row]
+            }
+            // A vector of another length than the schema says would shift all rows behind it.
+            (4, Some((_, one))) => {
+                let KnownId::Is(id) = one else { return Ok(()) };
+                let collection_id = CollectionId(id);
+                let Some(descriptor) = self.stand.descriptor(collection_id) else { return Ok(()) };
+                let bytes = if descriptor.multivector { 0 } else { vector_bytes(descriptor) + 1 };
+                let (external_id, payload) = ("k0".to_owned(), Vec::new());
+                let vector = vec![0; bytes];
+                vec![WalOp::Upsert { collection_id, external_id, vector, payload }]
             }
             _ => vec![row],
         };

@@ -52,6 +52,9 @@ impl Stand {
                         }
                         continue;
                     };
+                    if !fits(vector, descriptor) {
+                        return Effect::Refused(ErrorKind::InvalidArgument);
+                    }
                     let row = (elements(vector, descriptor), Arc::from(payload.as_slice()));
                     let id = Arc::from(external_id.as_str());
                     changes.push(RowChange { collection: *collection_id, id, row: Some(row) });
@@ -154,7 +157,7 @@ impl Stand {
         Effect::Leads(Self { state: Arc::new(state), floor: self.floor.max(id) })
     }
 
-    fn descriptor(&self, id: CollectionId) -> Option<&Descriptor> {
+    pub(super) fn descriptor(&self, id: CollectionId) -> Option<&Descriptor> {
         self.state.collection(id).map(|(_, collection)| &collection.descriptor)
     }
 }
@@ -166,6 +169,24 @@ fn extends(descriptor: &Descriptor, of: &Descriptor) -> bool {
     };
     let bare = |of: &Descriptor| of.clone().with_filterable(Vec::new());
     bare(descriptor) == bare(of) && paths(descriptor).is_superset(&paths(of))
+}
+
+/// Bytes of one stored vector.
+pub(super) fn vector_bytes(descriptor: &Descriptor) -> usize {
+    let dim = descriptor.dim as usize;
+    match descriptor.dtype {
+        Dtype::F16 | Dtype::Bf16 => 2 * dim,
+        Dtype::I8 | Dtype::U8 => dim,
+        Dtype::Binary => dim.div_ceil(8),
+        _ => 4 * dim,
+    }
+}
+
+/// Whether stored bytes are a vector of a schema, or several where a row may have those.
+fn fits(stored: &[u8], descriptor: &Descriptor) -> bool {
+    let one = vector_bytes(descriptor);
+    let is_whole = !stored.is_empty() && stored.len().is_multiple_of(one);
+    is_whole && (descriptor.multivector || stored.len() == one)
 }
 
 /// The elements of stored vectors.
