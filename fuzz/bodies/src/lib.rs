@@ -11,6 +11,7 @@
 
 pub mod allocation;
 mod answers;
+mod changes_decode;
 mod damage;
 mod descriptor_decode;
 mod errors;
@@ -24,8 +25,10 @@ mod manifest_decode;
 mod manifests;
 pub mod mutate;
 mod page_decode;
+mod parked_decode;
 mod payload_fields;
 mod predicate;
+mod replays;
 mod sections;
 pub mod seeds;
 mod segment_open;
@@ -74,6 +77,8 @@ targets! {
     MANIFEST_DECODE = "manifest_decode", manifest_decode::body, 4 * KIB, 4 * MIB, 64;
     SEGMENT_OPEN = "segment_open", segment_open::body, 160 * KIB, 4 * MIB, 64;
     TOMBSTONES_DECODE = "tombstones_decode", tombstones_decode::body, 16 * KIB, 4 * MIB, 64;
+    CHANGES_DECODE = "changes_decode", changes_decode::body, 32 * KIB, 8 * MIB, 64;
+    PARKED_DECODE = "parked_decode", parked_decode::body, 16 * KIB, 8 * MIB, 64;
     SEC_DECODE = "sec_decode", segment_open::index_body, 16 * KIB, 4 * MIB, 64;
     DESCRIPTOR_DECODE = "descriptor_decode", descriptor_decode::body, 4 * KIB, 64 * KIB, 32;
     KEYFILE_DECODE = "keyfile_decode", keyfile_decode::body, 256, 64 * KIB, 32;

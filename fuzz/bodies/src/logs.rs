@@ -6,8 +6,6 @@
 //!
 //! - L1. Each input is tried as it is, with its checksums mended, and with its LSNs mended as well: the
 //!   first asks what a reader believes, the others what the records do.
-//! - L2. What a reader of a read-only store is shown, the next writer recovers, and so does the one after
-//!   that.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,11 +16,10 @@ use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::manifest::{LogEnd, LogEntry, Manifest};
 use quiver_store::wal::frame::{FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, checksum};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
-use quiver_store::{Env, Store};
 
 use crate::frames::HEADER_CHECKSUM_OFFSET;
-use crate::template::{Known, Template, options};
-use crate::{answers, errors};
+use crate::replays;
+use crate::template::{Known, Template};
 
 /// More files the corpus has no use for.
 const FILES_MAX: usize = 4;
@@ -52,7 +49,8 @@ pub(crate) fn whole_files(input: &[u8]) -> usize {
         }
         let (manifest, files) = &made;
         let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
-        shown = shown.max(replays_the_same_each_time(&template.env(manifest, &others)));
+        let env = template.env(manifest, &others);
+        shown = shown.max(replays::same_each_time(&env, &["log-", "manifest"]).shown.len());
         before = Some(made);
     }
     shown
@@ -158,36 +156,6 @@ fn mend(frame: &mut [u8], salt: Salt, offset: u64) {
     own[..4].copy_from_slice(&checksum(header, salt, offset).to_le_bytes());
     let checksum = checksum(frame, salt, offset);
     frame[4..8].copy_from_slice(&checksum.to_le_bytes());
-}
-
-/// L2; how many lines are shown.
-fn replays_the_same_each_time(env: &Env) -> usize {
-    let names = ["log-", "manifest"];
-    let opened = Store::open_read_only_with(env.clone(), options());
-    let (was_whole, read) = match &opened {
-        Ok(store) => (answers::check(store, &names).is_some(), answers::show(store)),
-        Err(error) => {
-            errors::check_names(error, &names);
-            let salvaged = Store::open_salvage_with(env.clone(), options());
-            let (store, lost) = salvaged.expect("the manifest is whole");
-            assert!(!lost.is_empty(), "salvaged without a loss, and refused: {error:?}");
-            lost.iter().for_each(|error| errors::check_names(error, &names));
-            answers::check(&store, &names);
-            return 0;
-        }
-    };
-    drop(opened);
-    for _ in 0..2 {
-        let store = Store::open_with(env.clone(), options()).expect("it opened for reading");
-        let written = answers::show(&store);
-        match (&read, &written) {
-            (Ok(read), Ok(written)) => {
-                assert_eq!(written, read, "a writer recovers something else than a reader");
-            }
-            _ => assert!(!was_whole, "{read:?} by a reader, {written:?} by a writer"),
-        }
-    }
-    read.map_or(0, |shown| shown.len())
 }
 
 /// Log files of a store whose templates these are, as a store writes them: checksums and names mended.

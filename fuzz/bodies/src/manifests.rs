@@ -7,6 +7,7 @@ use arbitrary::{Result, Unstructured};
 use quiver_store::codec::{PageCodec, Place, PlainCodec, TAG_SIZE_BYTES};
 use quiver_store::ids::{CollectionId, FileId, KeyId, Lsn, ManifestVersion, Salt, StoreId};
 use quiver_store::limits::{COLLECTION_NAME_BYTES_MAX, DIMENSION_MAX, NUMBER_MAX};
+use quiver_store::manifest::index_snapshots::{ChangesEntry, IndexSnapshotEntry};
 use quiver_store::manifest::parked::ParkedEntry;
 use quiver_store::manifest::schema::SealedSchema;
 use quiver_store::manifest::{
@@ -101,6 +102,7 @@ fn manifest(input: &mut Unstructured<'_>) -> Result<Manifest> {
     let mut last_file = FileId(0);
     let segments = segments(input, &collections, &mut last_file)?;
     let tombstones = tombstones(input, &segments, &mut last_file)?;
+    let index_snapshots = index_snapshots(input, &collections, sealed, &mut last_file)?;
     let parked = parked(input, &collections, sealed, &mut last_file)?;
     let logs = logs(input, sealed, &mut last_file)?;
     let above = collections.last().map_or(0, |collection| collection.id.0) + 1;
@@ -116,7 +118,7 @@ fn manifest(input: &mut Unstructured<'_>) -> Result<Manifest> {
         logs,
         segments,
         tombstones,
-        index_snapshots: Vec::new(),
+        index_snapshots,
         parked,
         collections,
     })
@@ -209,6 +211,38 @@ fn tombstones(
         });
     }
     Ok(tombstones)
+}
+
+/// One at most for each collection, with or without a list; it covers nothing that is not sealed.
+fn index_snapshots(
+    input: &mut Unstructured<'_>,
+    collections: &[CollectionEntry],
+    sealed: Lsn,
+    last_file: &mut FileId,
+) -> Result<Vec<IndexSnapshotEntry>> {
+    let mut snapshots = Vec::new();
+    for collection in collections {
+        if input.ratio(1, 2)? {
+            continue;
+        }
+        let mut entry = IndexSnapshotEntry {
+            collection: collection.id,
+            file: file(input, last_file)?,
+            salt: Salt(input.arbitrary()?),
+            len: input.arbitrary()?,
+            digest: input.arbitrary()?,
+            covered: Lsn(input.int_in_range(0..=sealed.0)?),
+            listed_since: Lsn(input.int_in_range(0..=sealed.0)?),
+            changes: None,
+        };
+        if input.arbitrary()? {
+            let (file, salt) = (file(input, last_file)?, Salt(input.arbitrary()?));
+            let (len, digest) = (input.arbitrary()?, input.arbitrary()?);
+            entry.changes = Some(ChangesEntry { file, salt, len, digest });
+        }
+        snapshots.push(entry);
+    }
+    Ok(snapshots)
 }
 
 /// One file at most for each collection, below what is sealed.

@@ -13,7 +13,10 @@ use quiver_store::{
 };
 
 use crate::template::{Files, Known, empty, files_of, options};
-use crate::{import, logs, sections, segment_open, store_ops, tombstones_decode};
+use crate::{
+    changes_decode, import, logs, parked_decode, sections, segment_open, store_ops,
+    tombstones_decode,
+};
 
 /// Inputs of one target: name and bytes.
 type Seeds = Vec<(String, Vec<u8>)>;
@@ -31,6 +34,8 @@ pub fn of(target: &str) -> Seeds {
         "manifest_decode" => manifests(),
         "segment_open" => segment_open::seeds(),
         "tombstones_decode" => tombstones_decode::seeds(),
+        "changes_decode" => changes_decode::seeds(),
+        "parked_decode" => parked_decode::seeds(),
         "sec_decode" => segment_open::index_seeds(),
         "descriptor_decode" => descriptors(),
         "payload_fields" => payloads(),

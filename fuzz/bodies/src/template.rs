@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use quiver_store::codec::{PageCodec, Place, PlainCodec, TAG_SIZE_BYTES};
 use quiver_store::file_names::FileName;
-use quiver_store::ids::CollectionId;
+use quiver_store::ids::{CollectionId, Salt};
 use quiver_store::manifest::Manifest;
 use quiver_store::manifest::current::Current;
-use quiver_store::page::{PagePlace, PageType, digest, open_stream, seal_stream};
+use quiver_store::page::{PagePlace, PageType, digest, offsets, open_stream, seal_stream};
 use quiver_store::vfs::Access;
 use quiver_store::vfs::memory::{CountingEntropy, MemoryVfs, StoppedClock};
 use quiver_store::{Env, Options, Result, SingleCodecKeyRing, Store};
@@ -120,7 +120,7 @@ impl Template {
     }
 
     /// A place in a file of a collection.
-    pub(crate) fn place(&self, salt: quiver_store::ids::Salt, page_type: PageType) -> PagePlace {
+    pub(crate) fn place(&self, salt: Salt, page_type: PageType) -> PagePlace {
         let (store, collection) = (self.manifest.store, self.collection());
         PagePlace { store, salt, collection, page_type, index: 0 }
     }
@@ -175,4 +175,16 @@ pub(crate) fn files_of(env: &Env) -> Files {
         (name, bytes.into())
     };
     names.map(read).collect()
+}
+
+/// Where the first of these pages of a file of a collection stands.
+pub(crate) fn place_of(
+    files: &Files,
+    pages: &[u8],
+    page_type: PageType,
+    collection: CollectionId,
+) -> PagePlace {
+    let store = Current::decode(&files["CURRENT"]).expect("just written").store;
+    let salt = Salt(pages[offsets::SALT..][..16].try_into().expect("sixteen bytes"));
+    PagePlace { store, salt, collection, page_type, index: 0 }
 }

@@ -75,6 +75,8 @@ checked! {
     manifests_hold: MANIFEST_DECODE, 3000;
     segments_hold: SEGMENT_OPEN, 3000;
     tombstones_hold: TOMBSTONES_DECODE, 3000;
+    changes_hold: CHANGES_DECODE, 3000;
+    parked_records_hold: PARKED_DECODE, 3000;
     indexes_hold: SEC_DECODE, 3000;
     descriptors_hold: DESCRIPTOR_DECODE, 5000;
     key_files_hold: KEYFILE_DECODE, 2000;
