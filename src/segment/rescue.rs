@@ -1,6 +1,10 @@
 //! Reads what can be read of a segment of which some pages cannot.
+//!
+//! An id that no version writes, or that is not above the one before, belongs to no row: what stands from
+//! there to the end of its page is lost, or two rows would become one.
 
 use crate::error::{Error, Result};
+use crate::limits::EXTERNAL_ID_BYTES_MAX;
 use crate::page_cache::PageCache;
 use crate::segment::reader::Segment;
 
@@ -25,12 +29,19 @@ impl Segment {
         cache: &PageCache,
         mut see: impl FnMut(Rescued<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut row = 0;
+        let (mut row, mut last_id) = (0, String::new());
         while row < self.rows() {
             let page = self.tail().id_page_of_row(row);
             let end = self.first_row_behind(page);
             let mut ids = Vec::new();
             let read = self.ids_of(cache, row..end, |row, id| {
+                // No id is empty, so the first one is above what stands here before it.
+                if *id <= *last_id || id.len() > EXTERNAL_ID_BYTES_MAX {
+                    let what = format!("row {row}: its id does not follow the one before");
+                    return Err(self.named(Error::corrupt(what)));
+                }
+                last_id.clear();
+                last_id.push_str(id);
                 ids.push((row, id.to_owned()));
                 Ok(())
             });

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::ErrorKind;
-use crate::limits::PAGE_SIZE_BYTES;
+use crate::limits::{EXTERNAL_ID_BYTES_MAX, PAGE_SIZE_BYTES};
 use crate::page::{self, PAGE_HEADER_SIZE_BYTES, PageType, offsets};
+use crate::segment::Rescued;
 use crate::segment::layout::Column;
 
 /// A segment of a few pages in which each column has something, and one has pages of its own.
@@ -72,6 +73,32 @@ fn page_of_an_older_segment_is_refused() {
     built.bytes[..PAGE_SIZE_BYTES].copy_from_slice(&other.bytes[..PAGE_SIZE_BYTES]);
     let error = built.read_all(&ids).expect_err("a page of another segment");
     assert!(error.to_string().contains("footer is not that of these pages"), "{error}");
+}
+
+/// Two rows of one id would be counted as two, and an id that cannot be written would end the rescue.
+#[test]
+fn rescued_ids_ascend_and_are_within_their_limits_whatever_the_page_says() {
+    let (ids, built) = sample();
+    let (mut whole, mut cut) = (0, 0);
+    for (at, xor) in (0..300).flat_map(|at| [1, 0x40, 0x7f, 0xff].map(|xor| (at, xor))) {
+        let mut built = Built { bytes: built.bytes.clone(), ..built };
+        craft(&mut built, 2, at, xor);
+        let Ok(segment) = built.open() else { continue };
+        let (mut rescued, mut lost) = (Vec::new(), 0);
+        let seen = segment.rescue(&PageCache::new(0), |found| {
+            match found {
+                Rescued::Row(_, id, ..) | Rescued::Lost(_, id, _) => rescued.push(id.to_owned()),
+                Rescued::LostRows(from, end, _) => lost += (end - from) as usize,
+            }
+            Ok(())
+        });
+        seen.expect("a loss is no error");
+        assert_eq!(rescued.len() + lost, ids.len(), "byte {at} ^ {xor:#x}");
+        assert!(rescued.is_sorted_by(|a, b| a < b), "byte {at} ^ {xor:#x}: {rescued:?}");
+        assert!(rescued.iter().all(|id| (1..=EXTERNAL_ID_BYTES_MAX).contains(&id.len())));
+        if lost == 0 { whole += 1 } else { cut += 1 }
+    }
+    assert!(whole > 100 && cut > 100, "{whole} whole, {cut} cut");
 }
 
 /// Changes a byte of a page's body and makes all checksums good again, up to the manifest's.
