@@ -234,12 +234,37 @@ fn leave_out(collection: &mut Collection, error: Error, hidden: Hidden, mode: Mo
 
 /// Replays a file of parked records, below the log and behind the files before it; about how much
 /// memory they take, and the keys that they are under.
-fn load_parked(
+pub(super) fn load_parked(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: &ParkedEntry,
     collection: &mut Collection,
 ) -> Result<(usize, BTreeSet<KeyId>)> {
+    let (file, sections) = read_parked(tools, manifest, entry)?;
+    alter_by_parked(collection, &sections).map_err(|error| named(error, &file))?;
+    let (mut memory, mut keys) = (0, BTreeSet::new());
+    for (first, section) in sections {
+        keys.insert(section.key);
+        if section.carried.is_some() {
+            let what = format!("records of collection {}: a key is missing", collection.id);
+            let error = Error::new(ErrorKind::KeyUnavailable, what);
+            collection.note_carried(error, last_of(first, &section));
+        }
+        if !section.is_of_catalog() {
+            let stride = collection.descriptor.row_stride();
+            collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
+        }
+        memory += memory_bytes(&Batch { sections: vec![section] });
+    }
+    Ok((memory, keys))
+}
+
+/// The sections of a file of parked records, and the file.
+pub(super) fn read_parked(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    entry: &ParkedEntry,
+) -> Result<(DiskFile, Vec<(Lsn, Section)>)> {
     let file = open_named(tools.disk, &FileName::Parked(entry.file, entry.salt.into()).text())?;
     let first = PagePlace {
         store: manifest.store,
@@ -254,36 +279,24 @@ fn load_parked(
     let mut codecs = LogCodecs::new(Arc::clone(tools.keys), log);
     let listed = (entry.first, entry.through);
     let sections = parked::decode(entry.collection, listed, &bytes, &mut codecs);
-    let replayed = sections.and_then(|sections| {
-        // Of a file with a record that cannot be, none is shown.
-        let (checked, mut changed) = (Memtable::default(), collection.clone());
-        for (first, section) in &sections {
-            if section.is_of_catalog() {
-                changed.alter_by(section)?;
-            } else {
-                let stride = changed.descriptor.row_stride();
-                checked.insert(*first, section, stride, |_, _| Ok(()))?;
-            }
+    let sections = sections.map_err(|error| named(error, &file))?;
+    Ok((file, sections))
+}
+
+/// Takes over what parked records say of a schema. Of a file with a record that cannot be, nothing is.
+fn alter_by_parked(collection: &mut Collection, sections: &[(Lsn, Section)]) -> Result<()> {
+    let (checked, mut changed) = (Memtable::default(), collection.clone());
+    for (first, section) in sections {
+        if section.is_of_catalog() {
+            changed.alter_by(section)?;
+        } else {
+            let stride = changed.descriptor.row_stride();
+            checked.insert(*first, section, stride, |_, _| Ok(()))?;
         }
-        (collection.name, collection.descriptor) = (changed.name, changed.descriptor);
-        collection.schema = changed.schema;
-        Ok(sections)
-    });
-    let (mut memory, mut keys) = (0, BTreeSet::new());
-    for (first, section) in replayed.map_err(|error| named(error, &file))? {
-        keys.insert(section.key);
-        if section.carried.is_some() {
-            let what = format!("records of collection {}: a key is missing", collection.id);
-            let error = Error::new(ErrorKind::KeyUnavailable, what);
-            collection.note_carried(error, last_of(first, &section));
-        }
-        if !section.is_of_catalog() {
-            let stride = collection.descriptor.row_stride();
-            collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
-        }
-        memory += memory_bytes(&Batch { sections: vec![section] });
     }
-    Ok((memory, keys))
+    (collection.name, collection.descriptor) = (changed.name, changed.descriptor);
+    collection.schema = changed.schema;
+    Ok(())
 }
 
 pub(super) fn load_segment(

@@ -25,14 +25,15 @@ use crate::file_names::{CURRENT, FileName};
 use crate::ids::{CollectionId, FileId, Salt};
 use crate::keys::Keys;
 use crate::manifest::index_snapshots::IndexSnapshotEntry;
-use crate::manifest::{LogEnd, LogEntry, Manifest};
+use crate::manifest::{CollectionEntry, LogEnd, LogEntry, Manifest};
 use crate::options::Options;
 use crate::page::{PagePlace, PageType};
 use crate::paged_file::{self, Written};
-use crate::parked;
 use crate::segment::{RunBytes, Seen, Tombstones};
 use crate::store::live_once::LiveOnce;
-use crate::store::load::{Mode, load_collection, load_segment, open_named, read_manifest};
+use crate::store::load::{
+    Mode, load_collection, load_parked, load_segment, open_named, read_manifest, read_parked,
+};
 use crate::store::on_disk::{Tools, files_of};
 use crate::store::recovery::lock_to_read;
 use crate::store::snapshot::Snapshot;
@@ -40,7 +41,6 @@ use crate::store::stored::StoredFile;
 use crate::store::{Inner, Store};
 use crate::sync::Arc;
 use crate::vfs::{Access, Disk};
-use crate::wal::codecs::{LogCodecs, LogFileIdentity};
 use crate::wal::reader::{Expected, LogReader};
 
 /// What [`Store::verify`] does beside reading every page.
@@ -439,12 +439,15 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     /// those.
     fn open_segment(&self, id: CollectionId, file: FileId) -> Result<LiveSegment> {
         let tools = self.inner.tools();
-        let place = self.manifest.collections.binary_search_by_key(&id, |entry| entry.id);
-        let listed = &self.manifest.collections[place.expect("listed")];
-        let collection = load_collection(&tools, &self.manifest, listed)?;
+        let collection = load_collection(&tools, &self.manifest, self.listed(id))?;
         let shape = (collection.descriptor.row_stride(), collection.key);
         let entry = self.manifest.segment(file).expect("listed");
         load_segment(&tools, &self.manifest, *entry, shape, None)
+    }
+
+    fn listed(&self, id: CollectionId) -> &CollectionEntry {
+        let place = self.manifest.collections.binary_search_by_key(&id, |entry| entry.id);
+        &self.manifest.collections[place.expect("listed")]
     }
 
     /// Reads a segment whole; `others` are of the same collection.
@@ -494,17 +497,23 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     }
 
     fn parked(&mut self, id: CollectionId) -> Result<ControlFlow<()>> {
-        for entry in self.manifest.parked(id).to_vec() {
-            let listed = Written { len: entry.len, digest: entry.digest };
+        let entries = self.manifest.parked(id).to_vec();
+        if entries.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let tools = self.inner.tools();
+        let mut collection = load_collection(&tools, &self.manifest, self.listed(id));
+        for entry in entries {
             let name = FileName::Parked(entry.file, entry.salt.into());
             let flow = self.look(name, Some(id), |this| {
-                let file = open_named(&this.inner.disk, &this.at.file)?;
-                let first = this.place(id, entry.salt, PageType::Parked);
-                let inner = this.inner;
-                let bytes = paged_file::read(&file, &first, &**inner.keys.catalog(), listed)?;
-                let log = LogFileIdentity { store: inner.store, salt: entry.salt };
-                let mut codecs = LogCodecs::new(Arc::clone(&inner.keys), log);
-                parked::decode(id, (entry.first, entry.through), &bytes, &mut codecs)?;
+                match &mut collection {
+                    // As an open replays it: what cannot be applied is as lost as what cannot be read.
+                    Ok(collection) => {
+                        load_parked(&tools, &this.manifest, &entry, collection)?;
+                    }
+                    // Its key is missing, or its schema is a finding of the manifest.
+                    Err(_) => drop(read_parked(&tools, &this.manifest, &entry)?),
+                }
                 Ok(this.see(entry.len))
             })?;
             if flow.is_break() {
