@@ -4,14 +4,19 @@
 //!   rows ascend, `len` counts them, each is found by its id, and filters say what their documentation
 //!   says of every payload.
 //! - N2. What a verification finds names a file, and so does every error.
+//! - N3. A store in which one finds something is asked everything as well, for it is there that bytes are
+//!   read which no version wrote: each answer is one, or an error; and what can be rescued is a whole
+//!   store (`rescues`).
 
 use std::ops::ControlFlow;
 
 use quiver_sim::predicate::holds;
-use quiver_store::{CollectionId, Descriptor, Record, Result, SecPredicate, Store, VerifyOptions};
+use quiver_store::{
+    CollectionId, Descriptor, Record, Result, ScanRange, SecPredicate, Store, VerifyOptions,
+};
 
-use crate::errors;
 use crate::payload_fields::questions;
+use crate::{errors, rescues};
 
 /// The rows of one collection: id and what it holds.
 type Rows = Vec<(String, Record)>;
@@ -27,6 +32,9 @@ pub(crate) fn check(store: &Store, names: &[&str]) -> Option<Shown> {
     for finding in &report.findings {
         assert!(!finding.file.is_empty());
         errors::check_names(&finding.error, names);
+    }
+    if !report.findings.is_empty() {
+        rescues::check(store, names);
     }
     let shown = ask(store, report.findings.is_empty());
     match shown {
@@ -76,6 +84,7 @@ fn ways_agree(store: &Store, id: CollectionId, schema: &Descriptor, rows: &Rows)
         let payload = store.get_payload(id, row)?;
         assert_eq!(payload.as_ref(), Some(&record.payload), "{row:?} by its id");
     }
+    parts_agree(store, id, rows)?;
     // Values that are there, and what is next to them, of one row.
     let asked = rows.get(rows.len() * 2 / 3).map(|(_, record)| &record.payload[..]);
     let mut asked = questions(&schema.filterable, asked.unwrap_or_default());
@@ -89,4 +98,26 @@ fn ways_agree(store: &Store, id: CollectionId, schema: &Descriptor, rows: &Rows)
         assert!(found.iter().eq(expected), "{predicate:?} gives {found:?}");
     }
     Ok(())
+}
+
+/// N1, for parts of the rows and of what they hold.
+fn parts_agree(store: &Store, id: CollectionId, rows: &Rows) -> Result<()> {
+    let (from, until) = (rows.len() / 4, rows.len() * 3 / 4);
+    let mut range = ScanRange::all().limit((until - from) as u64);
+    if let Some((row, _)) = rows.get(from) {
+        range = range.from(row);
+    }
+    let part = store.scan_range(id, range.clone())?.collect::<Result<Rows>>()?;
+    let bits = |record: &Record| record.vector.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
+    let same =
+        part.iter().zip(&rows[from..until]).all(|(a, b)| a.0 == b.0 && bits(&a.1) == bits(&b.1));
+    assert!(same && part.len() == until - from, "another range: {part:?}");
+    let payloads = store.scan_payloads(id, range)?.collect::<Result<Vec<_>>>()?;
+    let expected = rows[from..until].iter().map(|(row, record)| (row, &record.payload));
+    assert!(payloads.iter().map(|(row, payload)| (row, payload)).eq(expected), "{payloads:?}");
+    let source = store.capture_vector_source(id)?;
+    for ((row, vector), (expected, record)) in source.iter().zip(rows) {
+        assert!(row == *expected && vector.len() == record.vector.len(), "{row:?}, {expected:?}");
+    }
+    source.take_error().map_or(Ok(()), Err)
 }

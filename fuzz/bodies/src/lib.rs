@@ -29,9 +29,11 @@ mod parked_decode;
 mod payload_fields;
 mod predicate;
 mod replays;
+mod rescues;
 mod sections;
 pub mod seeds;
 mod segment_open;
+mod segment_pages;
 pub mod store_ops;
 mod template;
 mod tombstones_decode;
@@ -73,9 +75,11 @@ macro_rules! targets {
 
 targets! {
     PAGE_DECODE = "page_decode", page_decode::body, 16 * KIB, 128 * KIB, 8;
-    WAL_DECODE = "wal_decode", wal_decode::body, 16 * KIB, 4 * MIB, 64;
+    WAL_DECODE = "wal_decode", wal_decode::body, 16 * KIB, 64 * KIB, 32;
+    LOG_REPLAY = "log_replay", logs::body, 16 * KIB, 4 * MIB, 64;
     MANIFEST_DECODE = "manifest_decode", manifest_decode::body, 4 * KIB, 4 * MIB, 64;
-    SEGMENT_OPEN = "segment_open", segment_open::body, 160 * KIB, 4 * MIB, 64;
+    SEGMENT_OPEN = "segment_open", segment_open::body, 160 * KIB, 8 * MIB, 64;
+    SEGMENT_PAGES = "segment_pages", segment_pages::body, 16 * KIB, 16 * MIB, 64;
     TOMBSTONES_DECODE = "tombstones_decode", tombstones_decode::body, 16 * KIB, 4 * MIB, 64;
     CHANGES_DECODE = "changes_decode", changes_decode::body, 32 * KIB, 8 * MIB, 64;
     PARKED_DECODE = "parked_decode", parked_decode::body, 16 * KIB, 8 * MIB, 64;

@@ -19,9 +19,10 @@ use quiver_store::vfs::Access;
 use quiver_store::wal::section::SECTION_HEADER_SIZE_BYTES;
 use quiver_store::{Env, FilterableField, Result, Store};
 
+use crate::answers;
+use crate::replays::{self, Replayed};
 use crate::sections::fill;
 use crate::template::{Known, Template, empty, files_of, options, place_of};
-use crate::{answers, replays};
 
 const SALT: Salt = Salt([6; 16]);
 
@@ -42,12 +43,12 @@ const CODEC_OFFSET: usize = 16;
 
 /// See the module.
 pub(crate) fn body(input: &[u8]) {
-    lines_shown(input);
+    replayed(input);
 }
 
-/// How many lines the store shows that an input makes.
-fn lines_shown(input: &[u8]) -> usize {
-    let Some((choice, content)) = input.split_first() else { return 0 };
+/// What a store shows that an input makes.
+fn replayed(input: &[u8]) -> Replayed {
+    let Some((choice, content)) = input.split_first() else { return Replayed::default() };
     let template = if choice & IS_SEALED == 0 { plain() } else { sealed() };
     let mut content = content.to_vec();
     let is_mended = choice & 1 != 0;
@@ -69,7 +70,7 @@ fn lines_shown(input: &[u8]) -> usize {
     if replayed.was_whole {
         is_sealed_by_a_checkpoint(&env, &replayed.shown).expect("a whole store takes work");
     }
-    replayed.shown.len()
+    replayed
 }
 
 fn plain() -> &'static Template {
@@ -185,7 +186,16 @@ mod tests {
     fn every_seed_is_replayed() {
         for (name, seed) in seeds() {
             // The collection and its eight rows, one of which is deleted, and a new one.
-            assert_eq!(lines_shown(&seed), 9, "{name}");
+            assert_eq!(replayed(&seed).shown.len(), 9, "{name}");
         }
+    }
+    /// They were decoded, and nobody looked into them: a verification found nothing, and nobody could read.
+    #[test]
+    fn parked_records_that_are_none_are_found_by_a_verification() {
+        let (_, mut seed) = seeds().swap_remove(1);
+        let kind = 1 + COUNT_BYTES + LSN_BYTES + SECTION_HEADER_SIZE_BYTES;
+        assert!(replayed(&seed).was_whole);
+        seed[kind] = 99;
+        assert!(!replayed(&seed).was_whole);
     }
 }

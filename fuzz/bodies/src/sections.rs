@@ -70,6 +70,21 @@ pub(crate) fn fill_many(store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// The same with so many rows that every column but the filter has pages of its own.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn fill_pages(store: &Store) -> Result<()> {
+    fill(store)?;
+    let id = store.collection_id("c")?.expect("just created");
+    for number in 0_u16..2200 {
+        let row = format!("row-{:05}-{number:04}", u32::from(number) * 40_503 % 65_536);
+        let payload = format!(r#"{{"k":"{row}","n":{number}}}"#);
+        store.upsert(id, &row, &[f32::from(number), 0.5], payload.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// The little-endian number at a place of a footer.
 pub(crate) fn long(footer: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(footer[at..][..8].try_into().expect("eight bytes"))

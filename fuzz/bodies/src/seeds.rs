@@ -5,8 +5,13 @@ use std::sync::Arc;
 
 use quiver_store::codec::{PageCodec, PlainCodec};
 use quiver_store::file_names::FileName;
+use quiver_store::limits::{
+    FIELD_PATH_BYTES_MAX, FIELD_PATH_DEPTH_MAX, FILTERABLE_FIELDS_MAX, SECTOR_SIZE_BYTES,
+};
 use quiver_store::manifest::current::Current;
 use quiver_store::page::{PAGE_HEADER_SIZE_BYTES, offsets};
+use quiver_store::wal::frame::FrameHeader;
+use quiver_store::wal::header::LOG_HEADER_SIZE_BYTES;
 use quiver_store::{
     AesGcmCodec, Descriptor, DistanceMetric, Dtype, EnvelopeKeyRing, FilterableField, IndexKind,
     IndexSpec, Key, Request, Result, Store, VectorEncryption, WriteBatch,
@@ -14,7 +19,7 @@ use quiver_store::{
 
 use crate::template::{Files, Known, empty, files_of, options};
 use crate::{
-    changes_decode, import, logs, parked_decode, sections, segment_open, store_ops,
+    changes_decode, import, logs, parked_decode, sections, segment_open, segment_pages, store_ops,
     tombstones_decode,
 };
 
@@ -30,9 +35,11 @@ pub fn folder(target: &str) -> PathBuf {
 pub fn of(target: &str) -> Seeds {
     match target {
         "page_decode" => pages(),
-        "wal_decode" => log_files(),
+        "wal_decode" => frames(),
+        "log_replay" => log_files(),
         "manifest_decode" => manifests(),
         "segment_open" => segment_open::seeds(),
+        "segment_pages" => segment_pages::seeds(),
         "tombstones_decode" => tombstones_decode::seeds(),
         "changes_decode" => changes_decode::seeds(),
         "parked_decode" => parked_decode::seeds(),
@@ -99,6 +106,29 @@ fn log_of(env: &quiver_store::Env) -> Vec<u8> {
     trimmed(bytes)
 }
 
+/// Each frame of the logs, and their headers.
+fn frames() -> Seeds {
+    let mut seeds = Vec::new();
+    let codecs: [(&str, Arc<dyn PageCodec>); 2] =
+        [("", Arc::new(PlainCodec)), ("sealed-", Arc::new(Known))];
+    for (prefix, codec) in codecs {
+        let (_, logs) = store_of(codec);
+        let log = &logs[0];
+        seeds.push((format!("{prefix}header"), trimmed(&log[..LOG_HEADER_SIZE_BYTES])));
+        let (mut at, mut number) = (LOG_HEADER_SIZE_BYTES, 0);
+        while let Some(header) = log.get(at..).and_then(FrameHeader::plausible) {
+            let Some(frame) = log.get(at..at + header.len) else { break };
+            seeds.push((format!("{prefix}frame-{number:02}"), frame.to_vec()));
+            at += header.len;
+            if header.ends_group {
+                at = at.next_multiple_of(SECTOR_SIZE_BYTES);
+            }
+            number += 1;
+        }
+    }
+    seeds
+}
+
 fn log_files() -> Seeds {
     let mut seeds = Vec::new();
     let codecs: [(&str, Arc<dyn PageCodec>); 2] =
@@ -156,7 +186,23 @@ fn descriptors() -> Seeds {
         .with_filterable(sections::fields())
         .with_multivector(true)
         .with_vector_encryption(VectorEncryption::Dcpe);
-    vec![("plain".to_owned(), plain.encode()), ("full".to_owned(), full.encode())]
+    let mut seeds = vec![("plain".to_owned(), plain.encode()), ("full".to_owned(), full.encode())];
+    // What nobody could have declared.
+    let paths = [
+        ("path-escapes-nothing", r"a\b".to_owned()),
+        ("path-too-deep", ["a"; FIELD_PATH_DEPTH_MAX + 1].join(".")),
+        ("path-too-long", "a".repeat(FIELD_PATH_BYTES_MAX + 1)),
+    ];
+    for (name, path) in paths {
+        let one = Descriptor::new(3, Dtype::F32, DistanceMetric::L2);
+        let one = one.with_filterable([FilterableField::keyword(path)]);
+        seeds.push((name.to_owned(), one.encode()));
+    }
+    let many =
+        (0..=FILTERABLE_FIELDS_MAX).map(|number| FilterableField::boolean(format!("{number:03}")));
+    let many = Descriptor::new(3, Dtype::F32, DistanceMetric::L2).with_filterable(many);
+    seeds.push(("too-many-fields".to_owned(), many.encode()));
+    seeds
 }
 
 fn payloads() -> Seeds {

@@ -180,7 +180,7 @@ pub(crate) fn name_of(entry: &SegmentEntry) -> String {
 
 /// Opens the store with a file of the input, asks it everything, and writes its rows anew; whether it is
 /// whole.
-fn check(template: &Template, manifest: &Manifest, name: &str, file: &[u8]) -> bool {
+pub(crate) fn check(template: &Template, manifest: &Manifest, name: &str, file: &[u8]) -> bool {
     let env = template.env(manifest, &[(name.to_owned(), file)]);
     // The row counts of a manifest are the input's as well.
     let names = [name, "manifest"];

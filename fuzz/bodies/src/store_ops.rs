@@ -47,8 +47,11 @@ const HISTORIES: u64 = 512;
 pub(crate) fn body(input: &[u8]) {
     let Some(file) = read(input) else { return };
     let text = file.text();
-    let again = Reproducer::parse(&text).map(|again| again.text());
-    assert!(again.as_ref() == Ok(&text), "{text}\nis read as\n{again:?}");
+    // Nearly all: what was read is what is written, so reading it again would only take time.
+    if text.as_bytes() != input {
+        let again = Reproducer::parse(&text).map(|again| again.text());
+        assert!(again.as_ref() == Ok(&text), "{text}\nis read as\n{again:?}");
+    }
     let played = file.play(&Engine);
     let violation = played.tally.violations.first();
     if let Some(violation) = violation.filter(|_| played.met.astray.is_none()) {

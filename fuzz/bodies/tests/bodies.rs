@@ -42,13 +42,18 @@ fn run(target: Target, input: &[u8], what: &str) {
     }
 }
 
+/// Set where it is the corpus alone that is measured, as in `fuzz/coverage.sh`.
+fn is_of_corpus_only() -> bool {
+    std::env::var_os("CORPUS_ONLY").is_some()
+}
+
 fn check(target: Target, mutated: usize) {
     let seeds = corpus(target);
     for (place, seed) in seeds.iter().enumerate() {
         run(target, seed, &format!("file {place} of the corpus, in the order of names"));
     }
     let mut mutator = Mutator::new(SEED);
-    for number in 0..mutated {
+    for number in 0..if is_of_corpus_only() { 0 } else { mutated } {
         let input = mutator.input(&seeds, target.input_bytes_max);
         run(target, &input, &format!("input {number} of seed {SEED}"));
     }
@@ -71,9 +76,11 @@ macro_rules! checked {
 
 checked! {
     pages_hold: PAGE_DECODE, 3000;
-    logs_hold: WAL_DECODE, 3000;
+    frames_hold: WAL_DECODE, 20_000;
+    logs_hold: LOG_REPLAY, 3000;
     manifests_hold: MANIFEST_DECODE, 3000;
     segments_hold: SEGMENT_OPEN, 3000;
+    segments_of_pages_hold: SEGMENT_PAGES, 60;
     tombstones_hold: TOMBSTONES_DECODE, 3000;
     changes_hold: CHANGES_DECODE, 3000;
     parked_records_hold: PARKED_DECODE, 3000;
@@ -94,7 +101,7 @@ fn stores_hold() {
         run(target, seed, &format!("file {place} of the corpus, in the order of names"));
     }
     let mut inputs = seeds;
-    for number in 0..600 {
+    for number in 0..if is_of_corpus_only() { 0 } else { 600 } {
         let before = &inputs[number % inputs.len()];
         let input = bodies::store_ops::mutate(before, SEED + number as u64, target.input_bytes_max);
         run(target, &input, &format!("input {number} of seed {SEED}"));
@@ -105,6 +112,9 @@ fn stores_hold() {
 /// One decoder serves both: what the simulator keeps is an input, and what is made of it is one again.
 #[test]
 fn reproducers_of_the_simulator_are_inputs() {
+    if is_of_corpus_only() {
+        return;
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/sim");
     let mut paths: Vec<_> = fs::read_dir(folder)
         .expect("it is in the repository")
