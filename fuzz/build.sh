@@ -12,7 +12,12 @@ out=${1:?usage: fuzz/build.sh OUT [TARGET...]}
 shift
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=fuzz/targets.sh
+source fuzz/targets.sh
+choose_targets "$@"
+need_nightly
+cd fuzz
 host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 
 flags=(
@@ -33,21 +38,16 @@ fi
 encoded=$(IFS=$'\x1f'; printf '%s' "${flags[*]}")
 
 bins=()
-for target in "$@"; do
+for target in "${targets[@]}"; do
     bins+=(--bin "$target")
 done
-((${#bins[@]})) || bins=(--bins)
 
 # With a target of its own, build scripts and macros are built without the flags.
 CARGO_ENCODED_RUSTFLAGS=$encoded CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
     CARGO_INCREMENTAL=0 cargo +nightly build --locked --release --target "$host" "${bins[@]}"
 
 built=${CARGO_TARGET_DIR:-target}/$host/release
-for source in fuzz_targets/*.rs; do
-    target=$(basename "$source" .rs)
-    if (($#)) && [[ " $* " != *" $target "* ]]; then
-        continue
-    fi
+for target in "${targets[@]}"; do
     cp "$built/$target" "$out/$target"
     cp quiver.dict "$out/$target.dict"
 done

@@ -2,58 +2,100 @@
 # Runs the fuzz targets and says what came of it.
 #
 #   fuzz/run.sh MINUTES [TARGET...]   all targets if none is named, MINUTES each (0.15 is nine seconds)
+#   fuzz/run.sh --ci [TARGET...]      a fixed number of inputs each, the same ones in every run
 #
 # What is new goes to fuzz/corpus/TARGET, what crashes to fuzz/artifacts/TARGET. The status is 1 where
 # anything was found or a target did not run. JOBS targets run at a time, by default one on each core.
-# BUILD=no takes the programs of fuzz/build.sh from OUT, by default fuzz/target/out.
+# BUILD=no takes the programs of fuzz/build.sh from OUT, by default fuzz/target/out. Ctrl-C ends the targets,
+# and shows what they came to. `--ci` keeps nothing that is new, needs no sanitizer, and where there is no
+# nightly toolchain it says so and is content.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=fuzz/targets.sh
+source fuzz/targets.sh
 
-minutes=${1:?usage: fuzz/run.sh MINUTES [TARGET...]}
+usage='usage: fuzz/run.sh MINUTES|--ci [TARGET...]'
+minutes=${1:?$usage}
 shift
-seconds=$(awk -v minutes="$minutes" 'BEGIN { s = int(minutes * 60 + 0.5); print (s < 1 ? 1 : s) }')
+is_ci=no seconds=0
+if [[ $minutes == --ci ]]; then
+    is_ci=yes
+elif [[ $minutes =~ ^([0-9]+(\.[0-9]*)?|\.[0-9]+)$ ]]; then
+    seconds=$(awk -v minutes="$minutes" 'BEGIN { s = int(minutes * 60 + 0.5); print (s < 1 ? 1 : s) }')
+else
+    printf '%s is no number of minutes\n%s\n' "$minutes" "$usage" >&2
+    exit 2
+fi
 out=${OUT:-fuzz/target/out}
 jobs=${JOBS:-$(nproc)}
-targets=("$@")
-if ((${#targets[@]} == 0)); then
-    mapfile -t targets < <(basename -s .rs fuzz/fuzz_targets/*.rs)
+choose_targets "$@"
+if [[ $is_ci == yes && ${BUILD:-yes} != no ]] && ! has_nightly; then
+    printf 'libFuzzer did not run: it needs a nightly toolchain, and there is none here\n'
+    exit 0
 fi
 if [[ ${BUILD:-yes} != no ]]; then
+    if [[ $is_ci == yes ]]; then
+        export SANITIZER=${SANITIZER:-none} CARGO_PROFILE_RELEASE_DEBUG=${CARGO_PROFILE_RELEASE_DEBUG:-0}
+    fi
     fuzz/build.sh "$out" "${targets[@]}"
 fi
+for target in "${targets[@]}"; do
+    if [[ ! -x $out/$target ]]; then
+        printf 'no program %s: fuzz/build.sh makes it\n' "$out/$target" >&2
+        exit 2
+    fi
+done
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
+mkdir -p "${targets[@]/#/fuzz/artifacts/}" "${targets[@]/#/fuzz/corpus/}" || exit 2
+for target in "${targets[@]}"; do
+    if [[ ! -w fuzz/artifacts/$target || ! -w fuzz/corpus/$target ]]; then
+        printf 'cannot write into fuzz/artifacts/%s and fuzz/corpus/%s\n' "$target" "$target" >&2
+        exit 2
+    fi
+done
 
-# Longer inputs only take time; the bodies cut them off at the same.
-len_max() {
-    case $1 in
-        file_names) echo 128 ;;
-        keyfile_decode) echo 256 ;;
-        manifest_decode | descriptor_decode | payload_fields | predicate) echo 4096 ;;
-        store_ops) echo 8192 ;;
-        segment_open) echo 163840 ;;
-        *) echo 16384 ;;
-    esac
-}
-
+# Becomes the target, so that its end is that of the job.
 run() {
-    local target=$1
-    mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
+    local target=$1 new=fuzz/corpus/$1 until=-max_total_time=$seconds
+    local how=(-max_len="$(len_max "$target")" -dict="$out/$target.dict" -len_control=0 -timeout=10)
+    if [[ $is_ci == yes ]]; then
+        new=$logs/new-$target
+        mkdir "$new"
+        # Nothing that could differ from run to run: no clock, no seed of the day, nobody else's findings.
+        until=-runs=$(ci_runs "$target")
+        how+=(-seed=1 -reload=0)
+    fi
     # Leaks are none of ours: every allocation is counted, and what is left over is told by the count.
     # What `quiver-sim` traps and reports is told by its report: libFuzzer aborts at any panic.
-    ASAN_OPTIONS=detect_leaks=0 "$out/$target" "fuzz/corpus/$target" "corpus/fuzz/$target" \
-        -max_total_time="$seconds" -max_len="$(len_max "$target")" -dict="$out/$target.dict" \
-        -len_control=0 -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix="fuzz/artifacts/$target/" >"$logs/$target" 2>&1 || true
+    export ASAN_OPTIONS=detect_leaks=0
+    exec "$out/$target" "$new" "corpus/fuzz/$target" "$until" "${how[@]}" -rss_limit_mb=2048 \
+        -malloc_limit_mb=1024 -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target/" \
+        >"$logs/$target" 2>&1
 }
 
+was_stopped=no
+# A job in the background does not hear Ctrl-C; libFuzzer takes this signal for the same.
+stop() {
+    was_stopped=yes
+    local running
+    mapfile -t running < <(jobs -rp)
+    ((${#running[@]} == 0)) || kill -TERM "${running[@]}" 2>/dev/null || true
+}
+trap stop INT TERM
+
+started=()
 for target in "${targets[@]}"; do
     while (($(jobs -rp | wc -l) >= jobs)); do
-        wait -n
+        wait -n || true
     done
+    [[ $was_stopped == no ]] || break
     run "$target" &
+    started+=("$target")
 done
-wait
+while (($(jobs -rp | wc -l))); do
+    wait -n || true
+done
 
 # The last number behind a word of a log; zero where there is none.
 number() {
@@ -62,24 +104,27 @@ number() {
 
 failed=0
 printf '%-18s %10s %9s %7s %7s %7s  %s\n' target inputs per_s cov new crashes note
-for target in "${targets[@]}"; do
+for target in "${started[@]}"; do
     inputs=$(number "$target" 'stat::number_of_executed_units:')
     new=$(number "$target" 'stat::new_units_added:')
     rate=$(number "$target" 'stat::average_exec_per_sec:')
     coverage=$(number "$target" 'cov:')
     crashes=$(grep -c 'Test unit written to' "$logs/$target" || true)
     note=
-    if ((inputs == 0)); then
+    if ((crashes > 0)); then
+        note=$(grep -m 1 -E 'panicked at|ERROR: |SUMMARY: ' "$logs/$target" || echo crashed)
+    elif ((inputs == 0)); then
         note='NOTHING RAN'
-    elif ((crashes > 0)); then
-        note=$(grep -m 1 -E 'panicked at|ERROR: |SUMMARY: ' "$logs/$target" || true)
     fi
     if [[ -n $note ]]; then
         failed=1
-        mkdir -p "fuzz/artifacts/$target"
         cp "$logs/$target" "fuzz/artifacts/$target/log.txt"
     fi
     printf '%-18s %10s %9s %7s %7s %7s  %s\n' \
         "$target" "$inputs" "$rate" "$coverage" "$new" "$crashes" "$note"
 done
+if [[ $was_stopped == yes ]]; then
+    printf 'stopped: %d of %d targets were begun\n' "${#started[@]}" "${#targets[@]}"
+    exit 130
+fi
 exit "$failed"
