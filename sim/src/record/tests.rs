@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::campaign::{Campaign, Course, PATIENCE, Report, Which};
 use crate::checker::Invariant;
+use crate::disk::Filesystem;
 use crate::engine::Engine;
 use crate::tally::{Tally, Violation};
 

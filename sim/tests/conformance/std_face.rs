@@ -244,9 +244,9 @@ fn drawn(dice: &mut Stream) -> Call {
         21 => Call::RemoveFile(path(dice)),
         22 => match dice.chance(1, 2) {
             true => Call::CreateDir(path(dice)),
-            false => Call::CreateDirAll(*dice.pick(&["d", "d", "a/x/y"])),
+            false => Call::CreateDirAll(dice.pick::<&str>(&["d", "d", "a/x/y"])),
         },
-        23 => Call::ReadDir(*dice.pick(&["", "d", "e", "a"])),
+        23 => Call::ReadDir(dice.pick::<&str>(&["", "d", "e", "a"])),
         24 => Call::ReadAll(path(dice)),
         _ => match dice.chance(1, 2) {
             true => Call::WriteAll(path(dice), bytes(dice)),
