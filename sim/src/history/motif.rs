@@ -224,17 +224,22 @@ impl Generator {
         self.then(if compacts { Action::Compact(None) } else { Action::MaintainAll });
     }
 
-    /// Deletes of rows while their segments are merged.
+    /// Deletes of rows while their segments are merged: by steps, for a `compact` that is broken off leaves
+    /// no merge under way.
     fn merged_while_deleted(&mut self, slot: usize) {
-        for _ in 0..2 {
+        for _ in 0..self.stream.size(2, 4) {
             self.then_upserts(slot);
             self.then(Action::Checkpoint);
         }
-        let steps = self.stream.below(4);
-        self.then(Action::Compact(Some(steps)));
+        for _ in 0..self.stream.size(1, 4) {
+            self.then(Action::Maintain);
+        }
         self.then_changes(slot);
-        self.then(Action::Maintain);
         self.then(Action::Checkpoint);
+        self.then(Action::Maintain);
+        if self.stream.chance(1, 2) {
+            self.then_changes(slot);
+        }
         self.then(Action::MaintainAll);
     }
 }
