@@ -43,10 +43,10 @@ if [[ ${1:-} == show ]]; then
 fi
 "$tools/llvm-cov" export -summary-only "$program" -instr-profile="$profiles/all" "${decoding[@]}" |
     grep -oE '"filename":"[^"]*"|"lines":\{"count":[0-9]+,"covered":[0-9]+' |
-    awk -F'[":,}]+' '
-        /filename/ { file = $3; sub(/.*\/src\//, "", file) }
-        /lines/ {
+    awk -F'[^0-9]+' '
+        /^"filename"/ { file = $0; sub(/.*\/src\//, "", file); sub(/"$/, "", file) }
+        /^"lines"/ {
             if (file == "") { file = "all" }
-            printf "%-32s %6d lines %6d missed %7.2f %%\n", file, $4, $4 - $6, $4 ? 100 * $6 / $4 : 100
+            printf "%-32s %6d lines %6d missed %7.2f %%\n", file, $2, $2 - $3, $2 ? 100 * $3 / $2 : 100
             file = ""
         }'
