@@ -211,6 +211,12 @@ impl FileImage {
         }
     }
 
+    /// Whether a sector shows what another file held.
+    pub(crate) fn is_stale(&self) -> bool {
+        let Shape::Sectors(sectors) = &self.shape else { return false };
+        sectors.stale.is_some() && sectors.picks.contains(&Pick::Stale)
+    }
+
     /// Whether a pending shortening survives.
     pub(crate) fn keeps_cut(&self, inode: &Inode, index: usize) -> bool {
         self.parts(inode).cuts.iter().any(|cut| *cut as usize == index)
@@ -280,6 +286,8 @@ impl Sectors {
             2 => longest,
             _ => before,
         };
+        // A mutation's own length is never one in the middle.
+        self.len = if self.len == before { before } else { inode.without_middle(self.len) };
         self.len != before
     }
 

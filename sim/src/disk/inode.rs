@@ -5,7 +5,8 @@
 //! - N2. While nothing was ever lost, a sync makes the volatile content the durable one. Once a
 //!   sync has failed, it makes durable only what was written since, and never brings back what
 //!   the failed one lost (the loss belongs to the inode).
-//! - N3. A shortening is one change, and survives whole or not at all. If it survives, bytes beyond
+//! - N3. A change of length alone, by `set_len`, is whole or not at all, unlike the growth by writes and by
+//!   `allocate`, which may stop at any length. A shortening is one change, and survives whole or not at all. If it survives, bytes beyond
 //!   it that are older than it are gone: where the file is long enough they read as bytes that never
 //!   were durable. If it is lost, they are there as if it had not been.
 
@@ -35,6 +36,11 @@ pub(crate) enum FileChange {
         /// The length before.
         from: u64,
     },
+    /// The same as one change of metadata: there is no length in between.
+    Extend {
+        /// The length before.
+        from: u64,
+    },
     /// The file was made shorter.
     Shorten {
         /// The length before.
@@ -60,7 +66,9 @@ impl FileMutation {
             FileChange::Write { offset, count, .. } => {
                 (offset / SECTOR_LEN, (offset + count).div_ceil(SECTOR_LEN))
             }
-            FileChange::Grow { .. } | FileChange::Shorten { .. } => (0, 0),
+            FileChange::Grow { .. } | FileChange::Extend { .. } | FileChange::Shorten { .. } => {
+                (0, 0)
+            }
         }
     }
 
@@ -84,6 +92,7 @@ impl FileMutation {
             FileChange::Write { offset, count, grew: false } => offset + count,
             FileChange::Write { grew: true, .. }
             | FileChange::Grow { .. }
+            | FileChange::Extend { .. }
             | FileChange::Shorten { .. } => self.after.len(),
         }
     }
@@ -148,6 +157,43 @@ impl Inode {
             let change = FileChange::Shorten { from };
             self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
         }
+    }
+
+    /// Makes the file just `len` bytes long, as one change of metadata (N3).
+    pub(crate) fn set_len(&mut self, order: u64, len: u64) {
+        let from = self.volatile.len();
+        if len > from {
+            self.volatile.grow(len);
+            let change = FileChange::Extend { from };
+            self.pending.push(FileMutation { order, change, after: self.volatile.clone() });
+        } else {
+            self.shorten(order, len);
+        }
+    }
+
+    /// A length in place of this one that the file can have had: none in the middle of a change of
+    /// length alone (N3).
+    pub(crate) fn without_middle(&self, len: u64) -> u64 {
+        let whole = |mutation: &FileMutation| {
+            matches!(mutation.change, FileChange::Extend { .. } | FileChange::Shorten { .. })
+        };
+        if !self.pending.iter().any(whole) {
+            return len;
+        }
+        let (mut before, mut below) = (self.durable.len(), 0);
+        let mut take = |had: u64| below = if had <= len { u64::max(below, had) } else { below };
+        take(before);
+        for mutation in &self.pending {
+            let after = mutation.after.len();
+            take(after);
+            take(mutation.len());
+            // What grows bit by bit may have come just so far.
+            if !whole(mutation) && (before..after).contains(&len) {
+                return len;
+            }
+            before = after;
+        }
+        below
     }
 
     /// The lengths that the file had since its last sync, or between two such.

@@ -101,7 +101,7 @@ impl Step {
     /// How far the call may have come.
     pub fn draw_inside<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<Inside> {
         match self.call.kind {
-            IoKind::Write | IoKind::Allocate | IoKind::SetLen => {
+            IoKind::Write | IoKind::Allocate => {
                 let mut dice = Stream::from_rng(rng);
                 self.draw_change(&mut dice)
             }
@@ -116,7 +116,12 @@ impl Step {
                 let inside = if happened { Inside::Happened } else { Inside::NotHappened };
                 self.changed_names().then_some(inside)
             }
-            IoKind::Open | IoKind::ReadDir | IoKind::Read | IoKind::Len | IoKind::Entropy => None,
+            IoKind::Open
+            | IoKind::ReadDir
+            | IoKind::Read
+            | IoKind::Len
+            | IoKind::Entropy
+            | IoKind::SetLen => None,
         }
     }
 
@@ -130,9 +135,7 @@ impl Step {
             (IoKind::Sync | IoKind::SyncDir, Inside::Synced(synced)) => {
                 self.before.synced_in_part(self.call.node?, synced)
             }
-            (IoKind::Write | IoKind::Allocate | IoKind::SetLen, inside) => {
-                self.changed_in_part(inside)
-            }
+            (IoKind::Write | IoKind::Allocate, inside) => self.changed_in_part(inside),
             (_, Inside::Happened) if names && self.changed_names() => Some(self.after.clone()),
             (_, Inside::NotHappened) if names && self.changed_names() => Some(self.before.clone()),
             _ => None,
@@ -182,7 +185,7 @@ impl Step {
                 let step = mutation.after.len() - from;
                 (step >= 2).then(|| Inside::Grown(from + 1 + dice.below(step - 1)))
             }
-            FileChange::Shorten { .. } => None,
+            FileChange::Extend { .. } | FileChange::Shorten { .. } => None,
             FileChange::Write { count, .. } => {
                 if count < 2 {
                     return None;

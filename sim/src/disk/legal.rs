@@ -114,7 +114,7 @@ fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
     if matches!(mutation.change, FileChange::Shorten { .. }) {
         return options;
     }
-    if matches!(mutation.change, FileChange::Grow { .. }) {
+    if matches!(mutation.change, FileChange::Grow { .. } | FileChange::Extend { .. }) {
         if grows {
             options.push(Fate::Torn(WriteTear::Garbage));
         }

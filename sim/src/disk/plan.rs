@@ -160,6 +160,11 @@ impl CrashPlan {
         DiskState::from_inner(inner)
     }
 
+    /// Whether the image shows what a deleted file, or another one, held.
+    pub fn shows_stale_bytes(&self) -> bool {
+        self.files.iter().any(|(_, image)| image.is_stale())
+    }
+
     /// How finely the image divides what was pending.
     pub fn finest_tear(&self) -> Tear {
         self.tear
@@ -228,7 +233,7 @@ fn described(inode: &Inode, image: &FileImage, index: usize, path: &str) -> Stri
             let fate = if image.keeps_cut(inode, index) { "survived" } else { "lost" };
             format!("set_len {path} from {from} to {to}: {fate}, length {len}")
         }
-        FileChange::Grow { from } => {
+        FileChange::Grow { from } | FileChange::Extend { from } => {
             let to = inode.pending[index].after.len();
             let fate = if len >= to {
                 "survived"

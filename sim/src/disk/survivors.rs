@@ -362,12 +362,9 @@ impl FileWords<'_> {
 
     /// Adds what makes the length right: a change of length alone, or the number.
     fn explain_len(&self, len: u64, whats: &mut Vec<What>) {
-        let grows = self
-            .inode
-            .pending
-            .iter()
-            .enumerate()
-            .filter(|(_, mutation)| matches!(mutation.change, FileChange::Grow { .. }));
+        let grows = self.inode.pending.iter().enumerate().filter(|(_, mutation)| {
+            matches!(mutation.change, FileChange::Grow { .. } | FileChange::Extend { .. })
+        });
         let mut tried = whats.clone();
         match self.base {
             Base::Nothing => {

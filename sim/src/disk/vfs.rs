@@ -288,15 +288,19 @@ impl SimFile {
         self.disk.run(self.head(IoKind::SetLen, 0, len, site), |machine, notes| {
             self.writable()?;
             notes.node = Some(self.node);
-            if len >= machine.inner().file(self.node).volatile.len() {
-                return machine.allocate(self.node, len, notes);
-            }
             if let Some(fault) = notes.due {
                 return Err(notes.strike(fault));
             }
+            if len > FILE_BYTES_MAX {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            let growth = len.saturating_sub(machine.inner().file(self.node).volatile.len());
+            if machine.space_for(growth) < growth {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             let inner = machine.inner_mut();
             let order = inner.take_order();
-            inner.file_mut(self.node).shorten(order, len);
+            inner.file_mut(self.node).set_len(order, len);
             inner.settle(self.node);
             Ok(())
         })

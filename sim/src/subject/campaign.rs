@@ -10,7 +10,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::explore::{Explorer, Failure};
@@ -30,6 +30,7 @@ struct Worker {
     turns: u64,
     since: Instant,
     given_up: bool,
+    thread: JoinHandle<()>,
 }
 
 struct Campaign<S: Subject> {
@@ -63,6 +64,7 @@ pub fn explore<S: Subject>(subject: S, options: &Options) -> Report {
         campaign.hire();
     }
     campaign.attend(&receiver);
+    campaign.dismiss();
     campaign.report()
 }
 
@@ -71,12 +73,10 @@ impl<S: Subject> Campaign<S> {
         let number = self.workers.len();
         let watch = Arc::new(Watch::default());
         let since = Instant::now();
-        let worker = Worker { watch: watch.clone(), turns: 0, since, given_up: false };
-        self.workers.push(worker);
+        let seen = watch.clone();
         let (subject, options) = (self.subject.clone(), self.options.clone());
         let (next, sender) = (self.next.clone(), self.sender.clone());
-        // Not joined: it may be given up.
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
                 if !options.seeds.contains(&seed) || watch.is_stopped() {
@@ -88,6 +88,7 @@ impl<S: Subject> Campaign<S> {
                 }
             }
         });
+        self.workers.push(Worker { watch: seen, turns: 0, since, given_up: false, thread });
     }
 
     /// Takes in what comes, until all has come that counts.
@@ -106,6 +107,16 @@ impl<S: Subject> Campaign<S> {
             self.give_up_on_the_silent();
         }
         self.workers.iter().for_each(|worker| worker.watch.stop());
+    }
+
+    /// Waits for the threads that end: the next campaign of the process is not disturbed by them.
+    fn dismiss(&mut self) {
+        for worker in self.workers.drain(..).filter(|worker| !worker.given_up) {
+            let end = Instant::now() + self.options.patience;
+            while !worker.thread.is_finished() && Instant::now() < end {
+                thread::yield_now();
+            }
+        }
     }
 
     /// Whether every seed is done up to the last one that counts.

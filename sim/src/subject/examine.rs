@@ -147,7 +147,10 @@ impl<S: Subject> Explorer<'_, S> {
 
     /// Opened again it shows the same, with no more files.
     fn same_again(&mut self, left: &DiskState, shown: &S::State) -> Result<(), Finding> {
-        let (fs, _store, again) = self.recover(left, Recording::Off)?;
+        let behind = |finding: Finding| {
+            finding.behind(["then, after a kill of that process, the next one opens it".to_owned()])
+        };
+        let (fs, _store, again) = self.recover(left, Recording::Off).map_err(behind)?;
         if again != *shown {
             let expected = format!("{shown:?}, as the first opening showed");
             return Err(Finding::new(Kind::Changed, expected, format!("{again:?}")));
@@ -167,9 +170,17 @@ impl<S: Subject> Explorer<'_, S> {
         wrong: impl FnOnce(&S::State) -> Option<Finding>,
     ) -> Result<(), Finding> {
         let mut dice = Stream::at(self.seed, &[4]);
-        let image = state.plan_power_loss(policy, false, &mut dice).build();
-        let (_, _, again) = self.recover(&image, Recording::Off)?;
-        wrong(&again).map_or(Ok(()), Err)
+        let mut plan = state.plan_power_loss(policy, false, &mut dice);
+        while plan.shows_stale_bytes() && !self.options.stale_bytes {
+            plan = state.plan_power_loss(policy, false, &mut dice);
+        }
+        let behind = |finding: Finding| {
+            let lost = format!("then power is lost, policy {}:", policy.name());
+            let lines = plan.describe().into_iter().map(|line| format!("      {line}"));
+            finding.behind([lost].into_iter().chain(lines))
+        };
+        let (_, _, again) = self.recover(&plan.build(), Recording::Off).map_err(behind)?;
+        wrong(&again).map_or(Ok(()), |finding| Err(behind(finding)))
     }
 }
 

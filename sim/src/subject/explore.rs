@@ -47,6 +47,8 @@ pub(super) struct Explorer<'a, S: Subject> {
     pub(super) seed: u64,
     pub(super) watch: &'a Watch,
     pub(super) tally: Tally,
+    /// Each image is gone on with, not a share of them: a history that was made smaller has few.
+    pub(super) thorough: bool,
     seen: BTreeMap<u128, S::State>,
 }
 
@@ -76,7 +78,7 @@ impl Plan {
 impl<'a, S: Subject> Explorer<'a, S> {
     pub(super) fn new(subject: &'a S, options: &'a Options, seed: u64, watch: &'a Watch) -> Self {
         let (tally, seen) = (Tally::default(), BTreeMap::new());
-        Self { subject, options, seed, watch, tally, seen }
+        Self { subject, options, seed, watch, tally, thorough: false, seen }
     }
 
     /// Explores the history of the seed.
@@ -115,6 +117,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
     }
 
     pub(super) fn run(&self, plan: &Plan) -> Run<S> {
+        self.watch.at(&Address::run(self.seed));
         let acts = plan.acts(self.subject, self.options);
         Run::of(self.subject, self.options, acts, plan.struck)
     }
@@ -169,7 +172,14 @@ impl<'a, S: Subject> Explorer<'a, S> {
             let address = above.below(last.0, number);
             let Some((image, inside)) = images.get_with_inside(number, address) else { break };
             any = true;
+            if self.watch.is_stopped() {
+                return None;
+            }
             self.watch.at(&address);
+            let stale = matches!(&image, Image::Loss(plan, _) if plan.shows_stale_bytes());
+            if stale && !self.options.stale_bytes {
+                continue;
+            }
             let crash = || {
                 let mut crashes = before.to_vec();
                 crashes.push(said(&image, &at, inside.clone()));
@@ -188,7 +198,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
             }
             let mut dice = address.stream(8);
             let shares = Shares {
-                further: dice.chance(1, FURTHER_ONE_IN),
+                further: dice.chance(1, FURTHER_ONE_IN) || self.thorough,
                 steps: self.options.nested && before.is_empty() && dice.chance(1, NESTED_ONE_IN),
             };
             self.tally.nested += u64::from(!before.is_empty());

@@ -172,6 +172,9 @@ pub struct Options {
     pub faults: bool,
     /// Whether crashes while recovering are looked at.
     pub nested: bool,
+    /// Whether bytes that never became durable may read as what a deleted file held there, besides
+    /// zeros and garbage. POSIX allows it; media that clear what they give to a file do not do it.
+    pub stale_bytes: bool,
     /// Threads; as many as there are processors if zero.
     pub jobs: usize,
     /// I/O calls of one opening, operation or look. More is a hang.
@@ -192,6 +195,7 @@ impl Default for Options {
             images: 600,
             faults: true,
             nested: true,
+            stale_bytes: true,
             jobs: 0,
             calls_max: 100_000,
             patience: Duration::from_secs(20),

@@ -34,6 +34,13 @@ pub fn replay<S: Subject>(subject: &S, options: &Options, case: &Case) -> Result
 impl<S: Subject> Explorer<'_, S> {
     /// Carries a case out.
     pub(super) fn replay(&mut self, case: &Case) -> Result<Replayed, String> {
+        let mut replayed = self.carried_out(case)?;
+        let then = replayed.finding.iter().flat_map(|finding| finding.then.clone());
+        replayed.story.extend(then);
+        Ok(replayed)
+    }
+
+    fn carried_out(&mut self, case: &Case) -> Result<Replayed, String> {
         let Case { seed, acts, struck, crashes } = case;
         let plan = Plan { seed: *seed, acts: acts.clone(), struck: *struck };
         let run = self.run(&plan);

@@ -29,6 +29,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether a failure of the other kind is as good to show the same bug: what is lost may show at
+    /// once, behind a second recovery, or in what is written after one.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        let missing = [Self::Lost, Self::Changed, Self::NotAfterwards];
+        self == other || missing.contains(&self) && missing.contains(&other)
+    }
+
     /// The word for reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -54,11 +61,19 @@ pub struct Finding {
     pub expected: String,
     /// What is.
     pub found: String,
+    /// What came between the last crash of the case and that: the end of its story.
+    pub(super) then: Vec<String>,
 }
 
 impl Finding {
     pub(super) fn new(kind: Kind, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { kind, expected: expected.into(), found: found.into() }
+        Self { kind, expected: expected.into(), found: found.into(), then: Vec::new() }
+    }
+
+    /// The same behind something else.
+    pub(super) fn behind(mut self, what: impl IntoIterator<Item = String>) -> Self {
+        self.then.splice(0..0, what);
+        self
     }
 }
 

@@ -1,7 +1,7 @@
 //! Makes a failure smaller: operations left out, then as little as possible that is out of the
 //! ordinary about what survived.
 //!
-//! - K1. What is left fails in the same way, by its [`Kind`](super::Kind).
+//! - K1. What is left fails in the same way, by its [`Kind`](super::Kind) or one that is like it.
 //! - K2. Each attempt looks at a whole history anew, and takes its first failure: without an operation
 //!   the calls are others, and so are the crashes that matter.
 
@@ -93,9 +93,11 @@ impl<'a, S: Subject> Shrinker<'a, S> {
         }
         self.attempts += 1;
         let mut explorer = Explorer::new(self.subject, self.options, plan.seed, self.watch);
+        explorer.thorough = true;
         let run = explorer.run(&plan);
         let failure = explorer.every_point(&plan, &run);
-        let Some(failure) = failure.filter(|failure| failure.finding.kind == self.kind) else {
+        let Some(failure) = failure.filter(|failure| failure.finding.kind.is_like(self.kind))
+        else {
             return false;
         };
         let acts = failure.case.as_ref().map_or_else(|| plan.acts.clone(), |c| c.acts.clone());
@@ -105,6 +107,14 @@ impl<'a, S: Subject> Shrinker<'a, S> {
 
     /// The same crashes with the fewest exceptions about what survives.
     fn survivors(&mut self, mut case: Case, mut finding: super::Finding) -> (Case, super::Finding) {
+        // Where the recovery from an earlier crash fails already, the later ones say nothing.
+        while case.crashes.len() > 1 {
+            let mut fewer = case.clone();
+            fewer.crashes.pop();
+            if !self.try_case(fewer, &mut case, &mut finding) {
+                break;
+            }
+        }
         for place in 0..case.crashes.len() {
             let End::Loss(survivors) = case.crashes[place].end.clone() else { continue };
             let ends = [Base::Nothing, Base::Everything].map(Survivors::of);
@@ -135,16 +145,22 @@ impl<'a, S: Subject> Shrinker<'a, S> {
         place: usize,
         survivors: Survivors,
     ) -> bool {
+        let mut smaller = case.clone();
+        smaller.crashes[place].end = End::Loss(survivors);
+        self.try_case(smaller, case, finding)
+    }
+
+    fn try_case(&mut self, smaller: Case, case: &mut Case, finding: &mut super::Finding) -> bool {
         if self.attempts >= ATTEMPTS_MAX {
             return false;
         }
         self.attempts += 1;
-        let mut smaller = case.clone();
-        smaller.crashes[place].end = End::Loss(survivors);
         let mut explorer = Explorer::new(self.subject, self.options, case.seed, self.watch);
         // Other survivors may make another recovery, in which the next crash is none.
         match explorer.replay(&smaller) {
-            Ok(replayed) if replayed.finding.as_ref().is_some_and(|f| f.kind == self.kind) => {
+            Ok(replayed)
+                if replayed.finding.as_ref().is_some_and(|f| f.kind.is_like(self.kind)) =>
+            {
                 *case = smaller;
                 *finding = replayed.finding.expect("it has just been looked at");
                 true

@@ -271,6 +271,14 @@ fn random_calls_of_the_face_like_std_get_the_answers_of_std() {
             if matches!(&call, Call::Rename(from, _) if directory(from)) {
                 continue;
             }
+            // Where the end of a directory is, each filesystem says for itself.
+            let of_directory = |at: &u64| {
+                let found = handles.get(at).map(|file: &fs::File| file.metadata());
+                found.is_some_and(|found| found.is_ok_and(|found| found.is_dir()))
+            };
+            if matches!(&call, Call::Seek(at, _) if of_directory(at)) {
+                continue;
+            }
             calls.push(format!("{call:.70?}"));
             let expected = on_real(real.path(), &mut handles, &call).map_err(|e| e.kind());
             let found = on_simulated(&sim, &mut simulated, &call).map_err(|e| e.kind());
@@ -287,7 +295,7 @@ fn random_calls_of_the_face_like_std_get_the_answers_of_std() {
             assert_eq!(sim.read(Path::new("/").join(name)).map_err(|e| e.kind()), expected);
         }
     }
-    assert!(successes > SEEDS * CALLS as u64 / 3, "only {successes} calls succeeded");
+    assert!(successes > SEEDS * CALLS as u64 / 4, "only {successes} calls succeeded");
     assert!(cuts > 500, "only {cuts} changes of length");
     assert!(failures.len() >= 7, "too few kinds of failure: {failures:?}");
 }

@@ -39,15 +39,20 @@ fn shortening_survives_or_not_and_is_durable_after_a_sync() {
 }
 
 #[test]
-fn length_is_any_between_two_that_the_file_had() {
+fn length_is_one_that_the_file_had_or_between_two_where_a_write_made_it_grow() {
     let disk = SimDisk::new();
-    durable_file(&disk, "/a", &[7; 2000]);
+    let file = durable_file(&disk, "/a", &[7; 2000]);
+    let lens = |disk: &SimDisk| -> BTreeSet<usize> {
+        contents(&disk.state(), "/a").into_iter().map(|bytes| bytes.len()).collect()
+    };
+    set_len(&disk, "/a", 9000);
+    // Whole or not at all, as a change of metadata is.
+    assert_eq!(lens(&disk), BTreeSet::from([2000, 9000]));
     set_len(&disk, "/a", 600);
-    set_len(&disk, "/a", 1000);
-    let lens: BTreeSet<usize> =
-        contents(&disk.state(), "/a").into_iter().map(|bytes| bytes.len()).collect();
-    assert!([600, 1000, 2000].iter().all(|len| lens.contains(len)), "{lens:?}");
-    assert!(lens.iter().all(|len| (600..=2000).contains(len)), "{lens:?}");
+    file.write_at(&[8; 1000], 600, here()).expect("no fault is planned");
+    let lens = lens(&disk);
+    assert!([600, 1600, 2000, 9000].iter().all(|len| lens.contains(len)), "{lens:?}");
+    assert!(lens.iter().all(|len| (600..=1600).contains(len) || [2000, 9000].contains(len)));
     assert!(lens.len() > 20, "{lens:?}");
 }
 
