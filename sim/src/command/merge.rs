@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Where to write the joined report as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     json: Option<PathBuf>,
+    /// Where to write it as one page, with the way to each violation.
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
+    html: Option<PathBuf>,
     /// Directories of .repro files, which are joined instead.
     #[arg(long, value_name = "DIR", num_args = 1.., requires = "into")]
     corpus: Vec<PathBuf>,
@@ -40,6 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return gather(&arguments.corpus, into);
     }
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
     let mut merge = Merge::default();
     for path in &arguments.reports {
         merge.take(&path.display().to_string(), replay::text(path));
@@ -51,6 +55,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     };
     if let Some(file) = file {
         file.write(&record.json())?;
+    }
+    if let Some(page) = page {
+        page.write_text(&verdict::page(&record))?;
     }
     let mut out = io::stdout().lock();
     write!(

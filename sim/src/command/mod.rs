@@ -147,8 +147,11 @@ impl ReportFile {
         Ok(Self { path: path.to_path_buf(), file })
     }
 
-    fn write(mut self, report: &serde_json::Value) -> Result<(), Refusal> {
-        let text = format!("{report:#}\n");
+    fn write(self, report: &serde_json::Value) -> Result<(), Refusal> {
+        self.write_text(&format!("{report:#}\n"))
+    }
+
+    fn write_text(mut self, text: &str) -> Result<(), Refusal> {
         self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes())).map_err(|error| {
             Refusal(format!("cannot write the report {}: {error}", self.path.display()), 1)
         })

@@ -17,7 +17,7 @@ use crate::campaign::{Campaign, PATIENCE, Report, Which};
 use crate::damage;
 use crate::disk::Filesystem;
 use crate::planted::{Bug, Planted, SyncSites};
-use crate::report::number;
+use crate::report::{self, number};
 use crate::swarm;
 use crate::sweep;
 use crate::system::System;
@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// Where to write the table as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where to write the table as one page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What became of one wrong engine.
@@ -137,6 +140,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     }
     let patches = wanted_patches(arguments)?;
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
     let copy = (!patches.is_empty()).then(|| Copy::build(&patches::all()?)).transpose()?;
     let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
     let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
@@ -181,6 +185,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             print(&mut out, &verdict)?;
             found.patched.push((verdict, patch));
         }
+    }
+    if let Some(page) = page {
+        page.write_text(&report::mutants_html(&found.json()))?;
     }
     if let Some(file) = file {
         file.write(&found.json())?;

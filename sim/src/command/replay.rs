@@ -8,15 +8,16 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::Refusal;
+use super::{Refusal, ReportFile};
 use crate::address::{Address, Of};
 use crate::damage::{self, Case};
 use crate::disk::DiskState;
 use crate::engine::Engine;
 use crate::explore::{self, Replayed};
 use crate::replica;
-use crate::report;
+use crate::report::{self, timeline::Timeline};
 use crate::repro::{Reproducer, Status, Systems};
+use crate::shrink;
 use crate::watch::Watch;
 
 /// What to do about a file that cannot be read.
@@ -63,6 +64,9 @@ pub(super) struct Arguments {
     /// Writes the files of the image into a directory that is new or empty.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Writes a page with the way to the violation, and a good image beside the bad one.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
@@ -70,6 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         prepare(dir)
             .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 2))?;
     }
+    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
     let (replayed, what, note) = match &arguments.target {
         Target::Address(address) if address.is_replica() => {
             let (tally, log) = replica::replay(&Engine, *address, &Watch::default())
@@ -85,9 +90,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
                 .map_err(|message| Refusal(message, 2))?;
             (replayed, address.to_string(), String::new())
         }
+        Target::Damage(_) if page.is_some() => {
+            let why = "a case of damage has no way to show: leave --html out";
+            return Err(Refusal(why.to_owned(), 2));
+        }
         Target::Damage(case) => return hurt(case),
         Target::File(path) => play(path)?,
     };
+    if let Some(page) = page {
+        let violations = &replayed.tally.violations;
+        let way = if violations.is_empty() { None } else { way(&arguments.target) };
+        page.write_text(&report::replay_html(&what, violations, way.as_ref(), &replayed.log))?;
+    }
     let mut out = io::stdout().lock();
     write!(out, "{note}")?;
     if arguments.trace {
@@ -119,6 +133,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(ExitCode::from(1))
+}
+
+/// The way to a violation, where it can be told.
+fn way(target: &Target) -> Option<Timeline> {
+    match target {
+        Target::Address(address) => {
+            let file = shrink::of_address(&Engine, Status::Open, *address, None).ok()?;
+            Timeline::of(&Engine, &file).ok()
+        }
+        Target::File(path) => {
+            let file = read(path).ok()?;
+            let systems = Systems::of(&file.status).ok()?;
+            Timeline::of(systems.shows(), &file).ok()
+        }
+        Target::Damage(_) => None,
+    }
 }
 
 /// One case of damage.

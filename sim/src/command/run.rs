@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// Where to write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where to write the report as one page, with the way to each violation.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Keeps what is under way in this file, and goes on from it when started again with the same
     /// arguments: after Ctrl-C, and after a machine that went down.
     #[arg(long, value_name = "FILE")]
@@ -112,6 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return Err(Refusal(format!("{missing}; or say --no-swarm to run the rest"), code));
     }
     let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
     let system: Arc<dyn System> = Arc::new(Engine);
     let (bounds, version) = (arguments.bounds(), system.version());
     let campaign = Campaign {
@@ -135,6 +139,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let record = Stages { campaign, bounds, state, kept, quiet, cancel: &cancel }.carry_out();
     if let Some(file) = file {
         file.write(&record.json())?;
+    }
+    if let Some(page) = page {
+        page.write_text(&verdict::page(&record))?;
     }
     let mut out = io::stdout().lock();
     if !quiet {

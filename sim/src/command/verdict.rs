@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use super::{Refusal, swarm, sweep};
 use crate::damage;
+use crate::engine::Engine;
 use crate::record::Record;
 use crate::report;
 
@@ -35,6 +36,12 @@ pub(super) fn violations_text(record: &Record) -> String {
         out.push_str(&report::violation(violation));
     }
     out
+}
+
+/// The page, for which the first violations are played again.
+pub(super) fn page(record: &Record) -> String {
+    let timelines = report::timeline::of_record(&Engine, record, sweep::SEEDED);
+    report::run_html(record, &timelines)
 }
 
 /// How it ends.

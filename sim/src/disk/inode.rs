@@ -81,7 +81,9 @@ impl FileMutation {
     pub(crate) fn changes_length(&self) -> bool {
         match self.change {
             FileChange::Write { grew, .. } => grew,
-            FileChange::Grow { .. } | FileChange::Shorten { .. } => true,
+            FileChange::Grow { .. } | FileChange::Extend { .. } | FileChange::Shorten { .. } => {
+                true
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::image::{Image, Images};
 use super::{Calls, Expect, Explorer, Way, forward_images, nested_images};
 use crate::address::{Address, DEPTH_MAX};
 use crate::checker::Invariant;
-use crate::disk::{CrashPlan, DiskState, Inside, IoKind, Step, Survivors};
+use crate::disk::{CrashPlan, DiskState, Inside, IoCall, IoKind, Step, Survivors};
 use crate::forward::{Forward, Marked, Point};
 use crate::history::History;
 use crate::model::Window;
@@ -23,6 +23,9 @@ use crate::reads::Read;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
 use crate::watch::Watch;
+
+/// Calls before a crash that are told.
+pub const CALLS_TOLD: usize = 80;
 
 /// Crashes one after another, and what is done after the last of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,10 +141,21 @@ pub struct Met {
     pub stops: Vec<DiskState>,
     /// The call that each crash is inside of.
     pub inside: Vec<Option<Step>>,
+    /// The last calls before each crash.
+    pub calls: Vec<Vec<Called>>,
     /// The disk at the loss of power after the last recovery.
     pub after: Option<DiskState>,
     /// The read of a collection that was made last after a recovery, with the collection's name.
     pub looked_up: Option<(Arc<str>, Read)>,
+}
+
+/// A call that changes something, on the way to a crash.
+#[derive(Clone, Debug)]
+pub struct Called {
+    /// The operation of the history; none of a recovery.
+    pub operation: Option<usize>,
+    /// The call.
+    pub call: IoCall,
 }
 
 /// Where the forward run stops.
@@ -324,6 +338,13 @@ fn stop<'a>(
     Err(format!("{whose} makes {count} calls of {}, there is no {nth}", kind.name()))
 }
 
+impl Called {
+    /// A call of the forward run.
+    pub fn of(marked: &Marked) -> Self {
+        Self { operation: Some(marked.operation), call: marked.step.call.clone() }
+    }
+}
+
 impl End {
     fn image(&self, state: &DiskState) -> Result<Image, String> {
         match self {
@@ -344,6 +365,8 @@ impl Explorer<'_> {
         let calls = Calls::Forward(&forward.calls[..spot.calls]);
         let way = Way { before: None, calls, image: None };
         let image = first.end.image(&spot.state)?;
+        let before = &forward.calls[spot.calls.saturating_sub(CALLS_TOLD)..spot.calls];
+        self.met.calls.push(before.iter().map(Called::of).collect());
         self.met.stops.push(spot.state);
         self.met.inside.push(spot.step);
         self.follow_into(&way, &image, &spot.window, 1, nested, chain).map(Some)
@@ -375,6 +398,9 @@ impl Explorer<'_> {
         let calls = Calls::Recovery(&steps[..place]);
         let way = Way { before: Some(&crashed), calls, image: None };
         let image = crash.end.image(&state)?;
+        let before = steps[place.saturating_sub(CALLS_TOLD)..place].iter();
+        let told = before.map(|step| Called { operation: None, call: step.call.clone() });
+        self.met.calls.push(told.collect());
         self.met.stops.push(state);
         self.met.inside.push(inside.map(|_| steps[place].clone()));
         self.follow_into(&way, &image, window, depth + 1, rest, chain)

@@ -4,8 +4,10 @@
 
 mod damage;
 mod exhaust;
+mod html;
 mod swarm;
 mod sweep;
+pub mod timeline;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -18,6 +20,7 @@ use crate::record;
 use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use damage::{damage_json, damage_text, damage_violations};
 pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
+pub use html::{mutants_html, replay_html, run_html};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
 
