@@ -60,14 +60,17 @@ done
 # Becomes the target, so that its end is that of the job.
 run() {
     local target=$1 new=fuzz/corpus/$1 until=-max_total_time=$seconds
-    local how=(-max_len="$(len_max "$target")" -dict="$out/$target.dict" -len_control=0 -timeout=10)
+    local how=(-max_len="$(len_max "$target")" -dict="$out/$target.dict" -len_control=0)
     if [[ $is_ci == yes ]]; then
         new=$logs/new-$target
         mkdir "$new"
         # Nothing that could differ from run to run: no clock, no seed of the day, nobody else's findings.
         until=-runs=$(ci_runs "$target")
         # Operands of comparisons are addresses as well, which differ from run to run.
-        how+=(-seed=1 -reload=0 -use_cmp=0)
+        # A machine that does something else as well may take its time.
+        how+=(-seed=1 -reload=0 -use_cmp=0 -timeout=300)
+    else
+        how+=(-timeout=10)
     fi
     # Leaks are none of ours: every allocation is counted, and what is left over is told by the count.
     # What `quiver-sim` traps and reports is told by its report: libFuzzer aborts at any panic.
