@@ -124,6 +124,7 @@ impl Record {
         json["format"] = json!(REPORT);
         json["version"] = json!(VERSION);
         json["bounds"] = bounds.json();
+        json["medium"] = json!(bounds.medium);
         json["shards"] = shards.parts.iter().map(|part| part + 1).collect();
         json["shards_of"] = json!(shards.of);
         json["sweep"] = swept.as_ref().map_or(Value::Null, report::sweep_json);

@@ -163,6 +163,7 @@ fn report_that_is_read_back_is_the_same() {
     assert_eq!(text(&again), text(&record));
     assert_eq!(again.done.tally, record.done.tally);
     assert_eq!(again.violations(), 5);
+    assert_eq!(record.json()["medium"], "posix");
 }
 
 #[test]

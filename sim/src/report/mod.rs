@@ -251,7 +251,6 @@ mod tests {
             "images_per_second",
             "invariants",
             "faults",
-            "medium",
             "engine_version",
         ] {
             assert!(json.get(field).is_some(), "{field}");
