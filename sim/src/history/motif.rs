@@ -227,19 +227,15 @@ impl Generator {
     /// Deletes of rows while their segments are merged: by steps, for a `compact` that is broken off leaves
     /// no merge under way.
     fn merged_while_deleted(&mut self, slot: usize) {
-        for _ in 0..self.stream.size(2, 4) {
+        for _ in 0..self.stream.size(2, 3) {
             self.then_upserts(slot);
             self.then(Action::Checkpoint);
         }
-        for _ in 0..self.stream.size(1, 4) {
+        for _ in 0..self.stream.size(1, 2) {
             self.then(Action::Maintain);
         }
         self.then_changes(slot);
         self.then(Action::Checkpoint);
-        self.then(Action::Maintain);
-        if self.stream.chance(1, 2) {
-            self.then_changes(slot);
-        }
         self.then(Action::MaintainAll);
     }
 }

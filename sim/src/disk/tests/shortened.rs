@@ -53,7 +53,7 @@ fn length_is_one_that_the_file_had_or_between_two_where_a_write_made_it_grow() {
     let lens = lens(&disk);
     assert!([600, 1600, 2000, 9000].iter().all(|len| lens.contains(len)), "{lens:?}");
     assert!(lens.iter().all(|len| (600..=1600).contains(len) || [2000, 9000].contains(len)));
-    assert!(lens.len() > 20, "{lens:?}");
+    assert!(lens.iter().filter(|len| (601..1600).contains(*len)).count() > 3, "{lens:?}");
 }
 
 #[test]
