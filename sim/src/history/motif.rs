@@ -23,7 +23,7 @@ impl Generator {
             7 => self.held_over_a_merge(slot),
             8 => self.across_collections(),
             9 => self.copied_in_two_tries(slot),
-            _ => self.merged_while_deleted(slot),
+            _ => self.merge_broken_off(slot),
         }
     }
 
@@ -222,6 +222,20 @@ impl Generator {
         self.then(Action::ReleaseAll);
         let compacts = self.stream.chance(1, 2);
         self.then(if compacts { Action::Compact(None) } else { Action::MaintainAll });
+    }
+
+    /// A compaction that is broken off, and deletes of rows behind that.
+    fn merge_broken_off(&mut self, slot: usize) {
+        for _ in 0..2 {
+            self.then_upserts(slot);
+            self.then(Action::Checkpoint);
+        }
+        let steps = self.stream.below(4);
+        self.then(Action::Compact(Some(steps)));
+        self.then_changes(slot);
+        self.then(Action::Maintain);
+        self.then(Action::Checkpoint);
+        self.then(Action::MaintainAll);
     }
 
     /// Deletes of rows while their segments are merged: by steps, for a `compact` that is broken off leaves

@@ -129,20 +129,7 @@ impl Head {
             return before.map_or(Ok(()), |_| Err(twice(words, "seed")));
         }
         if words.took("medium") {
-            let failed_sync = words.one_of("shows-new or shows-old", |word| {
-                FailedSync::ALL.into_iter().find(|kind| kind.name() == word)
-            })?;
-            let writeback = words
-                .one_of("told-in-process, -to-handles or -after-kills", |word| {
-                    WritebackReport::ALL.into_iter().find(|kind| kind.name() == word)
-                })?;
-            let filesystem = match words.peek() {
-                Token::Word(_) => words.one_of("ext4, xfs or btrfs", |word| {
-                    Filesystem::ALL.into_iter().find(|kind| kind.name() == word)
-                })?,
-                _ => Filesystem::Posix,
-            };
-            let medium = Medium { filesystem, failed_sync, writeback, ..Medium::default() };
+            let medium = medium(words)?;
             let before = self.medium.replace(medium);
             return before.map_or(Ok(()), |_| Err(twice(words, "medium")));
         }
@@ -375,6 +362,23 @@ fn what(words: &mut Words) -> Result<What, Wrong> {
         }
         _ => return Err(wrong),
     })
+}
+
+/// How the disks behave, behind that word.
+fn medium(words: &mut Words) -> Result<Medium, Wrong> {
+    let failed_sync = words.one_of("shows-new or shows-old", |word| {
+        FailedSync::ALL.into_iter().find(|kind| kind.name() == word)
+    })?;
+    let writeback = words.one_of("told-in-process, -to-handles or -after-kills", |word| {
+        WritebackReport::ALL.into_iter().find(|kind| kind.name() == word)
+    })?;
+    let filesystem = match words.peek() {
+        Token::Word(_) => words.one_of("ext4, xfs or btrfs", |word| {
+            Filesystem::ALL.into_iter().find(|kind| kind.name() == word)
+        })?,
+        _ => Filesystem::Posix,
+    };
+    Ok(Medium { filesystem, failed_sync, writeback, ..Medium::default() })
 }
 
 /// Sectors as `sectors 0-3 5`; none where nothing is said.
