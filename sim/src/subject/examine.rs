@@ -123,13 +123,24 @@ impl<S: Subject> Explorer<'_, S> {
             let expected = format!("{op:?} is acknowledged after a recovery");
             return Err(Finding::new(Kind::NotAfterwards, expected, found));
         }
-        let (written, mut after) = (fs.disk().state(), shown.clone());
-        subject.model(&mut after, &op);
+        let written = fs.disk().state();
+        // What a kill left in the page cache was shown, and may go yet where nobody has promised more: the
+        // operation may have changed nothing, and synced nothing.
+        let bases = if stays { &[][..] } else { window };
+        let after: Vec<S::State> = [shown]
+            .into_iter()
+            .chain(bases)
+            .map(|base| {
+                let mut after = base.clone();
+                subject.model(&mut after, &op);
+                after
+            })
+            .collect();
         if subject.is_durable(&op) {
             for policy in [Policy::Nothing, Policy::Random] {
                 self.after_loss(&written, policy, |again| {
-                    let lost = !subject.accepts(again, std::slice::from_ref(&after));
-                    let expected = format!("{after:?} after {op:?} was acknowledged");
+                    let lost = !subject.accepts(again, &after);
+                    let expected = format!("{} after {op:?} was acknowledged", words_of(&after));
                     let found = format!("{again:?} after a recovery, it, and a loss of power");
                     lost.then(|| Finding::new(Kind::NotAfterwards, expected, found))
                 })?;

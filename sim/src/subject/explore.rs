@@ -13,7 +13,7 @@ use super::history::{Act, Struck};
 use super::run::{Made, Run};
 use super::{Finding, Kind, Options, Subject, Tally, history};
 use crate::address::Address;
-use crate::disk::{DiskState, Fault, Inside, Step, Survivors};
+use crate::disk::{DiskState, Fault, Inside, Step, Survivors, Tear};
 use crate::explore::chain::{At, Crash, End};
 use crate::explore::image::{Image, Images};
 use crate::watch::Watch;
@@ -176,8 +176,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
                 return None;
             }
             self.watch.at(&address);
-            let stale = matches!(&image, Image::Loss(plan, _) if plan.shows_stale_bytes());
-            if stale && !self.options.stale_bytes {
+            if !self.is_of_the_medium(&image) {
                 continue;
             }
             let crash = || {
@@ -217,6 +216,14 @@ impl<'a, S: Subject> Explorer<'a, S> {
         }
         self.tally.points += u64::from(any);
         None
+    }
+
+    /// Whether the medium that is asked for leaves such a disk.
+    fn is_of_the_medium(&self, image: &Image) -> bool {
+        let Image::Loss(plan, _) = image else { return true };
+        let Options { stale_bytes, torn_sectors, .. } = self.options;
+        (*stale_bytes || !plan.shows_stale_bytes())
+            && (*torn_sectors || plan.finest_tear() != Tear::TornSector)
     }
 
     /// Looks at the crashes of a recovery (C5).

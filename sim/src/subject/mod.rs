@@ -175,6 +175,9 @@ pub struct Options {
     /// Whether bytes that never became durable may read as what a deleted file held there, besides
     /// zeros and garbage. POSIX allows it; media that clear what they give to a file do not do it.
     pub stale_bytes: bool,
+    /// Whether a sector that is being written may hold a mix of old and new bytes, or garbage. The model
+    /// of the disk calls that a worse medium than most.
+    pub torn_sectors: bool,
     /// Threads; as many as there are processors if zero.
     pub jobs: usize,
     /// I/O calls of one opening, operation or look. More is a hang.
@@ -196,6 +199,7 @@ impl Default for Options {
             faults: true,
             nested: true,
             stale_bytes: true,
+            torn_sectors: true,
             jobs: 0,
             calls_max: 100_000,
             patience: Duration::from_secs(20),
