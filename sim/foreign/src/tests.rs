@@ -15,10 +15,10 @@ fn verdicts(engine: Engine, images: u64) {
 
 #[test]
 fn redb_passes_where_it_promises_to_and_is_caught_where_not() {
-    verdicts(Engine::Redb, 2000);
+    verdicts(Engine::Redb, 800);
 }
 
 #[test]
 fn sqlite_passes_where_it_promises_to_and_is_caught_where_not() {
-    verdicts(Engine::Sqlite, 2000);
+    verdicts(Engine::Sqlite, 800);
 }
