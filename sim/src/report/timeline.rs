@@ -1,7 +1,7 @@
 //! The way to a violation, step by step: I/O calls, crashes, what survived, and an image nearby that is
 //! as it should be.
 //!
-//! **Place.** Drawn by [`super::html`]. It plays a reproducer and nothing else, so it shows what `replay`
+//! **Place.** Drawn by `html`. It plays a reproducer and nothing else, so it shows what `replay`
 //! shows.
 //!
 //! - M1. The last good image differs from the bad one in as little as was found: one change less lost or
