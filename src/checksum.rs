@@ -3,8 +3,6 @@
 //! **Place.** Every page, frame and header carries one ([`crate::page`], `docs/format.md`). It finds
 //! what went wrong by accident; it is no seal.
 
-use crc_fast::{CrcAlgorithm, Digest};
-
 /// CRC32C (Castagnoli, reflected, all ones before and after), as in RFC 3720.
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     crc32c_append(0, bytes)
@@ -12,10 +10,7 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
 
 /// CRC32C of bytes behind others whose checksum is known.
 pub(crate) fn crc32c_append(before: u32, bytes: &[u8]) -> u32 {
-    // The register is the checksum with all bits turned over.
-    let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(!before));
-    digest.update(bytes);
-    u32::try_from(digest.finalize()).expect("a CRC of 32 bits")
+    crc32c::crc32c_append(before, bytes)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use quiver_store::manifest::current::{CURRENT_MAGIC, CURRENT_SIZE_BYTES, Current
 use quiver_store::page::{PAGE_BODY_SIZE_BYTES, PAGE_HEADER_SIZE_BYTES, PAGE_MAGIC};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
 
+use crate::checksum::{crc32c, crc32c_append};
 use crate::document::{Document, Fields};
 use crate::sample::Files;
 use crate::seals::{Sealed, Sealer, Seals};
@@ -55,7 +56,7 @@ impl<'a> Walk<'a> {
         assert_eq!(current.bytes("store id"), decoded.store.0);
         assert_eq!(current.number("manifest version"), decoded.version.value());
         assert_eq!(current.bytes("manifest salt"), decoded.salt.0);
-        assert_eq!(current.number("checksum"), u64::from(crc32c::crc32c(&bytes[..60])));
+        assert_eq!(current.number("checksum"), u64::from(crc32c(&bytes[..60])));
 
         let name = FileName::Manifest(decoded.version, decoded.salt.into()).text();
         let pages = self.file(&name);
@@ -81,7 +82,7 @@ impl<'a> Walk<'a> {
             assert_eq!(fields.bytes("store id"), self.current().store.0);
             assert_eq!(fields.bytes("key id"), id.0);
             assert_eq!(fields.number("collection id"), collection.value());
-            assert_eq!(fields.number("checksum"), u64::from(crc32c::crc32c(&bytes[..96])));
+            assert_eq!(fields.number("checksum"), u64::from(crc32c(&bytes[..96])));
             let place = self.place(FileKind::Key, collection, Salt(id.0), 0);
             let sealer = if collection.value() == 0 { Sealer::Master } else { Sealer::Store };
             let (body, tag) = (fields.bytes("key"), fields.bytes("tag"));
@@ -297,7 +298,7 @@ impl<'a> Walk<'a> {
             assert_eq!(header.number("file id"), log.file.value());
             assert_eq!(header.bytes("salt"), log.salt.0);
             assert_eq!(header.number("base LSN"), next);
-            assert_eq!(header.number("checksum"), u64::from(crc32c::crc32c(&bytes[..60])));
+            assert_eq!(header.number("checksum"), u64::from(crc32c(&bytes[..60])));
             LogHeader::decode(&bytes[..LOG_HEADER_SIZE_BYTES]).expect("our own");
             let mut at = LOG_HEADER_SIZE_BYTES;
             let mut end = (0, 0);
@@ -333,8 +334,8 @@ impl<'a> Walk<'a> {
         let header = self.document.cut("frame header", &bytes[at..]);
         let behind = at + usize::try_from(header.number("length")).expect("small");
         let place = [&salt.0[..], &(at as u64).to_le_bytes(), header.bytes("length")].concat();
-        let place = crc32c::crc32c(&place);
-        let checksum = |end: usize| u64::from(crc32c::crc32c_append(place, &bytes[at + 8..end]));
+        let place = crc32c(&place);
+        let checksum = |end: usize| u64::from(crc32c_append(place, &bytes[at + 8..end]));
         assert_eq!(header.number("checksum"), checksum(behind), "frame at {at}");
         assert_eq!(header.number("header checksum"), checksum(at + 36), "frame at {at}");
         assert_eq!(header.number("first LSN"), next, "frame at {at}");
@@ -442,7 +443,7 @@ impl<'a> Walk<'a> {
             stream.extend_from_slice(&payload);
             checksums.extend_from_slice(&checksum.to_le_bytes());
         }
-        (stream, crc32c::crc32c(&checksums))
+        (stream, crc32c(&checksums))
     }
 
     /// The payload of a page and its checksum.
@@ -466,7 +467,7 @@ impl<'a> Walk<'a> {
         assert_eq!(header.bytes("salt"), salt.0);
         let mut zeroed = page.to_vec();
         zeroed[16..20].fill(0);
-        let checksum = crc32c::crc32c(&zeroed);
+        let checksum = crc32c(&zeroed);
         assert_eq!(header.number("checksum"), u64::from(checksum));
         let file = match kind {
             "segment tail" | "segment footer" => FileKind::Segment,
