@@ -33,7 +33,7 @@ use crate::replica;
 use crate::stream::Stream;
 use crate::system::System;
 use crate::tally::{AN_ANSWER, NO_PANIC_OF_OURS, Tally, Violation};
-use crate::watch::Watch;
+use crate::watch::{Silence, Watch};
 pub use pace::{MARKS_MAX, Pace};
 
 /// How long one image may take, usually, before it counts as hanging.
@@ -199,8 +199,7 @@ impl Report {
 
 struct Worker {
     watch: Arc<Watch>,
-    turns: u64,
-    since: Instant,
+    silence: Silence,
 }
 
 struct Seeds {
@@ -252,7 +251,7 @@ impl Campaign {
         let mut workers = Vec::new();
         for _ in 0..self.jobs.max(1) {
             let watch = Arc::new(Watch::default());
-            workers.push(Worker { watch: watch.clone(), turns: 0, since: start });
+            workers.push(Worker { watch: watch.clone(), silence: Silence::begun() });
             let (seeds, system, sender) = (seeds.clone(), self.system.clone(), sender.clone());
             let of = (self.which, self.filesystem);
             thread::spawn(move || work(&*system, of, &seeds, &watch, &sender));
@@ -425,16 +424,11 @@ fn own_panic(watch: &Watch, panic: String) -> Tally {
 
 /// The image at which a worker has stayed for too long (C3).
 fn hanging(workers: &mut [Worker], patience: Duration) -> Option<Address> {
-    for worker in workers {
-        let turns = worker.watch.turns();
-        if turns != worker.turns || worker.watch.is_stopped() {
-            worker.turns = turns;
-            worker.since = Instant::now();
-        } else if worker.since.elapsed() >= patience {
-            return Some(worker.watch.address());
-        }
-    }
-    None
+    let mut hanging = workers.iter_mut().filter_map(|Worker { watch, silence }| {
+        let is_hanging = silence.is_longer_than(patience, watch) && !watch.is_stopped();
+        is_hanging.then(|| watch.address())
+    });
+    hanging.next()
 }
 
 fn hang(address: Address, patience: Duration) -> Violation {

@@ -5,6 +5,9 @@
 //! of calls ends it. Nothing in here decides anything about a result.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::address::{Address, DEPTH_MAX, Of};
 
@@ -55,5 +58,67 @@ impl Watch {
     /// Whether the worker was asked to give up.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// How long a worker has been at one image.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    turns: u64,
+    since: Instant,
+    /// What the process had used of its processors by then.
+    used: Duration,
+}
+
+/// On a machine that has no time for this process an image takes as long as it likes: a store that spins
+/// is told by what the process uses meanwhile. One that waits uses nothing, and is told after so many times
+/// the patience.
+const PATIENCE_WITH_WAITING: u32 = 6;
+
+impl Silence {
+    /// From now on.
+    pub(crate) fn begun() -> Self {
+        Self { turns: 0, since: Instant::now(), used: used() }
+    }
+
+    /// Whether the worker has been at one image for longer than `patience`.
+    pub(crate) fn is_longer_than(&mut self, patience: Duration, watch: &Watch) -> bool {
+        let turns = watch.turns();
+        if turns != self.turns {
+            *self = Self { turns, ..Self::begun() };
+            return false;
+        }
+        let elapsed = self.since.elapsed();
+        let is_at_work = || used().saturating_sub(self.used) >= patience / 2;
+        elapsed >= patience * PATIENCE_WITH_WAITING || elapsed >= patience && is_at_work()
+    }
+}
+
+/// What the process has used of its processors.
+fn used() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_spins_is_told_and_one_that_gets_no_processor_is_waited_for() {
+        let (watch, patience) = (Watch::default(), Duration::from_millis(40));
+        let mut silence = Silence::begun();
+        // What other tests of this process use is taken for this worker's: it must not have used any.
+        silence.used = Duration::MAX;
+        std::thread::sleep(patience);
+        assert!(!silence.is_longer_than(patience, &watch), "it has not used anything");
+        silence.used = Duration::ZERO;
+        while used() < patience {}
+        assert!(silence.is_longer_than(patience, &watch), "it spins");
+        silence.used = Duration::MAX;
+        silence.since -= patience * PATIENCE_WITH_WAITING;
+        assert!(silence.is_longer_than(patience, &watch), "it waits for good");
+        watch.at(&Address::run(7));
+        assert!(!silence.is_longer_than(patience, &watch), "it has gone on");
     }
 }

@@ -29,11 +29,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
 /// Where reproducers and scenarios are kept, seen from the repository.
 const CORPUS: &str = "corpus/sim";
+
+/// Signals closer than this are one: `timeout` tells a process, and then all of its group.
+const ONE_PRESS: Duration = Duration::from_millis(400);
 
 /// Crashes a store a million times and checks what it recovers.
 #[derive(Debug, Parser)]
@@ -121,8 +125,10 @@ pub fn main() -> ExitCode {
 fn cancelled_by_ctrl_c() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
+    let mut first: Option<Instant> = None;
     let handler = move || {
-        if set.swap(true, Ordering::Relaxed) {
+        set.store(true, Ordering::Relaxed);
+        if first.get_or_insert_with(Instant::now).elapsed() > ONE_PRESS {
             std::process::exit(130);
         }
     };

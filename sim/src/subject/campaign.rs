@@ -17,7 +17,7 @@ use super::explore::{Explorer, Failure};
 use super::replay::Replayed;
 use super::shrink::Shrinker;
 use super::{Finding, Found, Kind, Options, Report, Subject, Tally};
-use crate::watch::Watch;
+use crate::watch::{Silence, Watch};
 
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -27,8 +27,7 @@ type Done = (usize, u64, Tally, Option<Found>);
 
 struct Worker {
     watch: Arc<Watch>,
-    turns: u64,
-    since: Instant,
+    silence: Silence,
     given_up: bool,
     thread: JoinHandle<()>,
 }
@@ -72,7 +71,7 @@ impl<S: Subject> Campaign<S> {
     fn hire(&mut self) {
         let number = self.workers.len();
         let watch = Arc::new(Watch::default());
-        let since = Instant::now();
+        let silence = Silence::begun();
         let seen = watch.clone();
         let (subject, options) = (self.subject.clone(), self.options.clone());
         let (next, sender) = (self.next.clone(), self.sender.clone());
@@ -88,7 +87,7 @@ impl<S: Subject> Campaign<S> {
                 }
             }
         });
-        self.workers.push(Worker { watch: seen, turns: 0, since, given_up: false, thread });
+        self.workers.push(Worker { watch: seen, silence, given_up: false, thread });
     }
 
     /// Takes in what comes, until all has come that counts.
@@ -96,7 +95,7 @@ impl<S: Subject> Campaign<S> {
         while !self.is_complete() {
             match receiver.recv_timeout(LOOK) {
                 Ok((worker, seed, tally, found)) => {
-                    self.workers[worker].since = Instant::now();
+                    self.workers[worker].silence = Silence::begun();
                     if !self.workers[worker].given_up {
                         self.done.insert(seed, (tally, found));
                     }
@@ -135,13 +134,10 @@ impl<S: Subject> Campaign<S> {
     fn give_up_on_the_silent(&mut self) {
         let mut hung = Vec::new();
         for worker in self.workers.iter_mut().filter(|worker| !worker.given_up) {
-            let turns = worker.watch.turns();
-            if turns != worker.turns {
-                (worker.turns, worker.since) = (turns, Instant::now());
-            } else if worker.since.elapsed() > self.options.patience {
+            if worker.silence.is_longer_than(self.options.patience, &worker.watch) {
                 let address = worker.watch.address();
                 // One that has nothing left to do is silent, too.
-                if turns > 0 && !self.done.contains_key(&address.seed) {
+                if worker.watch.turns() > 0 && !self.done.contains_key(&address.seed) {
                     worker.given_up = true;
                     worker.watch.stop();
                     hung.push(address);
