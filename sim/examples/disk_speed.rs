@@ -84,7 +84,10 @@ fn main() {
     measure("plan + key, one pending write, random, torn", 500_000, || {
         noisy.plan_power_loss(Policy::Random, true, &mut rng).key()
     });
-    measure("legal images of one pending write", 100_000, || noisy.legal_images(64));
+    measure("legal images of one pending write", 100_000, || {
+        let legal = noisy.legal_images().expect("the reference");
+        (0..legal.count()).map(|number| legal.plan(number)).collect::<Vec<_>>()
+    });
     measure("full key, one pending write", 500_000, || noisy.full_key());
     measure("mount, open, read 4 KiB, close", 500_000, || {
         let disk = SimDisk::mount(&quiet);

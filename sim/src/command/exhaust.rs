@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// Of encrypted stores, with operations on keys.
     #[arg(long)]
     encrypted: bool,
-    /// Points with more legal images than this have so many of them drawn.
+    /// Points with more legal images than this have so many of them looked at.
     #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     images_max: u64,
     /// Looks at one sequence alone, as a violation printed it.

@@ -10,99 +10,158 @@ use super::plan::CrashPlan;
 use super::state::{DiskState, Node, NodeId};
 use super::tear::{Fate, WriteTear};
 
-/// The ways in which one node can survive, one element per combination.
-enum Ways {
-    File(Vec<Vec<Fate>>),
-    Directory(Vec<Vec<bool>>),
+/// The legal images of a disk by their numbers, counted over whole mutations and named tears.
+///
+/// Nodes that no name can reach after a power loss are left out of the count: nothing shows what became
+/// of them.
+#[derive(Debug)]
+pub struct LegalImages<'a> {
+    state: &'a DiskState,
+    nodes: Vec<(NodeId, Choices)>,
+    count: u128,
 }
 
-impl Ways {
-    fn count(&self) -> usize {
-        match self {
-            Self::File(ways) => ways.len(),
-            Self::Directory(ways) => ways.len(),
+/// The ways in which one node can survive.
+#[derive(Debug)]
+enum Choices {
+    /// For each mutation, its fates.
+    File(Vec<Vec<Fate>>),
+    /// Each of so many mutations is kept or lost.
+    Directory(usize),
+}
+
+/// The part of a number that says what becomes of one node.
+#[derive(Clone, Copy)]
+struct Digit(u128);
+
+impl Digit {
+    /// Takes a choice of so many out.
+    fn choose(&mut self, choices: usize) -> usize {
+        let choice = self.0 % choices as u128;
+        self.0 /= choices as u128;
+        usize::try_from(choice).expect("less than a usize")
+    }
+}
+
+impl Choices {
+    fn of(node: &Node) -> Self {
+        match node {
+            Node::File(inode) => {
+                let options = inode.pending.iter().map(|mutation| options(inode, mutation));
+                Self::File(options.collect())
+            }
+            Node::Directory(directory) => Self::Directory(directory.pending.len()),
         }
+    }
+
+    /// As many as fit into the number, if there are more.
+    fn count(&self) -> u128 {
+        let all = |each: &mut dyn Iterator<Item = usize>| {
+            each.fold(1, |all: u128, choices| all.saturating_mul(choices as u128))
+        };
+        match self {
+            Self::File(options) => all(&mut options.iter().map(Vec::len)),
+            Self::Directory(mutations) => all(&mut std::iter::repeat_n(2, *mutations)),
+        }
+    }
+
+    /// The first mutation is the most significant: addresses of images name these numbers.
+    fn fates(&self, mut digit: Digit) -> Vec<Fate> {
+        let Self::File(options) = self else { return Vec::new() };
+        let mut fates: Vec<Fate> =
+            options.iter().rev().map(|fates| fates[digit.choose(fates.len())]).collect();
+        fates.reverse();
+        fates
+    }
+
+    fn kept(&self, mut digit: Digit) -> Vec<bool> {
+        let Self::Directory(mutations) = self else { return Vec::new() };
+        let mut kept: Vec<bool> = (0..*mutations).map(|_| digit.choose(2) == 1).collect();
+        kept.reverse();
+        kept
     }
 }
 
 impl DiskState {
-    /// How many legal images there are, counted as by [`DiskState::legal_images`]; as many as fit into the
-    /// number, if there are more.
-    pub fn legal_count(&self) -> u128 {
+    /// The legal images; `None` where the medium promises more than the reference: what a promise rules out
+    /// is not counted here, and images of such disks are drawn.
+    pub fn legal_images(&self) -> Option<LegalImages<'_>> {
         let inner = self.inner();
-        let reachable = inner.reachable();
-        let of_node = |id: &NodeId| -> u128 {
-            match inner.node(*id) {
-                Node::File(inode) => {
-                    let ways = inode.pending.iter().map(|mutation| options(inode, mutation).len());
-                    ways.fold(1, |all: u128, ways| all.saturating_mul(ways as u128))
-                }
-                Node::Directory(directory) => {
-                    let doublings = u32::try_from(directory.pending.len()).unwrap_or(u32::MAX);
-                    2_u128.saturating_pow(doublings)
-                }
-            }
-        };
-        let nodes = inner.noisy.iter().filter(|id| reachable[id.0 as usize]);
-        nodes.fold(1, |all: u128, id| all.saturating_mul(of_node(id)))
-    }
-
-    /// All legal images, counted over whole mutations and named tears, if they are at most `max`.
-    ///
-    /// Nodes that no name can reach after a power loss are left out of the count: nothing shows
-    /// what became of them.
-    pub fn legal_images(&self, max: usize) -> Option<Vec<CrashPlan>> {
-        let inner = self.inner();
-        // What a promise rules out is not counted here: images of such disks are drawn.
         if inner.kindness != Kindness::NONE {
             return None;
         }
         let reachable = inner.reachable();
-        let mut nodes: Vec<(NodeId, Ways)> = Vec::new();
-        let mut total: usize = 1;
-        for id in inner.noisy.iter().filter(|id| reachable[id.0 as usize]) {
-            let room = max / total;
-            let ways = match inner.node(*id) {
-                Node::File(inode) => {
-                    let options: Vec<Vec<Fate>> =
-                        inode.pending.iter().map(|mutation| options(inode, mutation)).collect();
-                    Ways::File(combined(&options, room)?)
-                }
-                Node::Directory(directory) => {
-                    let options = vec![vec![false, true]; directory.pending.len()];
-                    Ways::Directory(combined(&options, room)?)
-                }
-            };
-            total = total.checked_mul(ways.count())?;
-            nodes.push((*id, ways));
-        }
-        if total > max {
-            return None;
-        }
-        let plan = |mut number: usize| {
-            let mut digits = Vec::with_capacity(nodes.len());
-            for (id, ways) in &nodes {
-                digits.push((*id, number % ways.count()));
-                number /= ways.count();
-            }
-            let ways = |id: NodeId| {
-                let at = digits.iter().position(|(node, _)| *node == id)?;
-                Some((&nodes[at].1, digits[at].1))
-            };
-            CrashPlan::of_fates(
-                self,
-                |id, inode| match ways(id) {
-                    Some((Ways::File(ways), digit)) => ways[digit].clone(),
-                    _ => vec![Fate::Lost; inode.pending.len()],
-                },
-                |id, directory| match ways(id) {
-                    Some((Ways::Directory(ways), digit)) => ways[digit].clone(),
-                    _ => vec![false; directory.pending.len()],
-                },
-            )
-        };
-        Some((0..total).map(plan).collect())
+        let nodes: Vec<(NodeId, Choices)> = inner
+            .noisy
+            .iter()
+            .filter(|id| reachable[id.0 as usize])
+            .map(|id| (*id, Choices::of(inner.node(*id))))
+            .collect();
+        let count =
+            nodes.iter().fold(1, |all: u128, (_, choices)| all.saturating_mul(choices.count()));
+        Some(LegalImages { state: self, nodes, count })
     }
+}
+
+impl LegalImages<'_> {
+    /// How many there are; as many as fit into the number, if there are more.
+    pub fn count(&self) -> u128 {
+        self.count
+    }
+
+    /// The image of a number below the count.
+    pub fn plan(&self, number: u128) -> CrashPlan {
+        let mut rest = number;
+        let mut digits = Vec::with_capacity(self.nodes.len());
+        for (id, choices) in &self.nodes {
+            let count = choices.count();
+            digits.push((*id, choices, Digit(rest % count)));
+            rest /= count;
+        }
+        let of = |id: NodeId| digits.iter().find(|(node, ..)| *node == id);
+        CrashPlan::of_fates(
+            self.state,
+            |id, inode| match of(id) {
+                Some((_, choices, digit)) => choices.fates(*digit),
+                None => vec![Fate::Lost; inode.pending.len()],
+            },
+            |id, directory| match of(id) {
+                Some((_, choices, digit)) => choices.kept(*digit),
+                None => vec![false; directory.pending.len()],
+            },
+        )
+    }
+
+    /// The number at a place of an order in which any first part is spread over all: each is the golden
+    /// section of the count behind the one before it, and no two are equal.
+    pub fn spread(&self, place: u64) -> u128 {
+        const GOLDEN: (u128, u128) = (1_000, 1_618);
+        let count = self.count;
+        let section = count / GOLDEN.1 * GOLDEN.0 + count % GOLDEN.1 * GOLDEN.0 / GOLDEN.1;
+        let step = (section.max(1)..).find(|step| common_factor(*step, count) == 1);
+        product_modulo(place, step.expect("one of any count has no factor in common"), count)
+    }
+}
+
+fn common_factor(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// By doubling, for the product need not fit into the number.
+fn product_modulo(mut factor: u64, step: u128, modulus: u128) -> u128 {
+    let sum = |a: u128, b: u128| if a >= modulus - b { a - (modulus - b) } else { a + b };
+    let (mut product, mut doubled) = (0, step % modulus);
+    while factor != 0 {
+        if factor % 2 == 1 {
+            product = sum(product, doubled);
+        }
+        doubled = sum(doubled, doubled);
+        factor /= 2;
+    }
+    product
 }
 
 /// The fates of one mutation that differ from one another.
@@ -134,20 +193,4 @@ fn options(inode: &Inode, mutation: &FileMutation) -> Vec<Fate> {
         }
     }
     options
-}
-
-/// Every way to take one of each, if they are at most `max`.
-fn combined<T: Copy>(options: &[Vec<T>], max: usize) -> Option<Vec<Vec<T>>> {
-    let mut all: Vec<Vec<T>> = vec![Vec::new()];
-    for choices in options {
-        if all.len() * choices.len() > max {
-            return None;
-        }
-        let longer = |way: &Vec<T>, choice: &T| way.iter().chain([choice]).copied().collect();
-        all = all
-            .iter()
-            .flat_map(|way| choices.iter().map(|c| longer(way, c)).collect::<Vec<_>>())
-            .collect();
-    }
-    Some(all)
 }

@@ -65,6 +65,7 @@ pub use clock::{SimClock, Ticking};
 pub use entropy::SimEntropy;
 pub use fault::{CallClass, Fault, FaultPlan, PlannedFault};
 pub use inside::{Inside, Synced};
+pub use legal::LegalImages;
 pub(crate) use machine::EXHAUSTED;
 pub use machine::{Onlooker, SimDisk, site_name};
 pub use medium::{FailedSync, Filesystem, MEDIUM_COUNTS, Medium, UnlinkedReads, WritebackReport};

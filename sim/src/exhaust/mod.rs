@@ -49,7 +49,7 @@ pub struct Bounds {
     pub letters: &'static [&'static str],
     /// Whether the stores are encrypted.
     pub encrypted: bool,
-    /// Points with more legal images than this have so many of them drawn.
+    /// Points with more legal images than this have so many of them looked at.
     pub images_max: u64,
     /// How many threads.
     pub jobs: usize,
@@ -203,4 +203,39 @@ fn look_at(
     let violations = std::mem::take(&mut tally.violations);
     done.violations.extend(violations.into_iter().map(|one| (sequence.clone(), one)));
     done.level.add(&Level { sequences: 1, tally, coverage });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::forward::Point;
+
+    /// What X1 leaves out is looked at elsewhere only if it is the same there.
+    #[test]
+    fn sequences_of_one_beginning_are_equal_to_the_byte_up_to_its_end() {
+        let letters = PLAIN.len() as u64;
+        let keys = |sequence: &Sequence, operations: usize| -> Vec<u128> {
+            let forward = Forward::of(&Engine, &sequence.history(false));
+            let belongs = |call: usize| {
+                call < forward.opening_calls || forward.calls[call].operation < operations
+            };
+            let points = forward.points.iter().take_while(|point| match point {
+                Point::Before(call) | Point::Inside(call) => belongs(*call),
+                Point::End { operation, .. } => *operation < operations,
+            });
+            points.map(|point| forward.at(point).0.full_key()).collect()
+        };
+        // +a; a.x=9; and each operation behind it, and each behind that.
+        let beginning = Sequence::numbered(PLAIN, 2, 2);
+        let alone = keys(&beginning, 2);
+        assert!(alone.len() > 20, "{beginning}: {} points", alone.len());
+        for last in 0..letters {
+            let longer = Sequence::numbered(PLAIN, 3, 2 * letters + last);
+            assert!(longer.to_string().starts_with(&beginning.to_string()), "{longer}");
+            assert_eq!(keys(&longer, 2), alone, "{longer}");
+            let longest = Sequence::numbered(PLAIN, 4, (2 * letters + last) * letters + 5);
+            assert_eq!(keys(&longest, 2), alone, "{longest}");
+        }
+    }
 }

@@ -8,12 +8,12 @@
 //! - D3. Where nothing is pending there is one image: whatever stops the machine leaves the same.
 
 use crate::address::Address;
-use crate::disk::{CrashPlan, DiskState, Inside, Policy, Step, Survivors, Tear};
+use crate::disk::{CrashPlan, DiskState, Inside, LegalImages, Policy, Step, Survivors, Tear};
 use crate::stream::Stream;
 use crate::tally::{ENUMERATED, KILL};
 
 /// Points with no more legal losses of power than this have all of them checked.
-pub(crate) const LEGAL_IMAGES_MAX: usize = 64;
+pub(crate) const LEGAL_IMAGES_MAX: u64 = 64;
 
 /// More pending mutations than this have more legal losses of power than [`LEGAL_IMAGES_MAX`].
 const PENDING_MAX: u64 = 6;
@@ -38,7 +38,8 @@ pub(crate) enum Image {
 pub(crate) struct Images<'a> {
     state: &'a DiskState,
     step: Option<&'a Step>,
-    legal: Vec<CrashPlan>,
+    /// Those that are enumerated, and how many of them.
+    legal: Option<(LegalImages<'a>, u64)>,
     exhaustive: bool,
 }
 
@@ -47,22 +48,37 @@ impl<'a> Images<'a> {
     /// are few.
     pub(crate) fn of(state: &'a DiskState, enumerate: bool) -> Self {
         let few = enumerate && (1..=PENDING_MAX).contains(&state.pending_mutations());
-        let legal = if few { state.legal_images(LEGAL_IMAGES_MAX) } else { None };
-        let exhaustive = legal.is_some() || state.is_quiet();
-        Self { state, step: None, legal: legal.unwrap_or_default(), exhaustive }
+        let legal = if few { state.legal_images() } else { None };
+        let max = u128::from(LEGAL_IMAGES_MAX);
+        Self::enumerated(state, legal.filter(|legal| legal.count() <= max), LEGAL_IMAGES_MAX)
     }
 
-    /// The images just before a call or after an operation; all legal ones if they are at most so many.
+    /// The images just before a call or after an operation; so many of the legal ones, if there are more.
     pub(crate) fn up_to(state: &'a DiskState, images_max: u64) -> Self {
-        let max = usize::try_from(images_max).unwrap_or(usize::MAX);
-        let legal = if state.is_quiet() { None } else { state.legal_images(max) };
-        let exhaustive = legal.is_some() || state.is_quiet();
-        Self { state, step: None, legal: legal.unwrap_or_default(), exhaustive }
+        let legal = if state.is_quiet() { None } else { state.legal_images() };
+        Self::enumerated(state, legal, images_max)
+    }
+
+    fn enumerated(state: &'a DiskState, legal: Option<LegalImages<'a>>, max: u64) -> Self {
+        let counted = |legal: LegalImages<'a>| {
+            let count = u64::try_from(legal.count()).unwrap_or(u64::MAX).min(max);
+            (legal, count)
+        };
+        let legal = legal.map(counted);
+        let whole = |(legal, count): &(LegalImages<'_>, u64)| legal.count() == u128::from(*count);
+        let exhaustive = state.is_quiet() || legal.as_ref().is_some_and(whole);
+        Self { state, step: None, legal, exhaustive }
     }
 
     /// The images inside a call.
     pub(crate) fn inside(step: &'a Step) -> Self {
-        Self { state: &step.before, step: Some(step), legal: Vec::new(), exhaustive: false }
+        Self { state: &step.before, step: Some(step), legal: None, exhaustive: false }
+    }
+
+    /// Of how many legal losses of power how many are looked at, where they are enumerated.
+    pub(crate) fn share(&self) -> Option<(u128, u64)> {
+        let (legal, enumerated) = self.legal.as_ref()?;
+        Some((legal.count(), *enumerated))
     }
 
     /// Whether all legal losses of power are among the images.
@@ -78,8 +94,7 @@ impl<'a> Images<'a> {
         if self.state.is_quiet() {
             return 1;
         }
-        let enumerated = 1 + self.legal.len() as u64;
-        if self.exhaustive { enumerated } else { wanted }
+        self.legal.as_ref().map_or(wanted, |(_, enumerated)| 1 + enumerated)
     }
 
     /// The image of an address; `None` where the call has no inside.
@@ -110,13 +125,14 @@ impl<'a> Images<'a> {
                 Some(Image::Loss(plan, Policy::Nothing.name()))
             }
             0 => Some(Image::Kill(self.state.kill())),
-            _ => {
-                let enumerated = usize::try_from(number - 1).ok();
-                match enumerated.and_then(|place| self.legal.get(place)) {
-                    Some(plan) => Some(Image::Loss(plan.clone(), ENUMERATED)),
-                    None => Some(lost(self.state, &mut stream)),
+            _ => match &self.legal {
+                Some((legal, enumerated)) if number <= *enumerated => {
+                    let place = number - 1;
+                    let of = if self.exhaustive { place.into() } else { legal.spread(place) };
+                    Some(Image::Loss(legal.plan(of), ENUMERATED))
                 }
-            }
+                _ => Some(lost(self.state, &mut stream)),
+            },
         }
     }
 }

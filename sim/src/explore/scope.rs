@@ -3,8 +3,8 @@
 //! **Place.** [`crate::exhaust`] asks for it, for each of its sequences.
 //!
 //! - O1. Of a point between two calls all legal images are looked at, counted over whole mutations and
-//!   named tears, if they are at most as many as the caller allows; else so many of them are drawn, and
-//!   the point counts as one at which that bound holds.
+//!   named tears, if they are at most as many as the caller allows; else so many of them, no two of them
+//!   equal and spread over all, and the point counts as one at which that bound holds.
 //! - O2. A crash inside a call leaves, once power is lost, what a crash before or behind it may leave. What
 //!   differs is the page cache of a killed process: of that a few are drawn.
 
@@ -96,13 +96,9 @@ impl Explorer<'_> {
                 Point::Inside(call) => Images::inside(&forward.calls[*call].step),
                 _ => Images::up_to(state, images_max),
             };
-            let wanted = match point {
-                Point::Inside(_) => 2 * IMAGES_INSIDE,
-                _ => images_max,
-            };
-            coverage.count(point, &images, state.legal_count(), images_max);
+            coverage.count(point, &images);
             let address = self.history.address();
-            self.point(&way, &images, wanted, window, address, place as u64);
+            self.point(&way, &images, 2 * IMAGES_INSIDE, window, address, place as u64);
             if self.gives_up() {
                 return;
             }
@@ -111,16 +107,17 @@ impl Explorer<'_> {
 }
 
 impl Coverage {
-    fn count(&mut self, point: &Point, images: &Images<'_>, legal: u128, images_max: u64) {
+    fn count(&mut self, point: &Point, images: &Images<'_>) {
         if matches!(point, Point::Inside(_)) {
             self.points_inside += 1;
             return;
         }
         self.points += 1;
         self.points_whole += u64::from(images.are_exhaustive());
+        // Where nothing is pending there is one image.
+        let (legal, looked_at) = images.share().unwrap_or((1, 1));
         self.legal = self.legal.saturating_add(legal);
-        let looked_at = if images.are_exhaustive() { legal } else { images_max.into() };
-        self.looked_at += looked_at;
+        self.looked_at = self.looked_at.saturating_add(looked_at.into());
         self.legal_most = self.legal_most.max(legal);
     }
 }

@@ -57,6 +57,12 @@ fn after(disk: &SimDisk, policy: Policy) -> DiskState {
     disk.state().plan_power_loss(policy, false, &mut rng(1)).build()
 }
 
+/// All legal images, if they are at most so many.
+fn legal_plans(state: &DiskState, max: u128) -> Option<Vec<CrashPlan>> {
+    let legal = state.legal_images().filter(|legal| legal.count() <= max)?;
+    Some((0..legal.count()).map(|number| legal.plan(number)).collect())
+}
+
 /// A content key from nothing but names and bytes: the same tree, written anew.
 fn key_from_scratch(state: &DiskState) -> u128 {
     let copy = SimDisk::new();

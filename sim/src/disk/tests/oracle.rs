@@ -315,7 +315,7 @@ fn every_survivor_choice_is_legal_and_has_the_key_of_its_image() {
                 check(seed, &oracle, &state.plan_power_loss(policy, torn, &mut rng), torn);
             }
         }
-        for plan in state.legal_images(256).unwrap_or_default() {
+        for plan in legal_plans(&state, 256).unwrap_or_default() {
             check(seed, &oracle, &plan, false);
         }
     }

@@ -185,18 +185,64 @@ fn every_kind_of_tear_is_reached() {
 fn legal_images_of_one_write_are_its_tears() {
     let disk = SimDisk::new();
     let file = durable_file(&disk, "/a", &[1; 4096]);
-    assert_eq!(disk.state().legal_images(1).expect("nothing is pending").len(), 1);
+    assert_eq!(legal_plans(&disk.state(), 1).expect("nothing is pending").len(), 1);
     file.write_at(&[2; 2048], 0, here()).expect("no fault is planned");
-    let plans = disk.state().legal_images(64).expect("one write has few images");
+    let plans = legal_plans(&disk.state(), 64).expect("one write has few images");
     let keys: BTreeSet<u128> = plans.iter().map(CrashPlan::key).collect();
     // Lost, whole, first, all but last, all but first, last, even, odd; the length is durable.
     assert_eq!((plans.len(), keys.len()), (8, 8));
-    assert!(disk.state().legal_images(7).is_none());
+    assert!(legal_plans(&disk.state(), 7).is_none());
     file.write_at(&[3; 512], 4096, here()).expect("no fault is planned");
-    let plans = disk.state().legal_images(64).expect("two writes have few images");
+    let plans = legal_plans(&disk.state(), 64).expect("two writes have few images");
     // One sector past the end: lost, whole, zeros, garbage.
     assert_eq!(plans.len(), 8 * 4);
     assert!(plans.iter().any(|plan| plan.finest_tear() == Tear::Mutation));
+}
+
+/// What is counted is what there is: an enumeration that leaves images out, or makes some twice, has
+/// another number of keys than the product of what can become of each change.
+#[test]
+fn legal_images_are_as_many_as_the_fates_of_all_that_is_pending_multiply_to() {
+    let disk = SimDisk::new();
+    let a = durable_file(&disk, "/a", &[1; 4096]);
+    let b = durable_file(&disk, "/b", &[1; 1024]);
+    a.write_at(&[2; 2048], 0, here()).expect("no fault is planned");
+    b.write_at(&[3; 512], 0, here()).expect("no fault is planned");
+    a.write_at(&[4; 512], 4096, here()).expect("no fault is planned");
+    disk.rename(Path::new("/b"), Path::new("/c"), here()).expect("no fault is planned");
+    disk.create_new(Path::new("/d"), here()).expect("the name is free");
+    let state = disk.state();
+    let legal = state.legal_images().expect("the reference promises nothing more");
+    // Eight tears; lost or whole; lost, whole, zeros, garbage; the changes of one directory.
+    let expected = 8 * 2 * 4 * 2 * 2;
+    assert_eq!(legal.count(), expected);
+    let keys: BTreeSet<u128> = (0..expected).map(|number| legal.plan(number).key()).collect();
+    assert_eq!(keys.len() as u128, expected);
+    // Any first part of the order that is spread over all has no number twice.
+    for part in [1, 7, 100, 255] {
+        let numbers: BTreeSet<u128> = (0..part).map(|place| legal.spread(place)).collect();
+        assert_eq!(numbers.len() as u64, part);
+        assert!(numbers.last().expect("there is one") < &expected);
+    }
+    let all: BTreeSet<u128> = (0..256).map(|place| legal.spread(place)).collect();
+    assert_eq!(all, (0..expected).collect());
+}
+
+#[test]
+fn numbers_of_more_images_than_can_be_counted_are_spread_as_well() {
+    let disk = SimDisk::new();
+    let file = durable_file(&disk, "/a", &[1; 4096]);
+    for _ in 0..60 {
+        file.write_at(&[2; 4096], 0, here()).expect("no fault is planned");
+    }
+    let state = disk.state();
+    let legal = state.legal_images().expect("the reference promises nothing more");
+    assert_eq!(legal.count(), u128::MAX);
+    let numbers: BTreeSet<u128> = (0..500).map(|place| legal.spread(place)).collect();
+    assert_eq!(numbers.len(), 500);
+    let widest = numbers.iter().zip(numbers.iter().skip(1)).map(|(a, b)| b - a).max();
+    assert!(widest.expect("there are many") < u128::MAX / 100);
+    let _ = legal.plan(*numbers.last().expect("there are many")).build();
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn shortening_survives_or_not_and_is_durable_after_a_sync() {
     assert_eq!(disk.state().read("/a"), Some(vec![7; 600]));
     assert_eq!(after(&disk, Policy::Nothing).read("/a"), Some(vec![7; 2000]));
     assert_eq!(after(&disk, Policy::Everything).read("/a"), Some(vec![7; 600]));
-    assert_eq!(disk.state().legal_images(64).map(|images| images.len()), Some(2));
+    assert_eq!(legal_plans(&disk.state(), 64).map(|images| images.len()), Some(2));
     file.sync_data(here()).expect("no fault is planned");
     assert!(disk.state().is_quiet());
     assert_eq!(contents(&disk.state(), "/a"), BTreeSet::from([vec![7; 600]]));
@@ -117,7 +117,7 @@ fn images_of_shortened_files_are_legal_and_have_their_keys() {
                 }
             }
         }
-        for plan in state.legal_images(256).unwrap_or_default() {
+        for plan in legal_plans(&state, 256).unwrap_or_default() {
             check(seed, &oracle, &plan, false);
         }
     }

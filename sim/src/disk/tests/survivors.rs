@@ -19,7 +19,7 @@ fn plans(mut look: impl FnMut(u64, &DiskState, &super::oracle::Oracle, CrashPlan
                 look(seed, &state, &oracle, plan, &mut dice);
             }
         }
-        for plan in state.legal_images(64).unwrap_or_default() {
+        for plan in legal_plans(&state, 64).unwrap_or_default() {
             look(seed, &state, &oracle, plan, &mut dice);
         }
     }
