@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
 use crate::engine::Engine;
-use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, Sequence};
+use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, PointBounds, Sequence};
 use crate::report;
 
 #[derive(Debug, Args)]
@@ -23,6 +23,10 @@ pub(super) struct Arguments {
     /// Points with more legal images than this have so many of them looked at.
     #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     images_max: u64,
+    /// Asks everything of every image: further recoveries, writes, lookups and verification, which
+    /// otherwise a share of them is asked.
+    #[arg(long)]
+    thorough: bool,
     /// Looks at one sequence alone, as a violation printed it.
     #[arg(long, conflicts_with_all = ["depth", "shard"])]
     sequence: Option<Sequence>,
@@ -43,12 +47,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         depth: usize::try_from(arguments.depth).expect("at most twelve"),
         letters: if arguments.encrypted { ENCRYPTED } else { PLAIN },
         encrypted: arguments.encrypted,
-        images_max: arguments.images_max,
+        points: PointBounds { images_max: arguments.images_max, thorough: arguments.thorough },
         jobs: jobs_or_cores(arguments.jobs),
         shard: arguments.shard.unwrap_or((0, 1)),
     };
     let done = match &arguments.sequence {
-        Some(sequence) => exhaust::one(&Engine, sequence, bounds.encrypted, bounds.images_max),
+        Some(sequence) => exhaust::one(&Engine, sequence, bounds.encrypted, bounds.points),
         None => {
             let bar = progress_bar();
             let show = &mut |length: usize, sequences: u64| show(&bar, &bounds, length, sequences);

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 pub use alphabet::{ENCRYPTED, PLAIN, Sequence};
 
 use crate::explore;
+pub use crate::explore::scope::Bounds as PointBounds;
 use crate::explore::scope::{self, Coverage, Seen};
 use crate::forward::Forward;
 use crate::in_order::in_order;
@@ -31,8 +32,9 @@ use crate::panic_trap;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
 
-/// Legal images of a point that are all looked at, if the caller does not say.
-pub const IMAGES_MAX: u64 = 32_768;
+/// Legal images of a point that are all looked at, if the caller does not say. No point of a plain store has
+/// more of them up to depth 5.
+pub const IMAGES_MAX: u64 = 262_144;
 
 /// Violations after which it ends.
 const VIOLATIONS_MAX: usize = 4;
@@ -49,8 +51,8 @@ pub struct Bounds {
     pub letters: &'static [&'static str],
     /// Whether the stores are encrypted.
     pub encrypted: bool,
-    /// Points with more legal images than this have so many of them looked at.
-    pub images_max: u64,
+    /// How closely points are looked at.
+    pub points: scope::Bounds,
     /// How many threads.
     pub jobs: usize,
     /// Which of how many parts of the work: `(i, n)` with `i < n`.
@@ -91,7 +93,8 @@ impl Report {
 }
 
 impl Level {
-    fn add(&mut self, other: &Self) {
+    /// Adds another.
+    pub fn add(&mut self, other: &Self) {
         self.sequences += other.sequences;
         self.tally.add(&other.tally);
         self.coverage.add(&other.coverage);
@@ -147,10 +150,15 @@ pub fn run(
 }
 
 /// Looks at one sequence, at the points of its last operation.
-pub fn one(system: &dyn System, sequence: &Sequence, encrypted: bool, images_max: u64) -> Report {
+pub fn one(
+    system: &dyn System,
+    sequence: &Sequence,
+    encrypted: bool,
+    points: scope::Bounds,
+) -> Report {
     let start = Instant::now();
     let mut done = Done::default();
-    look_at(system, sequence, (encrypted, images_max), &mut Seen::new(), &mut done);
+    look_at(system, sequence, (encrypted, points), &mut Seen::new(), &mut done);
     let Done { level, violations } = done;
     let elapsed = start.elapsed();
     Report { levels: vec![level], violations, cancelled: false, elapsed }
@@ -179,7 +187,7 @@ impl Work {
                 break;
             }
             let sequence = Sequence::numbered(bounds.letters, self.length, number);
-            let how = (bounds.encrypted, bounds.images_max);
+            let how = (bounds.encrypted, bounds.points);
             look_at(system, &sequence, how, &mut seen, &mut done);
         }
         done
@@ -189,14 +197,14 @@ impl Work {
 fn look_at(
     system: &dyn System,
     sequence: &Sequence,
-    (encrypted, images_max): (bool, u64),
+    (encrypted, points): (bool, scope::Bounds),
     seen: &mut Seen,
     done: &mut Done,
 ) {
     let history = sequence.history(encrypted);
     let looked = panic_trap::catch(|| {
         let forward = Forward::of(system, &history);
-        scope::last_operation(system, &history, &forward, images_max, seen)
+        scope::last_operation(system, &history, &forward, points, seen)
     });
     let (mut tally, coverage) = looked
         .unwrap_or_else(|panic| (explore::panicked(history.seed, panic), Coverage::default()));

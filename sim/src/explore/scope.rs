@@ -6,7 +6,11 @@
 //!   named tears, if they are at most as many as the caller allows; else so many of them, no two of them
 //!   equal and spread over all, and the point counts as one at which that bound holds.
 //! - O2. A crash inside a call leaves, once power is lost, what a crash before or behind it may leave. What
-//!   differs is the page cache of a killed process: of that a few are drawn.
+//!   differs is the page cache of a killed process, and a write that stopped within a sector: of those a
+//!   few are drawn.
+//! - O3. What an image recovers to is judged by I1 to I5 for every image. What is asked of a recovered
+//!   store further (other recoveries, writes, lookups, verification) is asked of a share of them, or of
+//!   each where the caller wants it thorough.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +24,15 @@ use crate::watch::Watch;
 
 /// Images inside of one call.
 const IMAGES_INSIDE: u64 = 4;
+
+/// How closely the points of a scope are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Points with more legal images than this have so many of them looked at (O1).
+    pub images_max: u64,
+    /// O3.
+    pub thorough: bool,
+}
 
 /// The content that each image recovered to, by its key; for histories that share a seed.
 pub type Seen = BTreeMap<u128, Content>;
@@ -59,16 +72,17 @@ pub fn last_operation(
     system: &dyn System,
     history: &History,
     forward: &Forward,
-    images_max: u64,
+    bounds: Bounds,
     seen: &mut Seen,
 ) -> (Tally, Coverage) {
     let watch = Watch::default();
     let mut explorer = Explorer::new(system, history, &watch, false);
     explorer.take_run(forward);
     explorer.seen = std::mem::take(seen);
+    explorer.thorough = bounds.thorough.then_some(false);
     let mut coverage = Coverage::default();
     if explorer.tally.violations.is_empty() {
-        explorer.last_operation(forward, images_max, &mut coverage);
+        explorer.last_operation(forward, bounds.images_max, &mut coverage);
     }
     *seen = explorer.seen;
     (explorer.tally, coverage)

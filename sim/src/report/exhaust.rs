@@ -30,7 +30,7 @@ fn write_table(out: &mut String, report: &Report, bounds: &Bounds) -> fmt::Resul
     let binds = coverage.points - coverage.points_whole;
     let (whole, binds) =
         (percent(coverage.points_whole.into(), coverage.points.into()), number(binds));
-    let images_max = number(bounds.images_max);
+    let images_max = number(bounds.points.images_max);
     writeln!(out, "  points with all legal images: {whole}; {binds} have more than {images_max}")?;
     let share = percent(coverage.looked_at, coverage.legal);
     let (looked_at, legal) = (large(coverage.looked_at), large(coverage.legal));
@@ -80,7 +80,8 @@ pub fn exhaust_json(report: &Report, bounds: &Bounds) -> Value {
         "operations": bounds.letters,
         "encrypted": bounds.encrypted,
         "depth": bounds.depth,
-        "images_max": bounds.images_max,
+        "images_max": bounds.points.images_max,
+        "thorough": bounds.points.thorough,
         "levels": report.levels.iter().map(level_json).collect::<Vec<Value>>(),
         "total": level_json(&total),
         "invariants": total.tally.invariants,

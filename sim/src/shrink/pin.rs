@@ -90,7 +90,8 @@ pub fn of_sequence(
     encrypted: bool,
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
-    let report = exhaust::one(system, sequence, encrypted, exhaust::IMAGES_MAX);
+    let points = exhaust::PointBounds { images_max: exhaust::IMAGES_MAX, thorough: false };
+    let report = exhaust::one(system, sequence, encrypted, points);
     let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
     let violation = the_wanted(&violations, wanted, sequence)?;
     let file = pin_or_hunt(system, &sequence.history(encrypted), violation)?;
