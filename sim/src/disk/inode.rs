@@ -129,6 +129,17 @@ impl Inode {
         self.pending.iter().any(FileMutation::changes_length)
     }
 
+    /// Whether a pending change has to do with the length, or with bytes beyond the durable end.
+    pub(crate) fn reaches_beyond(&self, at: usize) -> bool {
+        let mutation = &self.pending[at];
+        mutation.changes_length() || mutation.len() > self.durable.len()
+    }
+
+    /// Whether any of them does.
+    pub(crate) fn may_get_longer(&self) -> bool {
+        (0..self.pending.len()).any(|at| self.reaches_beyond(at))
+    }
+
     /// Writes bytes.
     pub(crate) fn write(&mut self, order: u64, bytes: &[u8], offset: u64) {
         if bytes.is_empty() {

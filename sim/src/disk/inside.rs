@@ -5,14 +5,17 @@
 //!
 //! - Q1. A write is torn in the page cache; a sync has made some changes durable and not others; a
 //!   change of names happened or did not. No other call has an inside.
+//! - Q2. What a sync has done so far keeps the promises of the disk's filesystem too.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use rand::Rng;
 
 use super::inode::{FileChange, FileMutation, Inode};
+use super::kindness::{keep_a_prefix, keep_before, keep_bytes_before_length};
 use super::plan::CrashPlan;
-use super::state::{DiskState, Node, NodeId};
+use super::state::{DiskState, Inner, Node, NodeId};
 use super::survivors::{Base, Survivors};
 use super::tear::{Fate, WriteTear};
 use super::trace::{IoKind, Step};
@@ -53,6 +56,10 @@ impl Synced {
             Fate::Scattered { seed, .. } => Self::Scattered(seed),
             Fate::Lost | Fate::LengthOnly | Fate::Torn(_) => Self::Pending,
         }
+    }
+
+    fn of_name(kept: bool) -> Self {
+        if kept { Self::Kept } else { Self::Pending }
     }
 
     fn fate(self) -> Fate {
@@ -148,6 +155,11 @@ impl Step {
         let (Inside::Synced(synced), Some(node)) = (inside, self.call.node) else { return None };
         let fits = |pending: usize| pending == synced.len();
         let (IoKind::Sync | IoKind::SyncDir) = self.call.kind else { return None };
+        let inner = self.before.inner();
+        let owed = match inner.node(node) {
+            Node::Directory(_) => inner.owed(&BTreeMap::from([(node, kept(synced))])),
+            Node::File(_) => BTreeMap::new(),
+        };
         let plan = CrashPlan::of_fates(
             &self.before,
             |id, inode| match id == node && fits(inode.pending.len()) {
@@ -155,10 +167,14 @@ impl Step {
                     let fates: Vec<Fate> = synced.iter().map(|one| one.fate()).collect();
                     inode.reached(&fates).into_owned()
                 }
-                false => vec![Fate::Lost; inode.pending.len()],
+                false => {
+                    let mut fates = vec![Fate::Lost; inode.pending.len()];
+                    keep_before(inode, &mut fates, owed.get(&id).copied().unwrap_or(0));
+                    fates
+                }
             },
             |id, directory| match id == node && fits(directory.pending.len()) {
-                true => synced.iter().map(|one| *one == Synced::Kept).collect(),
+                true => kept(synced),
                 false => vec![false; directory.pending.len()],
             },
         );
@@ -240,13 +256,21 @@ impl DiskState {
     /// What a sync of this node that is under way may have done.
     fn draw_sync(&self, id: NodeId, dice: &mut Stream) -> Option<Vec<Synced>> {
         let synced: Vec<Synced> = match self.inner().node(id) {
-            Node::File(inode) => inode.drawn_fates(dice).into_iter().map(Synced::of).collect(),
+            Node::File(inode) => {
+                let mut fates = inode.drawn_fates(dice);
+                if self.inner().kindness.bytes_before_length {
+                    keep_bytes_before_length(inode, &mut fates);
+                }
+                fates.into_iter().map(Synced::of).collect()
+            }
             Node::Directory(directory) => {
                 let draw = |_| if dice.chance(1, 2) { Synced::Kept } else { Synced::Pending };
                 let mut synced: Vec<Synced> = directory.pending.iter().map(draw).collect();
                 if self.inner().kindness.names_in_order {
-                    let first = synced.iter().position(|one| *one == Synced::Pending);
-                    synced[first.unwrap_or(directory.pending.len())..].fill(Synced::Pending);
+                    let mut in_order = self.inner().names_kept(id, kept(&synced));
+                    keep_a_prefix(self.inner(), &mut in_order);
+                    let in_order = in_order.remove(&id).unwrap_or_default();
+                    synced = in_order.into_iter().map(Synced::of_name).collect();
                 }
                 synced
             }
@@ -261,17 +285,49 @@ impl DiskState {
         match inner.node(id) {
             Node::File(inode) if inode.pending.len() == synced.len() => {
                 let fates: Vec<Fate> = synced.iter().map(|one| one.fate()).collect();
+                if inner.kindness.bytes_before_length {
+                    let mut promised = inode.reached(&fates).into_owned();
+                    keep_bytes_before_length(inode, &mut promised);
+                    if promised != *inode.reached(&fates) {
+                        return None;
+                    }
+                }
                 inner.file_mut(id).sync_partly(&fates);
             }
             Node::Directory(directory) if directory.pending.len() == synced.len() => {
-                let kept: Vec<bool> = synced.iter().map(|one| *one == Synced::Kept).collect();
-                inner.directory_mut(id).sync_partly(&kept);
+                let names = inner.names_kept(id, kept(synced));
+                if inner.kindness.names_in_order {
+                    let mut in_order = names.clone();
+                    keep_a_prefix(inner, &mut in_order);
+                    if in_order != names {
+                        return None;
+                    }
+                }
+                inner.bring_bytes(&names);
+                inner.directory_mut(id).sync_partly(&kept(synced));
             }
             _ => return None,
         }
         inner.settle(id);
         Some(state)
     }
+}
+
+impl Inner {
+    /// The changes of names that are kept where one directory keeps these, and no other one any.
+    fn names_kept(&self, id: NodeId, kept: Vec<bool>) -> BTreeMap<NodeId, Vec<bool>> {
+        let nothing = |id: NodeId| match self.node(id) {
+            Node::Directory(directory) => (id, vec![false; directory.pending.len()]),
+            Node::File(_) => unreachable!("a file has no names"),
+        };
+        let mut all: BTreeMap<_, _> = self.noisy_directories().into_iter().map(nothing).collect();
+        all.insert(id, kept);
+        all
+    }
+}
+
+fn kept(synced: &[Synced]) -> Vec<bool> {
+    synced.iter().map(|one| *one == Synced::Kept).collect()
 }
 
 /// Writes the sectors of a write that a tear keeps, as one mutation each.

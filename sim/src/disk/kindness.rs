@@ -10,8 +10,8 @@
 //!   changes of names durable; or that of a file its own names alone.
 //! - K4. *Bytes before length*: a file is only as long as what was written into it; nothing in it is garbage
 //!   or stale. Where a later lengthening survives, so do the earlier ones.
-//! - K5. *Bytes before a replacing rename*: where a rename onto a name that was in use survives, what
-//!   had been written into the file before it does.
+//! - K5. *Bytes before a replacing rename*: where a rename onto a name that was in use survives, or a sync
+//!   has made it durable, what had been written into the file before it does.
 //! - K6. Faults are no kinder: what a failed sync loses may be anything.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,11 +72,7 @@ pub(crate) fn plan(state: &DiskState, chooser: &Chooser, dice: &mut Stream) -> C
     if inner.kindness.names_in_order {
         keep_a_prefix(inner, &mut kept);
     }
-    let owed = if inner.kindness.bytes_before_rename {
-        owed_by_renames(inner, &kept)
-    } else {
-        BTreeMap::new()
-    };
+    let owed = inner.owed(&kept);
     let mut files = Vec::new();
     for id in &inner.noisy {
         let Node::File(inode) = inner.node(*id) else { continue };
@@ -84,6 +80,10 @@ pub(crate) fn plan(state: &DiskState, chooser: &Chooser, dice: &mut Stream) -> C
         let mut finish = chooser.finish(inner, *id, dice);
         if let Some(before) = owed.get(id) {
             keep_before(inode, &mut fates, *before);
+        }
+        if owed.contains_key(id) || inner.kindness.bytes_before_length && inode.may_get_longer() {
+            // An earlier version over a later one takes bytes back, and so does a torn sector.
+            finish = Finish { any_order: false, torn_sectors: false, ..finish };
         }
         if inner.kindness.bytes_before_length {
             keep_bytes_before_length(inode, &mut fates);
@@ -106,7 +106,7 @@ fn directory_of(inner: &Inner, id: NodeId) -> &Directory {
 }
 
 /// K2.
-fn keep_a_prefix(inner: &Inner, kept: &mut BTreeMap<NodeId, Vec<bool>>) {
+pub(crate) fn keep_a_prefix(inner: &Inner, kept: &mut BTreeMap<NodeId, Vec<bool>>) {
     let mut first_lost = u64::MAX;
     for (id, kept) in &*kept {
         for (mutation, kept) in directory_of(inner, *id).pending.iter().zip(kept) {
@@ -146,7 +146,7 @@ fn owed_by_renames(inner: &Inner, kept: &BTreeMap<NodeId, Vec<bool>>) -> BTreeMa
     owed
 }
 
-fn keep_before(inode: &Inode, fates: &mut [Fate], order: u64) {
+pub(super) fn keep_before(inode: &Inode, fates: &mut [Fate], order: u64) {
     for (mutation, fate) in inode.pending.iter().zip(fates) {
         if mutation.order < order {
             *fate = Fate::Kept;
@@ -156,10 +156,8 @@ fn keep_before(inode: &Inode, fates: &mut [Fate], order: u64) {
 
 /// K4. Whatever changed the length survives whole, up to the last that does, or last write beyond the durable
 /// end.
-fn keep_bytes_before_length(inode: &Inode, fates: &mut [Fate]) {
-    let reaches = |at: usize| {
-        inode.pending[at].changes_length() || inode.pending[at].len() > inode.durable.len()
-    };
+pub(super) fn keep_bytes_before_length(inode: &Inode, fates: &mut [Fate]) {
+    let reaches = |at: usize| inode.reaches_beyond(at);
     let last = (0..fates.len()).rev().find(|at| reaches(*at) && fates[*at] == Fate::Kept);
     for (at, fate) in fates.iter_mut().enumerate() {
         let is_before = inode.pending[at].changes_length() && last.is_some_and(|last| at <= last);
@@ -174,20 +172,51 @@ fn keep_bytes_before_length(inode: &Inode, fates: &mut [Fate]) {
 }
 
 impl Inner {
-    /// What a sync of this node has made durable besides, on a disk that keeps promises (K3). `resized` says
-    /// of a file that its length had changed since it was synced before.
+    /// A sync of a directory: of all, where the filesystem says so (K3).
+    pub(crate) fn sync_names(&mut self, id: NodeId) {
+        match self.kindness.reach {
+            Reach::Nothing | Reach::OwnNames => self.sync_directories(&[id]),
+            Reach::AllNames => self.sync_directories(&self.noisy_directories()),
+        }
+    }
+
+    fn sync_directories(&mut self, ids: &[NodeId]) {
+        let all = |id: &NodeId| (*id, vec![true; directory_of(self, *id).pending.len()]);
+        self.bring_bytes(&ids.iter().map(all).collect());
+        for id in ids {
+            self.directory_mut(*id).sync();
+            self.settle(*id);
+        }
+    }
+
+    /// Makes the bytes durable that these changes of names, which are about to be, bring along (K5).
+    pub(crate) fn bring_bytes(&mut self, kept: &BTreeMap<NodeId, Vec<bool>>) {
+        for (id, before) in self.owed(kept) {
+            let Node::File(inode) = self.node(id) else { continue };
+            let mut fates = vec![Fate::Lost; inode.pending.len()];
+            keep_before(inode, &mut fates, before);
+            if fates.contains(&Fate::Kept) {
+                self.file_mut(id).sync_partly(&fates);
+                self.settle(id);
+            }
+        }
+    }
+
+    /// For each file whose bytes these changes of names bring along, the order up to which they do (K5).
+    pub(crate) fn owed(&self, kept: &BTreeMap<NodeId, Vec<bool>>) -> BTreeMap<NodeId, u64> {
+        match self.kindness.bytes_before_rename {
+            true => owed_by_renames(self, kept),
+            false => BTreeMap::new(),
+        }
+    }
+
+    /// What a sync of a file has made durable besides, on a disk that keeps promises (K3). `resized` says
+    /// that its length had changed since it was synced before.
     pub(crate) fn sync_reaches(&mut self, id: NodeId, resized: bool) {
-        let is_directory = matches!(self.node(id), Node::Directory(_));
         match self.kindness.reach {
             Reach::Nothing => {}
-            Reach::AllNames if is_directory || resized => {
-                for directory in self.noisy_directories() {
-                    self.directory_mut(directory).sync();
-                    self.settle(directory);
-                }
-            }
+            Reach::AllNames if resized => self.sync_directories(&self.noisy_directories()),
             Reach::AllNames => {}
-            Reach::OwnNames if is_directory => {}
             Reach::OwnNames => {
                 for directory in self.noisy_directories() {
                     let names = |assigns: &[(Name, Option<NodeId>)]| {
@@ -205,7 +234,8 @@ impl Inner {
         }
     }
 
-    fn noisy_directories(&self) -> Vec<NodeId> {
+    /// The directories of which names are pending.
+    pub(crate) fn noisy_directories(&self) -> Vec<NodeId> {
         let is_directory = |id: &&NodeId| matches!(self.node(**id), Node::Directory(_));
         self.noisy.iter().filter(is_directory).copied().collect()
     }

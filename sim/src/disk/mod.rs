@@ -53,6 +53,7 @@ mod machine;
 mod medium;
 mod plan;
 mod policy;
+mod promises;
 mod state;
 mod survivors;
 mod tear;

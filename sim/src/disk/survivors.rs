@@ -17,6 +17,7 @@ use super::directory::{Directory, DirectoryImage};
 use super::image::{FileImage, FileParts, Holds};
 use super::inode::{FileChange, Inode};
 use super::plan::CrashPlan;
+use super::promises;
 use super::state::{DiskState, Inner, Node, NodeId};
 
 /// What the exceptions are exceptions from.
@@ -161,7 +162,8 @@ impl DiskState {
     /// The loss of power after which exactly this survives.
     ///
     /// # Errors
-    /// What of the survivors there is not: a place with nothing pending, a change, a sector.
+    /// What of the survivors there is not: a place with nothing pending, a change, a sector; or which promise
+    /// of the disk's filesystem they break.
     pub fn plan_survivors(&self, survivors: &Survivors) -> Result<CrashPlan, String> {
         let inner = self.inner();
         let places = places(inner);
@@ -192,7 +194,8 @@ impl DiskState {
                 }
             }
         }
-        Ok(CrashPlan::new(self.clone(), files, directories))
+        let plan = CrashPlan::new(self.clone(), files, directories);
+        promises::broken(&plan).map_or(Ok(plan), Err)
     }
 
     /// How many changes are pending in each place, and how many sectors each of them touches.

@@ -155,9 +155,7 @@ impl Vfs for SimDisk {
             }
             if !idle {
                 let inner = machine.inner_mut();
-                inner.directory_mut(id).sync();
-                inner.settle(id);
-                inner.sync_reaches(id, false);
+                inner.sync_names(id);
                 if inner.nodes.len() > SWEEP_NODES_MIN {
                     machine.sweep();
                 }
