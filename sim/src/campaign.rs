@@ -32,7 +32,7 @@ use crate::panic_trap;
 use crate::replica;
 use crate::stream::Stream;
 use crate::system::System;
-use crate::tally::{AN_ANSWER, NO_PANIC_OF_OURS, Tally, Violation};
+use crate::tally::{AN_ANSWER, ENUMERATED, NO_PANIC_OF_OURS, Tally, Violation};
 use crate::watch::{Silence, Watch};
 pub use pace::{MARKS_MAX, Pace};
 
@@ -285,6 +285,10 @@ impl Campaign {
         }
         if self.which == Which::Plain || !self.system.encrypts() {
             tally.forget_encryption();
+        }
+        if self.filesystem != Filesystem::Posix {
+            // What a filesystem promises beyond POSIX is drawn, never enumerated.
+            tally.policies.remove(ENUMERATED);
         }
         tally
     }

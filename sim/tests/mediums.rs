@@ -9,6 +9,7 @@ use quiver_sim::disk::Filesystem;
 use quiver_sim::engine::Engine;
 use quiver_sim::planted::{Bug, Planted};
 use quiver_sim::system::System;
+use quiver_sim::tally::ENUMERATED;
 
 const SEEDS: u64 = 10;
 
@@ -34,6 +35,11 @@ fn engine_holds_on_every_filesystem() {
         let done = run(Arc::new(Engine), filesystem).tally;
         assert_eq!(done.violations, [], "{filesystem:?}");
         assert!(done.images_checked > 1000, "{filesystem:?}");
+        // More seeds move more counters, but none that cannot move keeps a run from ending well.
+        let counts_enumerated = done.policies.contains_key(ENUMERATED);
+        assert_eq!(counts_enumerated, filesystem == Filesystem::Posix, "{filesystem:?}");
+        let idle = done.idle();
+        assert!(!idle.iter().any(|name| name.starts_with("policy ")), "{filesystem:?}: {idle:?}");
         done.images_checked
     });
     // What is promised leaves less to look at.
