@@ -183,6 +183,16 @@ fn what_cannot_be_written_is_refused_before_any_work() {
     fs::write(dir.join("planted-lying-sync.repro"), "mine").expect("a temporary file");
     let says = ["is there already", "--out"];
     is_refused(dir, &["shrink", "--mutant", "lying-sync"], 2, &says);
+    // None of these is found within the bound of the search, nor is there anything in the others.
+    let bug = "toy/keeps-dead-rows";
+    fs::write(dir.join("planted-toy-keeps-dead-rows.repro"), "mine").expect("a temporary file");
+    is_refused(dir, &["shrink", "--mutant", bug], 2, &says);
+    let begins: [&[&str]; 4] =
+        [&["--mutant", bug], &["--case", "nobody~0"], &["--sequence", "+a"], &["1:0:0"]];
+    for begin in begins {
+        let arguments = [&["shrink", "--out", "none/it.repro"], begin].concat();
+        is_refused(dir, &arguments, 2, &["cannot write none/it.repro", "--out FILE"]);
+    }
     assert!(names(dir).iter().all(|name| !name.ends_with(".new")), "{:?}", names(dir));
 }
 
@@ -228,9 +238,94 @@ fn a_pipe_that_nobody_reads_is_an_error_without_a_panic() {
         let child = child.expect("the program starts");
         let Output { status, stderr, .. } = child.wait_with_output().expect("it ends");
         let error = words(&stderr);
-        assert_eq!(status.code(), Some(1), "{arguments:?}: {error}");
+        // What is played is a violation, whoever reads of it.
+        let code = if arguments[0] == "replay" { 1 } else { 2 };
+        assert_eq!(status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.starts_with("error: cannot print: "), "{arguments:?}: {error}");
     }
+}
+
+#[test]
+fn a_shard_of_sequences_that_has_none_is_refused_and_a_report_says_what_it_is_of() {
+    let dir = folder();
+    let dir = dir.path();
+    let says = ["shard 10/16 has no sequence of length 3", "take fewer of them"];
+    is_refused(dir, &["exhaust", "--shard", "10/16", "--depth", "3"], 2, &says);
+    let report = |more: &[&str]| {
+        let arguments = [&["exhaust", "--images-max", "4", "--json", "it.json"], more].concat();
+        let done = run(dir, &arguments);
+        assert_eq!(done.status.code(), Some(0), "{}", words(&done.stderr));
+        let text = fs::read_to_string(dir.join("it.json")).expect("it was written");
+        serde_json::from_str::<serde_json::Value>(&text).expect("it is JSON")
+    };
+    let shard = report(&["--depth", "1", "--shard", "1/1"]);
+    assert_eq!(shard["format"], "quiver-sim exhaust report");
+    assert_eq!((&shard["depth"], shard["shard"].to_string()), (&1.into(), "[1,1]".to_owned()));
+    let one = report(&["--sequence", "+a; kill"]);
+    assert_eq!(one["sequence"], "+a; kill");
+    assert!(one["depth"].is_null(), "{one}");
+}
+
+/// A run of next to nothing.
+const SHORT: [&str; 6] = ["run", "--seeds", "1", "--no-sweep", "--no-damage", "--no-swarm"];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_that_cannot_be_written_leaves_the_table_and_the_other_one() {
+    let dir = folder();
+    let dir = dir.path();
+    let mut arguments = SHORT.to_vec();
+    arguments.extend(["--json", "/dev/full", "--html", "page.html"]);
+    let Output { status, stdout, stderr } = run(dir, &arguments);
+    let (out, error) = (words(&stdout), words(&stderr));
+    assert_eq!(status.code(), Some(2), "{error}");
+    assert!(out.contains("images checked per second"), "{out}");
+    assert!(error.contains("error: counters stayed at zero: "), "{error}");
+    assert!(error.contains("error: cannot write the report /dev/full: No space"), "{error}");
+    let page = fs::read_to_string(dir.join("page.html")).expect("it was written");
+    assert!(page.ends_with("</html>\n"));
+    let bug = corpus().join("planted-toy-forgets-deletes.repro");
+    let bug = bug.to_str().expect("a name");
+    let Output { status, stdout, stderr } = run(dir, &["replay", bug, "--html", "/dev/full"]);
+    assert_eq!(status.code(), Some(1), "a violation is one: {}", words(&stderr));
+    assert!(words(&stdout).contains("violation of "), "{}", words(&stdout));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_may_be_printed_behind_the_table() {
+    let dir = folder();
+    let dir = dir.path();
+    let mut arguments = SHORT.to_vec();
+    arguments.extend(["--json", "/dev/stdout"]);
+    let piped = run(dir, &arguments);
+    let file = fs::File::create(dir.join("out")).expect("a temporary file");
+    let kept = program(dir).args(&arguments).stdout(file).stderr(Stdio::null()).status();
+    assert_eq!(kept.expect("the program starts").code(), Some(3));
+    let kept = fs::read_to_string(dir.join("out")).expect("it is there");
+    assert_eq!(piped.status.code(), Some(3), "{}", words(&piped.stderr));
+    for out in [words(&piped.stdout), kept] {
+        let at = out.find("\n{").unwrap_or_else(|| panic!("no report: {out}"));
+        assert!(out[..at].contains("images checked per second"), "{out}");
+        let report: serde_json::Value = serde_json::from_str(&out[at..]).expect("it is JSON");
+        assert_eq!(report["seeds"], 1);
+    }
+}
+
+#[test]
+fn a_table_that_nobody_reads_leaves_the_report() {
+    let dir = folder();
+    let dir = dir.path();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut arguments = SHORT.to_vec();
+    arguments.extend(["--json", "it.json"]);
+    let child = program(dir).args(&arguments).stdout(writer).stderr(Stdio::piped()).spawn();
+    let Output { status, stderr, .. } =
+        child.expect("the program starts").wait_with_output().expect("it ends");
+    assert_eq!(status.code(), Some(2), "{}", words(&stderr));
+    let report = fs::read_to_string(dir.join("it.json")).expect("it was written");
+    assert!(serde_json::from_str::<serde_json::Value>(&report).is_ok());
 }
 
 #[cfg(unix)]

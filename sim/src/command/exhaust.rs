@@ -1,16 +1,18 @@
 //! `quiver-sim exhaust`: every sequence of a few operations.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
+use super::reports::Reports;
+use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
 use crate::engine::Engine;
 use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, PointBounds, Sequence};
 use crate::report;
+use crate::system::System;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -21,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     encrypted: bool,
     /// Points with more legal images than this have so many of them looked at.
-    #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = IMAGES_MAX, value_parser = images_max)]
     images_max: u64,
     /// Asks everything of every image: further recoveries, writes, lookups and verification, which
     /// otherwise a share of them is asked.
@@ -34,6 +36,9 @@ pub(super) struct Arguments {
     #[arg(long, value_parser = jobs)]
     jobs: Option<usize>,
     /// Which part of the sequences, of how many: 1/4 to 4/4 for four machines.
+    ///
+    /// `merge` does not join these reports: counts of sequences, points, images and violations add up to
+    /// those of one run, but not duplicates, which are told apart within a shard.
     #[arg(long, value_parser = shard, value_name = "I/N")]
     shard: Option<(u64, u64)>,
     /// Where to write the report as JSON.
@@ -42,7 +47,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(arguments.json.as_ref(), None)?;
     let bounds = Bounds {
         depth: usize::try_from(arguments.depth).expect("at most twelve"),
         letters: if arguments.encrypted { ENCRYPTED } else { PLAIN },
@@ -61,22 +66,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             done
         }
     };
-    if let Some(file) = file {
-        file.write(&report::exhaust_json(&done, &bounds))?;
+    // Shorter sequences make fewer pieces: such a shard has none of them either.
+    if !done.cancelled && done.total().sequences == 0 {
+        let (part, parts) = bounds.shard;
+        let why = format!(
+            "shard {}/{parts} has no sequence of length {}: there are fewer pieces of work than shards; \
+             take fewer of them",
+            part + 1,
+            bounds.depth
+        );
+        return Err(Refusal(why, 2));
     }
-    let mut out = io::stdout().lock();
-    if arguments.sequence.is_none() {
-        write!(out, "{}", report::exhaust_text(&done, &bounds))?;
+    let found = !done.violations.is_empty();
+    let print = |out: &mut StdoutLock<'_>| {
+        if arguments.sequence.is_none() {
+            write!(out, "{}", report::exhaust_text(&done, &bounds))?;
+        }
+        write!(out, "{}", report::exhaust_violations_within(&done, &bounds))?;
+        if found {
+            return Ok(ExitCode::from(1));
+        }
+        if let Some(sequence) = &arguments.sequence {
+            let images = report::number(done.total().tally.images_checked);
+            writeln!(out, "{sequence}: no violation in {images} images of its last operation")?;
+        }
+        Ok(ExitCode::from(if done.cancelled { 130 } else { 0 }))
+    };
+    let json = || {
+        let sequence = arguments.sequence.as_ref();
+        report::exhaust_json(&done, &bounds, sequence, Engine.version())
+    };
+    reports.tell(found, print, json, String::new)
+}
+
+/// A bound on the images of a point.
+pub(super) fn images_max(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(images @ 1..=1_000_000) => Ok(images),
+        _ => Err("expected 1 to 1000000 images".to_owned()),
     }
-    write!(out, "{}", report::exhaust_violations(&done, bounds.encrypted))?;
-    if !done.violations.is_empty() {
-        return Ok(ExitCode::from(1));
-    }
-    if let Some(sequence) = &arguments.sequence {
-        let images = report::number(done.total().tally.images_checked);
-        writeln!(out, "{sequence}: no violation in {images} images of its last operation")?;
-    }
-    Ok(ExitCode::from(if done.cancelled { 130 } else { 0 }))
 }
 
 fn progress_bar() -> ProgressBar {

@@ -2,15 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::replay::{self, RESTORE};
-use super::{Refusal, ReportFile, verdict};
-use crate::record::{Merge, Merged};
+use super::reports::Reports;
+use super::{Refusal, verdict};
+use crate::record::{Merge, Merged, Record};
 use crate::report;
 use crate::repro::{Gather, Gathered};
 use crate::shrink;
@@ -42,8 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     if let Some(into) = &arguments.into {
         return gather(&arguments.corpus, into);
     }
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
-    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let mut merge = Merge::default();
     for path in &arguments.reports {
         merge.take(&path.display().to_string(), replay::text(path));
@@ -53,20 +53,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let Some(record) = record else {
         return Err(Refusal("no report could be used".to_owned(), 2));
     };
-    if let Some(file) = file {
-        file.write(&record.json())?;
-    }
-    if let Some(page) = page {
-        page.write_text(&verdict::page(&record))?;
-    }
-    let mut out = io::stdout().lock();
-    write!(
-        out,
-        "{}{}",
-        verdict::parts_text(&record),
-        report::text(&record.done, &record.engine_version, &record.bounds.medium)
-    )?;
-    write!(out, "{}", verdict::violations_text(&record))?;
+    let print = |out: &mut StdoutLock<'_>| print(out, &record, &refused);
+    let found = record.violations() > 0;
+    reports.tell(found, print, || record.json(), || verdict::page(&record))
+}
+
+/// Tells what the shards came to, and what is missing.
+fn print(
+    out: &mut StdoutLock<'_>,
+    record: &Record,
+    refused: &[String],
+) -> Result<ExitCode, Refusal> {
+    let table = report::text(&record.done, &record.engine_version, &record.bounds.medium);
+    write!(out, "{}{table}", verdict::parts_text(record))?;
+    write!(out, "{}", verdict::violations_text(record))?;
     let missing = record.shards.missing();
     if let Some(missing) = &missing {
         writeln!(out, "missing: shard {missing}; run what is missing, then merge again")?;
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             None => Err(Refusal(format!("{} reports were left out", refused.len()), 2)),
         };
     }
-    verdict::of(&record, &mut out)
+    verdict::of(record, out)
 }
 
 /// Tells of what was left out, on the channel of errors.

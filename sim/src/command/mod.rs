@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | no violation, and every counter moved |
 //! | 1 | a violation; a planted bug that was not found; nothing to shrink, for it does not reproduce; a file of the corpus that does not do what its status says |
-//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run; a shard that is missing; a build that has no swarms was asked for one |
+//! | 2 | wrong arguments; an address or a file that cannot be read, does not parse or does not fit the run; a shard that is missing; a build that has no swarms was asked for one; a report or a line that cannot be written, where there is no violation |
 //! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead; not of one shard of many |
 //! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
@@ -14,6 +14,7 @@ mod merge;
 mod mutants;
 mod patches;
 mod replay;
+mod reports;
 mod run;
 mod shrink;
 mod stages;
@@ -23,9 +24,7 @@ mod sweep;
 mod tests;
 mod verdict;
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,7 +91,7 @@ struct Refusal(String, u8);
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        Self(format!("cannot print: {error}"), 1)
+        Self(format!("cannot print: {error}"), 2)
     }
 }
 
@@ -114,11 +113,16 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(Refusal(message, code)) => {
-            // Nobody is left to tell where the error channel is gone.
-            let _ = writeln!(io::stderr(), "error: {message}");
+            complain(&message);
             ExitCode::from(code)
         }
     }
+}
+
+/// Tells of an error.
+fn complain(message: &str) {
+    // Nobody is left to tell where the error channel is gone.
+    let _ = writeln!(io::stderr(), "error: {message}");
 }
 
 /// A flag that Ctrl-C sets. A second Ctrl-C ends the process at once.
@@ -136,32 +140,6 @@ fn cancelled_by_ctrl_c() -> Arc<AtomicBool> {
         let _ = writeln!(io::stderr(), "Ctrl-C will end the run without a table: {error}");
     }
     flag
-}
-
-/// A report file, opened before the run so that a wrong path costs nothing.
-struct ReportFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl ReportFile {
-    fn open(path: &Path) -> Result<Self, Refusal> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| {
-            Refusal(format!("cannot write the report {}: {error}", path.display()), 2)
-        })?;
-        Ok(Self { path: path.to_path_buf(), file })
-    }
-
-    fn write(self, report: &serde_json::Value) -> Result<(), Refusal> {
-        self.write_text(&format!("{report:#}\n"))
-    }
-
-    fn write_text(mut self, text: &str) -> Result<(), Refusal> {
-        self.file.set_len(0).and_then(|()| self.file.write_all(text.as_bytes())).map_err(|error| {
-            Refusal(format!("cannot write the report {}: {error}", self.path.display()), 1)
-        })
-    }
 }
 
 /// As many threads as there are cores, if the caller does not say.

@@ -1,7 +1,7 @@
 //! `quiver-sim mutants`: is every sync needed, and would the checks see a wrong engine?
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::patches::{self, Copy, Patch};
+use super::reports::Reports;
 use super::sweep::default_bounds;
-use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
+use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::{Campaign, PATIENCE, Report, Which};
 use crate::damage;
 use crate::disk::Filesystem;
@@ -139,8 +140,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return switched(arguments, ground, &mut out, &cancel);
     }
     let patches = wanted_patches(arguments)?;
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
-    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let copy = (!patches.is_empty()).then(|| Copy::build(&patches::all()?)).transpose()?;
     let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
     let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
@@ -153,46 +153,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return Err(Refusal(format!("the wrapper is no control: it fails at {address}"), 1));
     }
     // Where a site is reached without keys too, that is where it is looked for.
-    let mut sites: BTreeMap<&String, (Which, u64)> = BTreeMap::new();
+    let mut sites = Sites::new();
     sites.extend(encrypted.iter().map(|(site, calls)| (site, (Which::Encrypted, *calls))));
     sites.extend(plain.iter().map(|(site, calls)| (site, (Which::Plain, *calls))));
     let images = number(images);
     writeln!(out, "control: no violation in {images} images, {} sync sites reached", sites.len())?;
-    let is_wanted = |bug: &&Bug| {
-        arguments.only.is_empty() || arguments.only.iter().any(|name| name == bug.name())
-    };
     let mut found = Table::default();
-    for (site, (which, calls)) in sites.into_iter().filter(|_| arguments.only.is_empty()) {
-        let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), which, &cancel);
-        let Some(verdict) = verdict else { return cut_short(&mut out) };
-        print(&mut out, &verdict)?;
-        found.elided.push((verdict, calls));
-    }
-    for bug in Bug::PLANTED.iter().filter(is_wanted) {
-        let which = if bug.is_of_encryption() { Which::Encrypted } else { Which::Plain };
-        let Some(verdict) = hunt(arguments, bug.clone(), which, &cancel) else {
-            return cut_short(&mut out);
-        };
-        print(&mut out, &verdict)?;
-        found.planted.push(verdict);
-    }
-    if let Some(copy) = &copy {
-        found.control = sound_copy(arguments, copy)?;
-        writeln!(out, "control: no violation of the copy in {} images", number(found.control))?;
-        for patch in patches {
-            let verdict = play(arguments, copy, &patch, &cancel)?;
-            let Some(verdict) = verdict else { return cut_short(&mut out) };
-            print(&mut out, &verdict)?;
-            found.patched.push((verdict, patch));
-        }
-    }
-    if let Some(page) = page {
-        page.write_text(&report::mutants_html(&found.json()))?;
-    }
-    if let Some(file) = file {
-        file.write(&found.json())?;
-    }
-    found.conclude(&mut out)
+    found.cancelled = !found.fill(arguments, sites, patches, copy.as_ref(), &mut out, &cancel)?;
+    drop(out);
+    let print = |out: &mut StdoutLock<'_>| found.conclude(out);
+    let page = || report::mutants_html(&found.json());
+    reports.tell(found.missed() > 0, print, || found.json(), page)
 }
 
 /// Runs the engine itself, as the control; the sites of syncs that it reached, and the images.
@@ -213,6 +184,9 @@ fn sound(
     }
 }
 
+/// Where the engine syncs, which histories reach it there, and how often.
+type Sites<'a> = BTreeMap<&'a String, (Which, u64)>;
+
 /// What became of all wrong engines.
 #[derive(Default)]
 struct Table {
@@ -221,9 +195,48 @@ struct Table {
     patched: Vec<(Verdict, Patch)>,
     /// Images of the copy with nothing switched on.
     control: u64,
+    /// Whether some were not tried.
+    cancelled: bool,
 }
 
 impl Table {
+    /// Tries every wrong engine that is wanted; whether none was left out.
+    fn fill(
+        &mut self,
+        arguments: &Arguments,
+        sites: Sites<'_>,
+        patches: Vec<Patch>,
+        copy: Option<&Copy>,
+        out: &mut impl Write,
+        cancel: &AtomicBool,
+    ) -> Result<bool, Refusal> {
+        let only = &arguments.only;
+        for (site, (which, calls)) in sites.into_iter().filter(|_| only.is_empty()) {
+            let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), which, cancel);
+            let Some(verdict) = verdict else { return Ok(false) };
+            print(out, &verdict)?;
+            self.elided.push((verdict, calls));
+        }
+        let is_wanted = |bug: &&Bug| only.is_empty() || only.iter().any(|name| name == bug.name());
+        for bug in Bug::PLANTED.iter().filter(is_wanted) {
+            let which = if bug.is_of_encryption() { Which::Encrypted } else { Which::Plain };
+            let verdict = hunt(arguments, bug.clone(), which, cancel);
+            let Some(verdict) = verdict else { return Ok(false) };
+            print(out, &verdict)?;
+            self.planted.push(verdict);
+        }
+        let Some(copy) = copy else { return Ok(true) };
+        self.control = sound_copy(arguments, copy)?;
+        writeln!(out, "control: no violation of the copy in {} images", number(self.control))?;
+        for patch in patches {
+            let verdict = play(arguments, copy, &patch, cancel)?;
+            let Some(verdict) = verdict else { return Ok(false) };
+            print(out, &verdict)?;
+            self.patched.push((verdict, patch));
+        }
+        Ok(true)
+    }
+
     fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
         let elided = self.elided.iter().map(|(verdict, _)| verdict);
         elided.chain(&self.planted).chain(self.patched.iter().map(|(verdict, _)| verdict))
@@ -261,7 +274,8 @@ impl Table {
             "patches": patched.collect::<Vec<_>>(),
             "patches_control_images": self.control,
             "images_until_found": figures,
-            "all_caught": self.missed() == 0,
+            "all_caught": self.missed() == 0 && !self.cancelled,
+            "cancelled": self.cancelled,
         })
     }
 
@@ -274,6 +288,10 @@ impl Table {
         if missed > 0 {
             writeln!(out, "{missed} not caught: the checks are too weak, or a sync is not needed")?;
             return Ok(ExitCode::from(1));
+        }
+        if self.cancelled {
+            writeln!(out, "cancelled: the rest was not tried")?;
+            return Ok(ExitCode::from(130));
         }
         writeln!(out, "all {} caught", self.verdicts().count())?;
         Ok(ExitCode::SUCCESS)
@@ -517,9 +535,4 @@ fn row(verdict: &Verdict) -> Value {
         "invariant": verdict.first.as_ref().map(|(invariant, _)| invariant),
         "address": verdict.first.as_ref().map(|(_, place)| place),
     })
-}
-
-fn cut_short(out: &mut impl Write) -> Result<ExitCode, Refusal> {
-    writeln!(out, "cancelled: the rest was not tried")?;
-    Ok(ExitCode::from(130))
 }

@@ -1,14 +1,16 @@
 //! `quiver-sim replay`: one image again, from its address or from a reproducer.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Args;
+use serde_json::Value;
 
-use super::{Refusal, ReportFile};
+use super::Refusal;
+use super::reports::Reports;
 use crate::address::{Address, Of};
 use crate::damage::{self, Case};
 use crate::disk::DiskState;
@@ -74,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         prepare(dir)
             .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 2))?;
     }
-    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(None, arguments.html.as_ref())?;
     let (replayed, what, note) = match &arguments.target {
         Target::Address(address) if address.is_replica() => {
             let (tally, log) = replica::replay(&Engine, *address, &Watch::default())
@@ -90,20 +92,32 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
                 .map_err(|message| Refusal(message, 2))?;
             (replayed, address.to_string(), String::new())
         }
-        Target::Damage(_) if page.is_some() => {
+        Target::Damage(_) if arguments.html.is_some() => {
             let why = "a case of damage has no way to show: leave --html out";
             return Err(Refusal(why.to_owned(), 2));
         }
         Target::Damage(case) => return hurt(case),
         Target::File(path) => play(path)?,
     };
-    if let Some(page) = page {
-        let violations = &replayed.tally.violations;
+    let violations = &replayed.tally.violations;
+    let print = |out: &mut StdoutLock<'_>| {
+        write!(out, "{note}")?;
+        print(out, arguments, &replayed, &what)
+    };
+    let page = || {
         let way = if violations.is_empty() { None } else { way(&arguments.target) };
-        page.write_text(&report::replay_html(&what, violations, way.as_ref(), &replayed.log))?;
-    }
-    let mut out = io::stdout().lock();
-    write!(out, "{note}")?;
+        report::replay_html(&what, violations, way.as_ref(), &replayed.log)
+    };
+    reports.tell(!violations.is_empty(), print, || Value::Null, page)
+}
+
+/// Tells what an image shows, and dumps it.
+fn print(
+    out: &mut StdoutLock<'_>,
+    arguments: &Arguments,
+    replayed: &Replayed,
+    what: &str,
+) -> Result<ExitCode, Refusal> {
     if arguments.trace {
         for line in &replayed.log {
             writeln!(out, "{line}")?;
@@ -117,7 +131,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             ));
         };
         let count = dump(disk, dir)
-            .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 1))?;
+            .map_err(|error| Refusal(format!("cannot dump into {}: {error}", dir.display()), 2))?;
         writeln!(out, "{count} files of the image are in {}", dir.display())?;
     }
     for violation in &replayed.tally.violations {

@@ -1,6 +1,6 @@
 //! `quiver-sim run`: the main job.
 
-use std::io::{self, Write};
+use std::io::{StdoutLock, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
+use super::reports::Reports;
 use super::stages::Stages;
-use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, verdict};
+use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, verdict};
 use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::disk::Filesystem;
 use crate::engine::Engine;
@@ -114,8 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         let Refusal(missing, code) = super::swarm::missing();
         return Err(Refusal(format!("{missing}; or say --no-swarm to run the rest"), code));
     }
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
-    let page = arguments.html.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let system: Arc<dyn System> = Arc::new(Engine);
     let (bounds, version) = (arguments.bounds(), system.version());
     let campaign = Campaign {
@@ -137,20 +137,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     };
     let (kept, quiet, cancel) = (arguments.state.clone(), arguments.quiet, cancelled_by_ctrl_c());
     let record = Stages { campaign, bounds, state, kept, quiet, cancel: &cancel }.carry_out();
-    if let Some(file) = file {
-        file.write(&record.json())?;
-    }
-    if let Some(page) = page {
-        page.write_text(&verdict::page(&record))?;
-    }
-    let mut out = io::stdout().lock();
-    if !quiet {
-        let table = report::text(&record.done, version, &record.bounds.medium);
-        write!(out, "{}{table}", verdict::parts_text(&record))?;
-        write!(out, "{}", report::memory_text())?;
-    }
-    write!(out, "{}", verdict::violations_text(&record))?;
-    verdict::of(&record, &mut out)
+    let print = |out: &mut StdoutLock<'_>| {
+        if !quiet {
+            let table = report::text(&record.done, version, &record.bounds.medium);
+            write!(out, "{}{table}", verdict::parts_text(&record))?;
+            write!(out, "{}", report::memory_text())?;
+        }
+        write!(out, "{}", verdict::violations_text(&record))?;
+        verdict::of(&record, out)
+    };
+    let found = record.violations() > 0;
+    reports.tell(found, print, || record.json(), || verdict::page(&record))
 }
 
 /// The state of a file, which can be written.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::exhaust::images_max;
 use super::replay::Target;
 use super::sweep::SEEDED;
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
@@ -21,7 +22,7 @@ use crate::address::Address;
 use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::checker::Invariant;
 use crate::disk::Filesystem;
-use crate::exhaust::Sequence;
+use crate::exhaust::{IMAGES_MAX, Sequence};
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
@@ -61,6 +62,9 @@ pub(super) struct Arguments {
     /// The stores of that sequence are encrypted.
     #[arg(long, requires = "sequence")]
     encrypted: bool,
+    /// How many images of a point `exhaust` looked at, as the violation printed it.
+    #[arg(long, default_value_t = IMAGES_MAX, requires = "sequence", value_parser = images_max)]
+    images_max: u64,
     /// Which of the violations at the address, by the first word of its invariant; the first one by
     /// default.
     #[arg(long, value_name = "NAME", value_parser = invariant_of)]
@@ -70,7 +74,6 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let cancel = cancelled_by_ctrl_c();
     let (file, out) = start(arguments, &cancel)?;
-    may_write(&out)?;
     let systems = Systems::of(&file.status).map_err(|why| Refusal(why, 2))?;
     let before = Size::of(&file);
     let limit = Some(Duration::from_secs(60 * arguments.minutes));
@@ -139,12 +142,8 @@ fn may_write(out: &Path) -> Result<(), Refusal> {
     fs::write(&beside, "").and_then(|()| fs::remove_file(&beside)).map_err(|error| refused(&error))
 }
 
-/// The reproducer to start with, and the file to write.
+/// The reproducer to start with, and the file to write; that it can be written is known before any work.
 fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, PathBuf), Refusal> {
-    let status = match &arguments.mutant {
-        Some(name) => Status::Planted(name.clone()),
-        None => Status::Open,
-    };
     if let Some(Target::File(path)) = &arguments.target {
         if arguments.mutant.is_some() || arguments.violates.is_some() {
             let why = "a file says by itself what it violates, and with which planted bug: leave \
@@ -152,46 +151,55 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
             return Err(Refusal(why.to_owned(), 2));
         }
         let file = super::replay::read(path)?;
-        return Ok((file, arguments.out.clone().unwrap_or_else(|| path.clone())));
+        let out = arguments.out.clone().unwrap_or_else(|| path.clone());
+        may_write(&out)?;
+        return Ok((file, out));
     }
+    let status = match &arguments.mutant {
+        Some(name) => Status::Planted(name.clone()),
+        None => Status::Open,
+    };
     let systems = Systems::of(&status).map_err(|why| Refusal(why, 2))?;
-    let out = |default: String| match &arguments.out {
-        Some(out) => Ok(out.clone()),
-        None => default_out(&default),
+    let name = default_name(arguments).ok_or_else(|| {
+        let why = "nothing to shrink: give an address SEED:POINT:IMAGE, a .repro file, --case CASE, \
+                   --sequence SEQUENCE or --mutant NAME";
+        Refusal(why.to_owned(), 2)
+    })?;
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => default_out(&name)?,
     };
-    let refused = |why: String| Refusal(why, 1);
-    if let Some(case) = &arguments.case {
-        let out = out(format!("case-{}", plain(&case.to_string())))?;
-        let (system, seeded) = (systems.shows(), arguments.seeded);
-        let file = shrink::of_case(system, status, case, seeded, arguments.violates);
-        return Ok((file.map_err(refused)?, out));
-    }
-    if let Some(sequence) = &arguments.sequence {
-        let out = out(format!("sequence-{}", plain(&sequence.to_string())))?;
-        let (system, encrypted) = (systems.shows(), arguments.encrypted);
-        let file = shrink::of_sequence(system, status, sequence, encrypted, arguments.violates);
-        return Ok((file.map_err(refused)?, out));
-    }
-    let (address, name) = match (&arguments.target, &arguments.mutant) {
-        (Some(Target::Address(address)), None) => {
-            (*address, format!("seed-{}", plain(&address.to_string())))
+    may_write(&out)?;
+    let Arguments { target, case, sequence, seeded, violates, .. } = arguments;
+    let (system, violates) = (systems.shows(), *violates);
+    let file = match (case, sequence, target) {
+        (Some(case), ..) => shrink::of_case(system, status, case, *seeded, violates),
+        (_, Some(sequence), _) => {
+            let within = (arguments.encrypted, arguments.images_max);
+            shrink::of_sequence_within(system, status, sequence, within, violates)
         }
-        (Some(Target::Address(address)), Some(mutant)) => {
-            (*address, format!("planted-{}", plain(mutant)))
+        (.., Some(Target::Address(address))) => {
+            shrink::of_address(system, status, *address, violates)
         }
-        (_, Some(mutant)) => {
+        _ => {
             let wrong = systems.wrong.clone().expect("a planted bug has a wrong system");
-            (first_violation(wrong, cancel)?, format!("planted-{}", plain(mutant)))
-        }
-        (_, None) => {
-            let why = "nothing to shrink: give an address SEED:POINT:IMAGE, a .repro file, \
-                       --case CASE, --sequence SEQUENCE or --mutant NAME";
-            return Err(Refusal(why.to_owned(), 2));
+            shrink::of_address(system, status, first_violation(wrong, cancel)?, violates)
         }
     };
-    let out = out(name)?;
-    let file = shrink::of_address(systems.shows(), status, address, arguments.violates);
-    Ok((file.map_err(refused)?, out))
+    Ok((file.map_err(|why| Refusal(why, 1))?, out))
+}
+
+/// What the file is called by default; nothing where nothing is asked for.
+fn default_name(arguments: &Arguments) -> Option<String> {
+    let Arguments { target, mutant, case, sequence, .. } = arguments;
+    let name = match (case, sequence, mutant, target) {
+        (Some(case), ..) => format!("case-{case}"),
+        (_, Some(sequence), ..) => format!("sequence-{sequence}"),
+        (_, _, Some(mutant), _) => format!("planted-{mutant}"),
+        (_, _, _, Some(Target::Address(address))) => format!("seed-{address}"),
+        _ => return None,
+    };
+    Some(plain(&name))
 }
 
 /// A name of a file for an address, a case or a bug.

@@ -1,12 +1,13 @@
 //! `quiver-sim swarm`: tasks that share a store, in virtual time.
 
-use std::io::{self, Write};
+use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
+use super::reports::Reports;
+use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
 use crate::engine::Engine;
 use crate::report;
 use crate::swarm::{self, Bounds, Report};
@@ -37,7 +38,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
+    let reports = Reports::open(arguments.json.as_ref(), None)?;
     let bounds = Bounds {
         seed: arguments.seed.unwrap_or(arguments.first),
         seeds: if arguments.seed.is_some() { 1 } else { arguments.seeds },
@@ -47,15 +48,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     };
     let cancel = cancelled_by_ctrl_c();
     let done = swarm::run(&Engine, &bounds, &cancel).ok_or_else(missing)?;
-    if let Some(file) = file {
-        file.write(&report::swarm_json(&done))?;
-    }
-    let mut out = io::stdout().lock();
-    if done.violations.is_empty() {
-        done.story.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    }
-    write!(out, "{}{}", report::swarm_text(&done), report::swarm_violations(&done))?;
-    verdict(&done).unwrap_or(Ok(ExitCode::SUCCESS))
+    let print = |out: &mut StdoutLock<'_>| {
+        if done.violations.is_empty() {
+            done.story.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        write!(out, "{}{}", report::swarm_text(&done), report::swarm_violations(&done))?;
+        verdict(&done).unwrap_or(Ok(ExitCode::SUCCESS))
+    };
+    let found = !done.violations.is_empty();
+    reports.tell(found, print, || report::swarm_json(&done), String::new)
 }
 
 /// This build has no swarms.

@@ -1,12 +1,13 @@
 //! `quiver-sim sweep`: every fault at every I/O call of small histories.
 
-use std::io::{self, Write};
+use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Refusal, ReportFile, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
+use super::reports::Reports;
+use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::engine::Engine;
 use crate::report;
 use crate::sweep::{self, Bounds, Case, Report};
@@ -37,16 +38,19 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
-    let file = arguments.json.as_deref().map(ReportFile::open).transpose()?;
-    let mut out = io::stdout().lock();
+    let reports = Reports::open(arguments.json.as_ref(), None)?;
     if let Some(case) = &arguments.case {
         let done = sweep::run_case(&Engine, case, arguments.seeded)
             .map_err(|message| Refusal(message, 2))?;
-        write!(out, "{}", report::sweep_violations(&done))?;
-        if done.violations.is_empty() {
-            writeln!(out, "{case}: no violation in {} images", done.tally.images_checked)?;
-        }
-        return Ok(ExitCode::from(u8::from(!done.violations.is_empty())));
+        let found = !done.violations.is_empty();
+        let print = |out: &mut StdoutLock<'_>| {
+            write!(out, "{}", report::sweep_violations(&done))?;
+            if !found {
+                writeln!(out, "{case}: no violation in {} images", done.tally.images_checked)?;
+            }
+            Ok(ExitCode::from(u8::from(found)))
+        };
+        return reports.tell(found, print, || report::sweep_json(&done), String::new);
     }
     let bounds = Bounds {
         seeded: arguments.seeded,
@@ -56,11 +60,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     };
     let cancel = cancelled_by_ctrl_c();
     let done = sweep::sweep(&Engine, &bounds, &cancel);
-    if let Some(file) = file {
-        file.write(&report::sweep_json(&done))?;
-    }
-    write!(out, "{}{}", report::sweep_text(&done), report::sweep_violations(&done))?;
-    verdict(&done).unwrap_or(Ok(ExitCode::SUCCESS))
+    let print = |out: &mut StdoutLock<'_>| {
+        write!(out, "{}{}", report::sweep_text(&done), report::sweep_violations(&done))?;
+        verdict(&done).unwrap_or(Ok(ExitCode::SUCCESS))
+    };
+    let found = !done.violations.is_empty();
+    reports.tell(found, print, || report::sweep_json(&done), String::new)
 }
 
 /// The bounds of the part that the default run makes.

@@ -204,7 +204,8 @@ impl Chain {
         Played { tally, met, log, disk }
     }
 
-    /// The chain of an address: its crashes, without anything done after them.
+    /// The chain of an address: its crashes, without anything done after them. Where all legal images of a
+    /// point were looked at, up to `images_max`, that decides which one has a number.
     ///
     /// # Errors
     /// There is no such point or image.
@@ -213,6 +214,7 @@ impl Chain {
         history: &History,
         forward: &Forward,
         address: Address,
+        images_max: Option<u64>,
     ) -> Result<Self, String> {
         let mut chain = Self { dice: address.crashes().to_vec(), ..Self::default() };
         let Some(((point, number), nested)) = address.crashes().split_first() else {
@@ -224,10 +226,14 @@ impl Chain {
             format!("the history of seed {} has {points} points, there is no {point}", history.seed)
         })?;
         let mut at = history.address().below(*point, *number);
+        let images = match (images_max, place) {
+            (Some(max), Point::Before(_) | Point::End { .. }) => {
+                Images::up_to(forward.at(place).0, max)
+            }
+            _ => forward_images(history, forward, place),
+        };
         let (mut image, crash) =
-            crash_of(&forward_images(history, forward, place), *number, at, |inside| {
-                forward.at_of(history, place, inside)
-            })?;
+            crash_of(&images, *number, at, |inside| forward.at_of(history, place, inside))?;
         chain.crashes.push(crash);
         let watch = Watch::default();
         let mut explorer = Explorer::new(system, history, &watch, true);

@@ -5,7 +5,11 @@ use std::fmt::{self, Write};
 use serde_json::{Value, json};
 
 use super::{number, rate, table};
-use crate::exhaust::{Bounds, Level, Report};
+use crate::exhaust::{Bounds, IMAGES_MAX, Level, Report, Sequence};
+
+/// The word for the report, and the version of its format.
+const EXHAUST: &str = "quiver-sim exhaust report";
+const VERSION: u64 = 1;
 
 /// The table of sequences up to a depth.
 pub fn exhaust_text(report: &Report, bounds: &Bounds) -> String {
@@ -52,34 +56,64 @@ fn write_level(out: &mut String, name: &str, level: &Level) -> fmt::Result {
     writeln!(out, "{checked:>13}{duplicate:>13}")
 }
 
-/// Every violation of a sequence, and how to see it again.
+/// Every violation of a sequence, and how to see it again, where nothing bounded the images but
+/// [`IMAGES_MAX`].
 pub fn exhaust_violations(report: &Report, encrypted: bool) -> String {
+    violations(report, encrypted, IMAGES_MAX)
+}
+
+/// Every violation of a sequence, and how to see it again.
+pub fn exhaust_violations_within(report: &Report, bounds: &Bounds) -> String {
+    violations(report, bounds.encrypted, bounds.points.images_max)
+}
+
+fn violations(report: &Report, encrypted: bool, images_max: u64) -> String {
     let mut out = String::new();
-    let kind = if encrypted { " --encrypted" } else { "" };
     for (sequence, violation) in &report.violations {
-        let shown = super::violation(violation);
-        let body = shown.rsplit_once("  replay: ").map_or(&*shown, |(body, _)| body);
+        let [again, smaller] = commands(sequence, encrypted, images_max);
+        let body = super::found(violation, &violation.address);
         out.push_str(&format!("\nafter: {sequence}\n{body}"));
-        out.push_str("  again: cargo run --release -p quiver-sim -- ");
-        out.push_str(&format!("exhaust{kind} --sequence '{sequence}'\n"));
-        out.push_str("  smaller: cargo run --release -p quiver-sim -- ");
-        out.push_str(&format!("shrink{kind} --sequence '{sequence}'\n"));
+        out.push_str(&format!("  again: {}", super::cargo(&again)));
+        out.push_str(&format!("  smaller: {}", super::cargo(&smaller)));
     }
     out
 }
 
-/// The whole report.
-pub fn exhaust_json(report: &Report, bounds: &Bounds) -> Value {
+/// The commands that show the violation of a sequence, and make it small. Which images are looked at
+/// depends on their bound, and so does the number in an address.
+fn commands(sequence: &Sequence, encrypted: bool, images_max: u64) -> [String; 2] {
+    let kind = if encrypted { " --encrypted" } else { "" };
+    let rest = format!("{kind} --images-max {images_max} --sequence '{sequence}'");
+    ["exhaust", "shrink"].map(|verb| format!("quiver-sim {verb}{rest}"))
+}
+
+/// The whole report; of one sequence alone, if there is one.
+pub fn exhaust_json(
+    report: &Report,
+    bounds: &Bounds,
+    sequence: Option<&Sequence>,
+    engine_version: &str,
+) -> Value {
     let violations = report.violations.iter().map(|(sequence, violation)| {
+        let [again, smaller] = commands(sequence, bounds.encrypted, bounds.points.images_max);
         let mut json = super::violation_json(violation);
         json["sequence"] = json!(sequence.to_string());
+        // Its address is one of this sequence, which is no history that a seed has.
+        json["replay"] = json!(again);
+        json["shrink"] = json!(smaller);
         json
     });
     let total = report.total();
+    let (part, parts) = bounds.shard;
     json!({
+        "format": EXHAUST,
+        "version": VERSION,
+        "engine_version": engine_version,
         "operations": bounds.letters,
         "encrypted": bounds.encrypted,
-        "depth": bounds.depth,
+        "depth": sequence.is_none().then_some(bounds.depth),
+        "sequence": sequence.map(Sequence::to_string),
+        "shard": [part + 1, parts],
         "images_max": bounds.points.images_max,
         "thorough": bounds.points.thorough,
         "levels": report.levels.iter().map(level_json).collect::<Vec<Value>>(),
@@ -126,6 +160,10 @@ fn percent(part: u128, whole: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checker::Invariant;
+    use crate::exhaust::PLAIN;
+    use crate::exhaust::PointBounds;
+    use crate::tally::Violation;
 
     #[test]
     fn a_share_that_is_not_all_is_never_shown_as_all() {
@@ -139,5 +177,39 @@ mod tests {
     fn numbers_of_any_size_are_shown() {
         assert_eq!(large(1_234), "1,234");
         assert_eq!(large(u128::MAX), "about 10^38");
+    }
+
+    #[test]
+    fn commands_of_a_violation_show_it() {
+        let sequence: Sequence = "+a; a.x=9".parse().expect("operations");
+        let violation = Violation {
+            address: "3:4:5".parse().expect("an address"),
+            invariant: Invariant::I1,
+            expected: "a row".to_owned(),
+            found: "  replay: none".to_owned(),
+            trace: Vec::new(),
+        };
+        let report = Report { violations: vec![(sequence, violation)], ..Report::default() };
+        let (images_max, letters, shard) = (64, PLAIN, (0, 1));
+        let bounds = Bounds {
+            depth: 2,
+            letters,
+            encrypted: true,
+            points: PointBounds { images_max, thorough: false },
+            jobs: 1,
+            shard,
+        };
+        let rest = "--encrypted --images-max 64 --sequence '+a; a.x=9'";
+        let text = exhaust_violations_within(&report, &bounds);
+        for (word, verb) in [("again", "exhaust"), ("smaller", "shrink")] {
+            let line = format!("  {word}: cargo run --release -p quiver-sim -- {verb} {rest}\n");
+            assert!(text.contains(&line), "{text}");
+        }
+        let json = exhaust_json(&report, &bounds, None, "0.1.0");
+        assert_eq!((&json["depth"], &json["shard"]), (&json!(2), &json!([1, 1])));
+        let of_one = exhaust_json(&report, &bounds, Some(&report.violations[0].0), "0.1.0");
+        assert_eq!((&of_one["depth"], &of_one["sequence"]), (&json!(null), &json!("+a; a.x=9")));
+        assert_eq!(json["violations"][0]["replay"], format!("quiver-sim exhaust {rest}"));
+        assert_eq!(json["violations"][0]["shrink"], format!("quiver-sim shrink {rest}"));
     }
 }

@@ -19,7 +19,7 @@ use crate::campaign::Report;
 use crate::record;
 use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use damage::{damage_json, damage_text, damage_violations};
-pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
+pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations, exhaust_violations_within};
 pub use html::{mutants_html, replay_html, run_html};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
@@ -90,15 +90,17 @@ fn spread(out: &mut String, name: &str, spread: &Spread) -> fmt::Result {
 /// it small.
 pub fn violation(violation: &Violation) -> String {
     let mut out = found(violation, &violation.address);
-    let command = |words: &str| {
-        let words = words.replacen("quiver-sim ", "quiver-sim -- ", 1);
-        format!("cargo run --release -p {words}\n")
-    };
-    out.push_str(&format!("  replay: {}", command(&violation.replay())));
+    out.push_str(&format!("  replay: {}", cargo(&violation.replay())));
     if let Some(shrink) = violation.shrink() {
-        out.push_str(&format!("  shrink with: {}", command(&shrink)));
+        out.push_str(&format!("  shrink with: {}", cargo(&shrink)));
     }
     out
+}
+
+/// A line with a command of the program, as it is given in the repository.
+fn cargo(words: &str) -> String {
+    let words = words.replacen("quiver-sim ", "quiver-sim -- ", 1);
+    format!("cargo run --release -p {words}\n")
 }
 
 /// What was expected and found in a place, and the way there.

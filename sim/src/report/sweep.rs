@@ -47,13 +47,11 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
 pub fn sweep_violations(report: &Report) -> String {
     let mut out = String::new();
     for (case, violation) in &report.violations {
-        let shown = super::violation(violation);
-        let body = shown.rsplit_once("  replay: ").map_or(&*shown, |(body, _)| body);
-        out.push_str(&format!("\n{body}"));
-        out.push_str("  again: cargo run --release -p quiver-sim -- ");
-        out.push_str(&format!("sweep --case '{case}'\n"));
-        out.push_str("  smaller: cargo run --release -p quiver-sim -- ");
-        out.push_str(&format!("shrink --case '{case}'\n"));
+        out.push_str(&format!("\n{}", super::found(violation, &violation.address)));
+        for (word, verb) in [("again", "sweep"), ("smaller", "shrink")] {
+            let command = super::cargo(&format!("quiver-sim {verb} --case '{case}'"));
+            out.push_str(&format!("  {word}: {command}"));
+        }
     }
     out
 }

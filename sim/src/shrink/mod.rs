@@ -44,7 +44,7 @@ use crate::tally::Violation;
 
 pub(crate) use output::beside;
 pub use output::{Written, rust_test, write};
-pub use pin::{of_address, of_case, of_sequence};
+pub use pin::{of_address, of_case, of_sequence, of_sequence_within};
 
 /// How many images one hunt looks at (Z3).
 const HUNT_IMAGES: u64 = 1500;
@@ -280,7 +280,7 @@ impl Shrinker<'_> {
                 Shape::Many | Shape::Wide | Shape::Churn => HUNT_IMAGES_OF_LARGE,
             };
             let hunt = chain::hunt(system, history, nested, images, &wanted);
-            let pinned = hunt.found.map(|violation| pin::pin(system, history, &violation));
+            let pinned = hunt.found.map(|violation| pin::pin(system, history, &violation, None));
             (pinned.and_then(Result::ok), hunt.images)
         });
         let (pinned, images) = hunted.unwrap_or_default();

@@ -40,7 +40,7 @@ pub fn of_address(
     }
     let replayed = explore::replay(system, address, &Watch::default())?;
     let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
-    let file = pin(system, &History::at(address), violation)?;
+    let file = pin(system, &History::at(address), violation, None)?;
     Ok(Reproducer { status, ..file })
 }
 
@@ -55,7 +55,7 @@ fn of_swarm(
     let report = swarm::run(system, &bounds, &AtomicBool::new(false)).ok_or(swarm::MISSING)?;
     let history = report.history.ok_or("the simulator itself fails there")?;
     let violations: Vec<Violation> = report.violations.into_iter().map(|(one, _)| one).collect();
-    pin(system, &history, the_wanted(&violations, wanted, &address)?)
+    pin(system, &history, the_wanted(&violations, wanted, &address)?, None)
 }
 
 /// The violation of a case of the sweep, said in full: the wanted one, or else the first.
@@ -75,11 +75,12 @@ pub fn of_case(
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
     let history = case.apply(&named.history);
     let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
-    let file = pin_or_hunt(system, &history, the_wanted(&violations, wanted, case)?)?;
+    let file = pin_or_hunt(system, &history, the_wanted(&violations, wanted, case)?, None)?;
     Ok(Reproducer { status, ..file })
 }
 
-/// The violation of a sequence of operations, said in full: the wanted one, or else the first.
+/// The violation of a sequence of operations, said in full, among as many images of a point as [`exhaust`]
+/// looks at by default: the wanted one, or else the first.
 ///
 /// # Errors
 /// Nothing is violated in it, or it cannot be said.
@@ -90,11 +91,25 @@ pub fn of_sequence(
     encrypted: bool,
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
-    let points = exhaust::PointBounds { images_max: exhaust::IMAGES_MAX, thorough: false };
+    of_sequence_within(system, status, sequence, (encrypted, exhaust::IMAGES_MAX), wanted)
+}
+
+/// The same of an encrypted store or a plain one, among so many images of a point.
+///
+/// # Errors
+/// Nothing is violated in it, or it cannot be said.
+pub fn of_sequence_within(
+    system: &dyn System,
+    status: Status,
+    sequence: &Sequence,
+    (encrypted, images_max): (bool, u64),
+    wanted: Option<Invariant>,
+) -> Result<Reproducer, String> {
+    let points = exhaust::PointBounds { images_max, thorough: false };
     let report = exhaust::one(system, sequence, encrypted, points);
     let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
     let violation = the_wanted(&violations, wanted, sequence)?;
-    let file = pin_or_hunt(system, &sequence.history(encrypted), violation)?;
+    let file = pin_or_hunt(system, &sequence.history(encrypted), violation, Some(images_max))?;
     Ok(Reproducer { status, ..file })
 }
 
@@ -104,12 +119,13 @@ fn pin_or_hunt(
     system: &dyn System,
     history: &History,
     violation: &Violation,
+    images_max: Option<u64>,
 ) -> Result<Reproducer, String> {
-    pin(system, history, violation).or_else(|why| {
+    pin(system, history, violation, images_max).or_else(|why| {
         let violates = Violates::of(violation);
         let same = |violation: &Violation| Violates::of(violation) == violates;
         let hunt = chain::hunt(system, history, false, IMAGES_OF_A_CASE, &same);
-        hunt.found.map_or(Err(why), |violation| pin(system, history, &violation))
+        hunt.found.map_or(Err(why), |violation| pin(system, history, &violation, None))
     })
 }
 
@@ -130,17 +146,19 @@ fn the_wanted<'a>(
     })
 }
 
-/// A violation that was found in a history, said in full and played.
+/// A violation that was found in a history, said in full and played. Which image has a number depends on
+/// how many of a point were looked at: `images_max` of a sequence, or what an exploration says.
 pub(super) fn pin(
     system: &dyn System,
     history: &History,
     violation: &Violation,
+    images_max: Option<u64>,
 ) -> Result<Reproducer, String> {
     let address = violation.address;
     let forward = Forward::of(system, history);
     let mut history = cut(history, &forward, violation)?;
     let forward = Forward::of(system, &history);
-    let chain = Chain::of(system, &history, &forward, address)?;
+    let chain = Chain::of(system, &history, &forward, address, images_max)?;
     for (operation, plan) in &forward.losses {
         history.luck[*operation].loss = Some(plan.survivors());
     }

@@ -253,3 +253,37 @@ fn a_file_whose_crash_is_gone_is_found_again_in_its_history() {
     let again = shrunk(&*system, file);
     assert!(Size::of(&again.file).operations <= 3);
 }
+
+/// The number of an image counts among as many as were looked at of its point: it is found again only
+/// where as many are counted.
+#[test]
+fn images_of_sequences_are_pinned_by_their_own_numbers() {
+    use crate::exhaust::{self, Bounds, PLAIN, PointBounds};
+    use crate::planted::{Bug, Planted};
+
+    let mut pinned = 0;
+    for images_max in [40, 3000] {
+        for bug in
+            [Bug::AcknowledgedBeforeSync, Bug::DroppedCollectionStays, Bug::UnsyncedDirectory]
+        {
+            let planted = Planted::new(bug.clone());
+            let (letters, shard) = (PLAIN, (0, 1));
+            let bounds = Bounds {
+                depth: 3,
+                letters,
+                encrypted: false,
+                points: PointBounds { images_max, thorough: false },
+                jobs: 2,
+                shard,
+            };
+            let done = exhaust::run(&planted, &bounds, &AtomicBool::new(false), &mut |_, _| ());
+            for (sequence, violation) in done.violations {
+                let history = sequence.history(false);
+                let file = pin::pin(&planted, &history, &violation, Some(images_max));
+                file.unwrap_or_else(|why| panic!("{bug:?}, {images_max}, {sequence}: {why}"));
+                pinned += 1;
+            }
+        }
+    }
+    assert!(pinned >= 6, "{pinned} violations");
+}

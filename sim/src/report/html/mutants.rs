@@ -15,6 +15,9 @@ pub fn mutants_html(table: &Value) -> String {
     let rows = || groups.iter().flat_map(|(_, rows)| rows);
     let (all, missed) = (rows().count(), rows().filter(|row| !row.caught).count());
     let (mood, title) = match (all, missed) {
+        (all, 0) if table["cancelled"] == true => {
+            (Mood::Doubtful, format!("{all} wrong engines were found, the rest was not tried"))
+        }
         (0, _) => (Mood::Doubtful, "No wrong engine was tried".to_owned()),
         (all, 0) => (Mood::Good, format!("All {all} wrong engines were found")),
         (all, missed) => (Mood::Bad, format!("{missed} of {all} wrong engines were not found")),
