@@ -25,6 +25,12 @@ pub(super) struct Arguments {
         value_name = "REPORT.json"
     )]
     reports: Vec<PathBuf>,
+    /// Joins reports of several programs: of machines that built one source each for itself.
+    ///
+    /// Without it they are refused, for two builds of one version may hold two engines. --seed-of with
+    /// the name of the commit lets it be seen in the reports that the source was the same.
+    #[arg(long, conflicts_with = "corpus")]
+    other_builds: bool,
     /// Where to write the joined report as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
     json: Option<PathBuf>,
@@ -44,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         return gather(&arguments.corpus, into);
     }
     let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
-    let mut merge = Merge::default();
+    let mut merge = Merge::new(arguments.other_builds);
     for path in &arguments.reports {
         merge.take(&path.display().to_string(), replay::text(path));
     }

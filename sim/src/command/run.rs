@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::reports::Reports;
-use super::stages::Stages;
+use super::stages::{KEEP_EVERY_MS, Stages};
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, verdict};
 use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::disk::Filesystem;
@@ -32,13 +32,14 @@ pub(super) struct Arguments {
     /// its own, the same wherever it is run.
     #[arg(long, value_name = "TEXT", conflicts_with = "seed", value_parser = NonEmptyStringValueParser::new())]
     seed_of: Option<String>,
-    /// How many seeds to run.
+    /// How many seeds to run. So many are damaged and have swarms too, up to a bound.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// How many images to check; a million if nothing else bounds the run.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "seeds")]
     images: Option<u64>,
-    /// How many minutes to run at most.
+    /// How many minutes to run at most: sweep, damage and swarms have at most 15 % of them each, and the
+    /// campaigns what is left.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     minutes: Option<u64>,
     /// Goes on behind --images until every counter that has to move has moved, or --minutes are over.
@@ -69,6 +70,9 @@ pub(super) struct Arguments {
     /// arguments: after Ctrl-C, and after a machine that went down.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// How often it is kept.
+    #[arg(long, hide = true, default_value_t = KEEP_EVERY_MS)]
+    keep_every_ms: u64,
     /// Leaves out the sweep of faults over small histories.
     #[arg(long)]
     no_sweep: bool,
@@ -78,7 +82,7 @@ pub(super) struct Arguments {
     /// Leaves out the swarms of tasks.
     #[arg(long)]
     no_swarm: bool,
-    /// Prints neither progress nor table, only violations and counters at zero.
+    /// Prints neither progress nor table, only violations, counters at zero and the last line.
     #[arg(long)]
     quiet: bool,
 }
@@ -118,6 +122,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let system: Arc<dyn System> = Arc::new(Engine);
     let (bounds, version) = (arguments.bounds(), system.version());
+    let program = record::program()
+        .map_err(|error| Refusal(format!("cannot read this program: {error}"), 2))?;
     let campaign = Campaign {
         seed: bounds.seed,
         seeds: bounds.seeds,
@@ -130,13 +136,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         patience: PATIENCE,
         system,
     };
-    let state = State::new(version, bounds.clone(), Shards::one(campaign.shard));
+    let state = State::new(&program, version, bounds.clone(), Shards::one(campaign.shard));
     let state = match &arguments.state {
         Some(path) => begun(state, path)?,
         None => state,
     };
     let (kept, quiet, cancel) = (arguments.state.clone(), arguments.quiet, cancelled_by_ctrl_c());
-    let record = Stages { campaign, bounds, state, kept, quiet, cancel: &cancel }.carry_out();
+    let keep_every = Duration::from_millis(arguments.keep_every_ms);
+    let (cancel, is_told) = (&*cancel, false);
+    let stages =
+        Stages { campaign, bounds, program, state, kept, keep_every, is_told, quiet, cancel };
+    let record = stages.carry_out();
     let print = |out: &mut StdoutLock<'_>| {
         if !quiet {
             let table = report::text(&record.done, version, &record.bounds.medium);

@@ -1,12 +1,17 @@
 //! The stages of a run: its parts, then its campaigns, each kept in the state when it is done.
 //!
-//! - Campaigns are kept every few seconds too. A process that is killed loses what came after that, or
+//! - A1. Campaigns are kept every few seconds too. A process that is killed loses what came after that, or
 //!   the part that was under way.
-//! - A state that cannot be written any more is told of once; the run goes on.
+//! - A2. A state that cannot be written is told of once; the run goes on, and tries again at each turn.
+//! - A3. A run that is bounded in minutes ends in about as many: each part has a share of them at most, and
+//!   the campaigns have what the parts left. A part that its share has cut is as small as that.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,14 +26,21 @@ use crate::swarm;
 use crate::sweep;
 use crate::tally::Tally;
 
-/// How often the state of a campaign is kept.
-const KEEP_EVERY: Duration = Duration::from_secs(2);
+/// How often the state of a campaign is kept, in milliseconds.
+pub(super) const KEEP_EVERY_MS: u64 = 2000;
+
+/// How many of a hundred minutes the sweep, the damage and the swarms may take each (A3).
+const PART_TIME_PERCENT: u32 = 15;
+
+/// How often a part is asked whether its time is up.
+const TICK: Duration = Duration::from_millis(20);
 
 /// How many of a hundred images are of encrypted stores, and of a hundred minutes.
 const ENCRYPTED_IMAGES_PERCENT: u64 = 12;
 const ENCRYPTED_TIME_PERCENT: u32 = 18;
 
-/// How many images stand for one seed whose stores are damaged, and how many seeds there are at most.
+/// How many images stand for one seed whose stores are damaged, and how many seeds there are at most. Of a
+/// run that is bounded in seeds as many are damaged.
 const IMAGES_PER_DAMAGED_SEED: u64 = 1600;
 const DAMAGED_SEEDS_MAX: u64 = 600;
 
@@ -40,9 +52,14 @@ const SWARM_SEEDS_MAX: u64 = 250;
 pub(super) struct Stages<'a> {
     pub(super) campaign: Campaign,
     pub(super) bounds: Bounds,
+    /// The digest of this program.
+    pub(super) program: String,
     pub(super) state: State,
     /// Where the state is kept.
     pub(super) kept: Option<PathBuf>,
+    pub(super) keep_every: Duration,
+    /// Whether it was told that it cannot be kept.
+    pub(super) is_told: bool,
     pub(super) quiet: bool,
     pub(super) cancel: &'a AtomicBool,
 }
@@ -52,43 +69,62 @@ impl Stages<'_> {
     pub(super) fn carry_out(mut self) -> Record {
         self.parts();
         let done = self.campaigns();
-        let Self { campaign, bounds, state, .. } = self;
+        let Self { campaign, bounds, program, state, .. } = self;
         let State { swept, hurt, swarmed, .. } = state;
         let (engine_version, shards) =
             (campaign.system.version().to_owned(), Shards::one(campaign.shard));
-        Record { engine_version, bounds, shards, done, swept, hurt, swarmed }
+        let programs = BTreeSet::from([program]);
+        Record { engine_version, programs, bounds, shards, done, swept, hurt, swarmed }
     }
 
     fn parts(&mut self) {
-        let Campaign { seed, jobs, shard, images, seeds, .. } = self.campaign;
+        let Campaign { seed, jobs, shard, images, seeds, limit, .. } = self.campaign;
         let asked = self.bounds.parts;
         let cancel = self.cancel;
         if asked.sweep && self.state.swept.is_none() {
             let bounds = default_bounds(jobs, shard);
-            self.state.swept = Some(sweep::sweep(&Engine, &bounds, cancel));
+            let mut swept = until(limit, cancel, |stop| sweep::sweep(&Engine, &bounds, stop));
+            swept.cancelled = cancel.load(Ordering::Relaxed);
+            self.state.swept = Some(swept);
             self.keep();
         }
         if asked.damage && self.state.hurt.is_none() {
-            let seeds = images.map_or(DAMAGED_SEEDS_MAX, damaged_seeds);
+            let seeds = seeds_of(images, seeds, IMAGES_PER_DAMAGED_SEED, DAMAGED_SEEDS_MAX);
             let violations_max = damage::VIOLATIONS_MAX;
             let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max };
-            self.state.hurt = Some(damage::run(&Engine, &bounds, cancel));
+            let mut hurt = until(limit, cancel, |stop| damage::run(&Engine, &bounds, stop));
+            hurt.cancelled = cancel.load(Ordering::Relaxed);
+            self.state.hurt = Some(hurt);
             self.keep();
         }
         if asked.swarm && self.state.swarmed.is_none() {
-            let of_seeds = seeds.unwrap_or(SWARM_SEEDS_MAX).min(SWARM_SEEDS_MAX);
-            let seeds = images.map_or(of_seeds, swarm_seeds);
+            let seeds = seeds_of(images, seeds, IMAGES_PER_SWARM_SEED, SWARM_SEEDS_MAX);
             let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };
-            let done = swarm::run(&Engine, &bounds, cancel);
-            self.state.swarmed = Some(done.expect("it was asked whether it is there"));
+            let done = until(limit, cancel, |stop| swarm::run(&Engine, &bounds, stop));
+            let mut swarmed = done.expect("it was asked whether it is there");
+            swarmed.cancelled = cancel.load(Ordering::Relaxed);
+            self.state.swarmed = Some(swarmed);
             self.keep();
         }
+    }
+
+    /// How long the parts took, whichever process carried them out.
+    fn spent(&self) -> Duration {
+        let State { swept, hurt, swarmed, .. } = &self.state;
+        let parts = [
+            swept.as_ref().map(|part| part.elapsed),
+            hurt.as_ref().map(|part| part.elapsed),
+            swarmed.as_ref().map(|part| part.elapsed),
+        ];
+        parts.into_iter().flatten().fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// Runs a campaign; one of all histories as one of the plain ones and one of the others, so that
     /// both have their share and their rate.
     fn campaigns(&mut self) -> Report {
-        let campaign = self.campaign.clone();
+        let spent = self.spent();
+        let mut campaign = self.campaign.clone();
+        campaign.limit = campaign.limit.map(|limit| limit.saturating_sub(spent));
         let moved = |tally: &Tally| tally.idle().is_empty();
         let met = self.bounds.until_met;
         if campaign.which != Which::All {
@@ -138,7 +174,7 @@ impl Stages<'_> {
         let cancel = self.cancel;
         let mut told = |progress: Progress<'_>| {
             show(&bar, campaign, progress);
-            if self.kept.is_some() && kept.elapsed() >= KEEP_EVERY {
+            if self.kept.is_some() && kept.elapsed() >= self.keep_every {
                 kept = Instant::now();
                 let leg = Leg { so_far: under_way(campaign, progress), is_over: false };
                 self.set(place, leg);
@@ -158,14 +194,15 @@ impl Stages<'_> {
 
     fn keep(&mut self) {
         let Some(path) = &self.kept else { return };
-        if let Err(error) = self.state.save(path) {
+        let Err(error) = self.state.save(path) else { return };
+        if !self.is_told {
             let path = path.display();
             // Nobody is left to tell where the error channel is gone.
             let _ = writeln!(
                 io::stderr(),
-                "cannot write the state {path}: {error}; the run goes on without it"
+                "cannot write the state {path}: {error}; the run goes on and tries again"
             );
-            self.kept = None;
+            self.is_told = true;
         }
     }
 }
@@ -179,14 +216,36 @@ fn under_way(campaign: &Campaign, progress: Progress<'_>) -> Report {
     Report { tally, end, elapsed, elapsed_encrypted, next, pace }
 }
 
-/// How many seeds' stores are damaged for so many images.
-fn damaged_seeds(images: u64) -> u64 {
-    (images / IMAGES_PER_DAMAGED_SEED).clamp(1, DAMAGED_SEEDS_MAX)
+/// Does a part of a run that is bounded by this time: it is told to stop when its share of that is over, or
+/// with the run (A3).
+fn until<T>(
+    limit: Option<Duration>,
+    cancel: &AtomicBool,
+    part: impl FnOnce(&AtomicBool) -> T,
+) -> T {
+    let Some(limit) = limit else { return part(cancel) };
+    let end = Instant::now() + limit * PART_TIME_PERCENT / 100;
+    let stop = AtomicBool::new(false);
+    let (over, is_over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let stop = &stop;
+        scope.spawn(move || {
+            while is_over.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                if cancel.load(Ordering::Relaxed) || Instant::now() >= end {
+                    stop.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        let done = part(stop);
+        drop(over);
+        done
+    })
 }
 
-/// How many seeds' tasks share a store for so many images.
-fn swarm_seeds(images: u64) -> u64 {
-    (images / IMAGES_PER_SWARM_SEED).clamp(1, SWARM_SEEDS_MAX)
+/// How many seeds a part has in a run of so many images or seeds.
+fn seeds_of(images: Option<u64>, seeds: Option<u64>, images_each: u64, most: u64) -> u64 {
+    let of_images = images.map(|images| images / images_each);
+    of_images.or(seeds).unwrap_or(most).clamp(1, most)
 }
 
 fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {
@@ -218,4 +277,38 @@ fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {
         0 => format!("{rate} images/s"),
         count => format!("{rate} images/s, {count} violations"),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_ends_with_its_share_of_the_time_or_with_the_run() {
+        let never = AtomicBool::new(false);
+        let spins = |stop: &AtomicBool| {
+            let start = Instant::now();
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+            start.elapsed()
+        };
+        let limit = Duration::from_secs(2);
+        let share = limit * PART_TIME_PERCENT / 100;
+        let took = until(Some(limit), &never, spins);
+        assert!(took >= share - TICK && took < limit * 5, "{took:?}");
+        let took = until(Some(limit * 1000), &AtomicBool::new(true), spins);
+        assert!(took < limit * 5, "{took:?}");
+        assert_eq!(until(None, &never, |_| 7), 7);
+    }
+
+    #[test]
+    fn few_seeds_or_images_damage_few_stores() {
+        let seeds =
+            |images, seeds| seeds_of(images, seeds, IMAGES_PER_DAMAGED_SEED, DAMAGED_SEEDS_MAX);
+        assert_eq!(seeds(None, Some(5)), 5);
+        assert_eq!(seeds(Some(16_000), None), 10);
+        assert_eq!((seeds(Some(1), None), seeds(None, None)), (1, 600));
+        assert_eq!(seeds(None, Some(1_000_000)), 600);
+    }
 }

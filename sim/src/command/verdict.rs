@@ -1,19 +1,13 @@
 //! What a record shows and how it ends the command: the same for a run and for shards that are joined.
-//!
-//! - Counters at zero are an error of a whole run. One shard of many may have too few runs for some of
-//!   them: its counters are judged when all shards are joined.
+//! What it comes to is [`Record::verdict`], which the page tells too.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::{Refusal, swarm, sweep};
-use crate::damage;
+use super::{Refusal, sweep};
 use crate::engine::Engine;
-use crate::record::Record;
+use crate::record::{Record, Verdict};
 use crate::report;
-
-/// Cases of damage with which each counter has to have moved.
-const CASES_THAT_MEET_ALL: u64 = 8000;
 
 /// The tables of all parts besides the campaigns.
 pub(super) fn parts_text(record: &Record) -> String {
@@ -46,42 +40,23 @@ pub(super) fn page(record: &Record) -> String {
 
 /// How it ends.
 pub(super) fn of(record: &Record, out: &mut impl Write) -> Result<ExitCode, Refusal> {
-    let Record { done, swept, hurt, swarmed, shards, .. } = record;
-    if record.violations() > 0 {
-        return Ok(ExitCode::from(1));
-    }
-    if record.is_cancelled() {
-        return Ok(ExitCode::from(130));
-    }
-    let idle = done.tally.idle().join(", ");
-    if shards.are_some() {
-        if !idle.is_empty() {
-            writeln!(out, "counters at zero, to be judged by `merge`: {idle}")?;
+    match record.verdict() {
+        Verdict::Violated => return Ok(ExitCode::from(1)),
+        Verdict::Cancelled => return Ok(ExitCode::from(130)),
+        Verdict::Idle(idle) => {
+            return Err(Refusal(format!("counters stayed at zero: {idle}"), 3));
         }
-    } else {
-        let swept = swept.as_ref().and_then(sweep::verdict);
-        let hurt = || hurt.as_ref().and_then(of_damage);
-        let swarmed = || swarmed.as_ref().and_then(swarm::verdict);
-        if let Some(ended) = swept.or_else(hurt).or_else(swarmed) {
-            return ended;
+        Verdict::SomeShards => {
+            let idle = record.done.tally.idle().join(", ");
+            if !idle.is_empty() {
+                writeln!(out, "counters at zero, to be judged by `merge`: {idle}")?;
+            }
         }
-        if !idle.is_empty() {
-            let advice = "run more images, or find out why the check is dead";
-            return Err(Refusal(format!("counters stayed at zero: {idle}; {advice}"), 3));
-        }
+        Verdict::Sound => {}
     }
+    let done = &record.done;
     let images = report::number(done.tally.images_checked);
     let rate = report::number(report::rate(done.tally.images_checked, done.elapsed));
     writeln!(out, "no violation in {images} images, {rate} per second")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// How a damage campaign ends the command, if it does.
-fn of_damage(done: &damage::Report) -> Option<Result<ExitCode, Refusal>> {
-    let idle = done.counts.idle();
-    if idle.is_empty() || done.counts.cases < CASES_THAT_MEET_ALL {
-        return None;
-    }
-    let message = format!("counters stayed at zero: {}; a check is dead there", idle.join(", "));
-    Some(Err(Refusal(message, 3)))
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::fields::{Fields, Read};
 use crate::campaign::Which;
 use crate::digest;
+use crate::disk::Filesystem;
 
 /// Seeds of texts have so many bits: short enough to be typed.
 const SEED_OF_TEXT_BITS: u32 = 48;
@@ -82,7 +83,7 @@ impl Bounds {
                 damage: fields.flag("damage")?,
                 swarm: fields.flag("swarm")?,
             },
-            medium: fields.text("medium")?.to_owned(),
+            medium: fields.one_of("medium", Filesystem::ALL, |it| it.name())?.name().to_owned(),
         })
     }
 

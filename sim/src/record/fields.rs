@@ -1,6 +1,7 @@
-//! Reads JSON field by field: what is missing or of another kind is said with its place.
+//! Reads JSON field by field: what is missing, of another kind or not known is said with its place.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,6 +9,9 @@ use serde_json::{Map, Value};
 
 /// No machine counts further.
 const COUNT_MAX: u64 = 1 << 50;
+
+/// No run takes longer, in seconds: three hundred years, of which sums are times too.
+const SECONDS_MAX: f64 = 1e10;
 
 /// What is wrong with a field, and where it stands.
 pub(super) type Read<T> = Result<T, String>;
@@ -17,6 +21,8 @@ pub(super) type Read<T> = Result<T, String>;
 pub(super) struct Fields<'a> {
     fields: &'a Map<String, Value>,
     place: String,
+    /// The names that were asked for.
+    known: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Fields<'a> {
@@ -27,7 +33,7 @@ impl<'a> Fields<'a> {
 
     fn at(value: &'a Value, place: String) -> Read<Self> {
         match value {
-            Value::Object(fields) => Ok(Self { fields, place }),
+            Value::Object(fields) => Ok(Self { fields, place, known: RefCell::default() }),
             other => Err(format!("{} is no object but {}", named(&place), shown(other))),
         }
     }
@@ -36,7 +42,32 @@ impl<'a> Fields<'a> {
         if self.place.is_empty() { name.to_owned() } else { format!("{}.{name}", self.place) }
     }
 
+    /// Takes it that these fields follow from the others, which are read.
+    pub(super) fn follow(&self, names: &[&str]) {
+        self.known.borrow_mut().extend(names.iter().map(|&name| name.to_owned()));
+    }
+
+    /// That there is no field which nobody has asked for.
+    pub(super) fn end(&self) -> Read<()> {
+        let known = self.known.borrow();
+        match self.fields.keys().find(|name| !known.contains(*name)) {
+            None => Ok(()),
+            Some(name) => {
+                Err(format!("{} is nothing that this program writes", self.place_of(name)))
+            }
+        }
+    }
+
+    /// Another object, of which all is read.
+    pub(super) fn within<T>(&self, name: &str, read: impl FnOnce(&Self) -> Read<T>) -> Read<T> {
+        let fields = self.object(name)?;
+        let what = read(&fields)?;
+        fields.end()?;
+        Ok(what)
+    }
+
     fn value(&self, name: &str) -> Read<&'a Value> {
+        self.known.borrow_mut().insert(name.to_owned());
         let value = self.fields.get(name);
         value.ok_or_else(|| format!("there is no {}", self.place_of(name)))
     }
@@ -45,8 +76,7 @@ impl<'a> Fields<'a> {
         format!("{} is no {expected} but {}", self.place_of(name), shown(found))
     }
 
-    /// Another object.
-    pub(super) fn object(&self, name: &str) -> Read<Self> {
+    fn object(&self, name: &str) -> Read<Self> {
         Self::at(self.value(name)?, self.place_of(name))
     }
 
@@ -109,7 +139,8 @@ impl<'a> Fields<'a> {
     /// A time in seconds.
     pub(super) fn seconds(&self, name: &str) -> Read<Duration> {
         let value = self.value(name)?;
-        let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let seconds = value.as_f64().filter(|seconds| *seconds <= SECONDS_MAX);
+        let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         time.ok_or_else(|| self.wrong(name, "time in seconds", value))
     }
 
@@ -125,6 +156,15 @@ impl<'a> Fields<'a> {
         self.items(name)?.iter().map(number).collect()
     }
 
+    /// Counts, one after another.
+    pub(super) fn counts(&self, name: &str) -> Read<Vec<u64>> {
+        let numbers = self.numbers(name)?;
+        match numbers.iter().find(|number| **number > COUNT_MAX) {
+            None => Ok(numbers),
+            Some(number) => Err(self.wrong(name, "list of counts", &Value::from(*number))),
+        }
+    }
+
     /// How often each of some numbers occurred.
     pub(super) fn times(&self, name: &str) -> Read<BTreeMap<u64, u64>> {
         let fields = self.object(name)?;
@@ -133,7 +173,10 @@ impl<'a> Fields<'a> {
             let wrong = || format!("{} is no whole number", fields.place_of(number));
             Ok((known.ok_or_else(wrong)?, fields.count(number)?))
         };
-        fields.fields.keys().map(entry).collect()
+        let times: BTreeMap<u64, u64> = fields.fields.keys().map(entry).collect::<Read<_>>()?;
+        let all = times.values().fold(0, |all: u64, times| all.saturating_add(*times));
+        let wrong = || self.wrong(name, "counts that a run could come to", &Value::from(all));
+        (all <= COUNT_MAX).then_some(times).ok_or_else(wrong)
     }
 
     pub(super) fn texts(&self, name: &str) -> Read<Vec<String>> {
@@ -152,7 +195,10 @@ impl<'a> Fields<'a> {
     ) -> Read<Vec<T>> {
         let items = self.items(name)?.iter().enumerate();
         let object = |(index, value): (usize, &'a Value)| {
-            read(&Self::at(value, format!("{}[{index}]", self.place_of(name)))?)
+            let fields = Self::at(value, format!("{}[{index}]", self.place_of(name)))?;
+            let what = read(&fields)?;
+            fields.end()?;
+            Ok(what)
         };
         items.map(object).collect()
     }

@@ -3,10 +3,20 @@
 //! - G1. What cannot be joined is named with its reason, and the rest is joined without it.
 //! - G2. Each shard counts once, whichever of its files comes first. Where two files of a shard that
 //!   depends on seeds alone tell two stories, that is said: one of the machines is not to be trusted.
+//! - G3. Shards of several programs are joined only if they may be: two builds of one version may hold two
+//!   engines, and shards of both prove neither. Machines that build for themselves come to several programs
+//!   of one source.
+//! - G4. A shard that was ended by Ctrl-C is one that is missing. What it found is one of the violations
+//!   all the same; nothing else of it is taken.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::tally::join;
-use super::{Record, parts};
-use crate::campaign::{self, End};
+use super::{Record, Shards, parts};
+use crate::campaign::{self, End, Pace};
+use crate::tally::Tally;
+use crate::{damage, swarm, sweep};
 
 /// What to do about a file that is not as it should be.
 const RUN_AGAIN: &str = "run that shard again with this program";
@@ -14,7 +24,11 @@ const RUN_AGAIN: &str = "run that shard again with this program";
 /// Records that are being joined.
 #[derive(Debug, Default)]
 pub struct Merge {
+    /// Whether shards of several programs may be joined (G3).
+    other_builds: bool,
     joined: Vec<(String, Record)>,
+    /// What shards found that were ended (G4).
+    cancelled: Vec<(String, Record)>,
     refused: Vec<String>,
 }
 
@@ -28,24 +42,52 @@ pub struct Merged {
 }
 
 impl Merge {
+    /// Nothing yet; of one program, or of several (G3).
+    pub fn new(other_builds: bool) -> Self {
+        Self { other_builds, ..Self::default() }
+    }
+
     /// Takes in the text of a file, or why there is none.
     pub fn take(&mut self, name: &str, text: Result<String, String>) {
         let record = text.and_then(|text| Record::read(&text));
         let taken = record.map_err(|why| format!("{why}; {RUN_AGAIN}"));
         match taken.and_then(|record| self.fits(&record).map(|()| record)) {
-            Ok(record) => self.joined.push((name.to_owned(), record)),
+            Ok(record) if record.is_cancelled() => {
+                let shards: Vec<String> =
+                    record.shards.parts.iter().map(|part| record.shards.name(*part)).collect();
+                self.refused.push(format!(
+                    "{name}: shard {} was ended by Ctrl-C; go on with it, with its --state, or run it again",
+                    shards.join(", ")
+                ));
+                self.cancelled.push((name.to_owned(), record));
+            }
+            Ok(record) => match self.is_new(&record) {
+                Ok(()) => self.joined.push((name.to_owned(), record)),
+                Err(why) => self.refused.push(format!("{name}: {why}")),
+            },
             Err(why) => self.refused.push(format!("{name}: {why}")),
         }
     }
 
+    /// Whether a record is of the same run as the first one.
     fn fits(&self, record: &Record) -> Result<(), String> {
-        let Some((first, head)) = self.joined.first() else { return Ok(()) };
-        let Record { engine_version, bounds, shards, .. } = record;
+        let Some((first, head)) = self.joined.first().or(self.cancelled.first()) else {
+            return Ok(());
+        };
+        let Record { engine_version, programs, bounds, shards, .. } = record;
         if *engine_version != head.engine_version {
             let known = &head.engine_version;
             return Err(format!(
                 "it is of engine version {engine_version}, {first} of {known}; join reports of one \
                  version"
+            ));
+        }
+        if *programs != head.programs && !self.other_builds {
+            let [known, other] = [&head.programs, programs].map(named);
+            return Err(format!(
+                "it is of program {other}, {first} of {known}, and their engines may differ; run that \
+                 shard again with one program, or say --other-builds if both were built from the same \
+                 sources"
             ));
         }
         if let Some(differ) = head.bounds.differ(bounds) {
@@ -55,16 +97,27 @@ impl Merge {
             let (of, known) = (shards.of, head.shards.of);
             return Err(format!("it is one of {of} shards, {first} one of {known}; {RUN_AGAIN}"));
         }
+        Ok(())
+    }
+
+    fn is_new(&self, record: &Record) -> Result<(), String> {
         self.joined.iter().try_for_each(|(name, other)| apart(name, other, record))
     }
 
     /// Joins what was taken in.
     pub fn finish(self) -> Merged {
-        let Self { mut joined, refused } = self;
+        let Self { mut joined, cancelled, refused, .. } = self;
         // By their seeds, whatever the order of the files.
         joined.sort_by_key(|(_, record)| record.shards.parts.first().copied());
         let records = joined.into_iter().map(|(_, record)| record);
-        Merged { record: records.reduce(both), refused }
+        let whole = records.reduce(both);
+        let found = cancelled.into_iter().map(|(_, record)| record);
+        let found = found.filter(|record| record.violations() > 0).map(violations_of);
+        let record = match whole {
+            Some(whole) => Some(found.fold(whole, both)),
+            None => found.reduce(both).map(of_no_shard),
+        };
+        Merged { record, refused }
     }
 }
 
@@ -84,11 +137,46 @@ fn apart(name: &str, one: &Record, other: &Record) -> Result<(), String> {
     Err(format!("shard {shard} is in {name} already, which counts; leave one of the two out"))
 }
 
+/// A record of what a shard found, and of nothing else (G4).
+fn violations_of(record: Record) -> Record {
+    let Record { done, swept, hurt, swarmed, .. } = record;
+    let of = |tally: Tally| Tally { violations: tally.violations, ..Tally::default() };
+    let (elapsed, elapsed_encrypted) = (Duration::ZERO, Duration::ZERO);
+    let (tally, end, pace) = (of(done.tally), End::Target, Pace::default());
+    let done = campaign::Report { tally, end, elapsed, elapsed_encrypted, next: 0, pace };
+    Record {
+        shards: Shards { parts: BTreeSet::new(), of: record.shards.of },
+        done,
+        swept: swept
+            .map(|part| sweep::Report { violations: part.violations, ..sweep::Report::default() }),
+        hurt: hurt.map(|part| damage::Report {
+            violations: part.violations,
+            ..damage::Report::default()
+        }),
+        swarmed: swarmed
+            .map(|part| swarm::Report { violations: part.violations, ..swarm::Report::default() }),
+        ..record
+    }
+}
+
+/// The same with the counters that a table shows.
+fn of_no_shard(mut record: Record) -> Record {
+    record.done.tally.add(&Tally::zero());
+    record
+}
+
+fn named(programs: &BTreeSet<String>) -> String {
+    programs.iter().map(String::as_str).collect::<Vec<_>>().join(" and ")
+}
+
 fn both(one: Record, other: Record) -> Record {
     let mut shards = one.shards;
     shards.parts.extend(other.shards.parts);
+    let mut programs = one.programs;
+    programs.extend(other.programs);
     Record {
         engine_version: one.engine_version,
+        programs,
         bounds: one.bounds,
         shards,
         done: campaigns(one.done, &other.done),

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `format`, `version` | `quiver-sim report` or `quiver-sim state`, and [`VERSION`] |
 //! | `engine_version`, `bounds` | what was run: both must be equal in all that is joined |
+//! | `programs`; of a state `program` | digests of the programs that ran it: see [`program()`] |
 //! | `shards`, `shards_of` | which parts of the seeds, counted from one, and of how many |
 //! | `ended`, `elapsed_s`, `next` | why the campaign ended, when, and at which place among its seeds |
 //! | every counter of [`crate::tally::Tally`] by its name | the campaign |
@@ -19,16 +20,19 @@
 //! - X2. Shards that are joined come to what one run of all their seeds would have: every counter and
 //!   the hash of traces, but for violations beyond the bound at which a run ends. What only a machine
 //!   can tell (times, pace) is added too and compared with nothing.
-//! - X3. A state is replaced as a whole, by a rename, so that a process may be killed at any time.
+//! - X3. A state is replaced as a whole, by a rename with syncs of the file before it and of the directory
+//!   behind it, so that a process may be killed and a machine may lose power at any time.
 
 mod bounds;
 mod fields;
 mod merge;
 mod parts;
+mod program;
 mod state;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,11 +47,16 @@ use crate::sweep;
 pub use bounds::{Bounds, Parts, seed_of};
 use fields::{Fields, Read};
 pub use merge::{Merge, Merged};
+pub use program::program;
 pub use state::{Leg, State};
 pub(crate) use tally::counters;
+pub use verdict::Verdict;
 
 /// The version of both formats.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
+
+/// Marks of a pace are no further apart.
+const SPAN_MAX: Duration = Duration::from_secs(1 << 32);
 
 /// The word for a report.
 pub const REPORT: &str = "quiver-sim report";
@@ -66,6 +75,8 @@ pub struct Shards {
 pub struct Record {
     /// The version of the engine.
     pub engine_version: String,
+    /// Digests of the programs that ran it: one, unless shards of several were joined.
+    pub programs: BTreeSet<String>,
     /// What was asked for.
     pub bounds: Bounds,
     /// Of which seeds.
@@ -119,10 +130,11 @@ impl Shards {
 impl Record {
     /// The whole report.
     pub fn json(&self) -> Value {
-        let Self { engine_version, bounds, shards, done, swept, hurt, swarmed } = self;
+        let Self { engine_version, programs, bounds, shards, done, swept, hurt, swarmed } = self;
         let mut json = report::json(done, engine_version);
         json["format"] = json!(REPORT);
         json["version"] = json!(VERSION);
+        json["programs"] = json!(programs);
         json["bounds"] = bounds.json();
         json["medium"] = json!(bounds.medium);
         json["shards"] = shards.parts.iter().map(|part| part + 1).collect();
@@ -142,13 +154,19 @@ impl Record {
         let fields = Fields::of(&value)?;
         let record = Self {
             engine_version: fields.text("engine_version")?.to_owned(),
-            bounds: Bounds::read(&fields.object("bounds")?)?,
+            programs: fields.texts("programs")?.into_iter().collect(),
+            bounds: fields.within("bounds", Bounds::read)?,
             shards: Shards::read(&fields)?,
             done: campaign(&fields)?,
             swept: part(&fields, "sweep", parts::sweep)?,
             hurt: part(&fields, "damage", parts::damage)?,
             swarmed: part(&fields, "swarm", parts::swarm)?,
         };
+        fields.follow(&["format", "version"]);
+        if fields.text("medium")? != record.bounds.medium {
+            return Err("medium is not that of the bounds".to_owned());
+        }
+        fields.end()?;
         let asked = record.bounds.parts;
         let has = Parts {
             sweep: record.swept.is_some(),
@@ -207,23 +225,33 @@ fn part<T>(
     name: &str,
     read: impl FnOnce(&Fields<'_>) -> Read<T>,
 ) -> Read<Option<T>> {
-    fields.maybe(name, |fields| read(&fields.object(name)?))
+    fields.maybe(name, |fields| fields.within(name, read))
 }
 
 /// The campaign of a report or of a leg.
 fn campaign(fields: &Fields<'_>) -> Read<campaign::Report> {
-    let pace = fields.object("pace")?;
-    let every = Duration::from_millis(pace.count("every_ms")?.max(1));
-    let marks = pace.numbers("images")?;
-    if marks.len() > MARKS_MAX {
-        return Err(format!("pace.images has more than {MARKS_MAX} marks"));
+    let pace = fields.within("pace", |pace| {
+        let every = Duration::from_millis(pace.count("every_ms")?.max(1));
+        Ok(Pace { every, marks: pace.counts("images")? })
+    })?;
+    if pace.marks.len() > MARKS_MAX || pace.every > SPAN_MAX {
+        return Err(format!("pace has more than {MARKS_MAX} marks, or too far from one another"));
     }
+    fields.follow(&[
+        "replica_images_checked",
+        "medians",
+        "maxima",
+        "counters_at_zero",
+        "images_per_second",
+        "images_per_second_plain",
+        "images_per_second_encrypted",
+    ]);
     Ok(campaign::Report {
         tally: tally::tally(fields)?,
         end: fields.one_of("ended", End::ALL, |end| end.words())?,
         elapsed: fields.seconds("elapsed_s")?,
         elapsed_encrypted: fields.seconds("elapsed_encrypted_s")?,
         next: fields.count("next")?,
-        pace: Pace { every, marks },
+        pace,
     })
 }

@@ -14,10 +14,18 @@ use crate::sweep;
 pub(super) fn sweep(fields: &Fields<'_>) -> Read<sweep::Report> {
     let faults: Vec<&'static str> = Fault::ALL.into_iter().map(Fault::name).collect();
     let planned = fields.table("faults", &faults, |faults, name| {
-        let fault = faults.object(name)?;
-        let (struck, unfired) = (fault.count("struck")?, fault.count("unfired")?);
-        Ok((struck.saturating_add(unfired), unfired))
+        faults.within(name, |fault| {
+            let (struck, unfired) = (fault.count("struck")?, fault.count("unfired")?);
+            Ok((struck.saturating_add(unfired), unfired))
+        })
     });
+    fields.follow(&[
+        "images_checked",
+        "images_duplicate",
+        "invariants",
+        "trace_hash",
+        "counters_at_zero",
+    ]);
     Ok(sweep::Report {
         histories: fields.count("histories")?,
         runs: fields.count("runs")?,
@@ -25,7 +33,7 @@ pub(super) fn sweep(fields: &Fields<'_>) -> Read<sweep::Report> {
         full: fields.count("full_disks")?,
         unmendable: fields.count("unmendable")?,
         planned: planned?,
-        tally: tally(&fields.object("tally")?)?,
+        tally: fields.within("tally", tally)?,
         violations: fields.objects("violations", |fields| {
             Ok((fields.parsed("case", "case of the sweep")?, violation(fields)?))
         })?,
@@ -56,6 +64,7 @@ pub(super) fn join_sweeps(mut one: sweep::Report, other: sweep::Report) -> sweep
 }
 
 pub(super) fn damage(fields: &Fields<'_>) -> Read<damage::Report> {
+    fields.follow(&["counters_at_zero"]);
     let known = damage::Counts::default();
     let names = |table: BTreeMap<&'static str, u64>| table.into_keys().collect::<Vec<_>>();
     let (forms, kinds) = (names(known.by_form()), names(known.by_kind()));
@@ -92,9 +101,23 @@ pub(super) fn join_damage(mut one: damage::Report, other: damage::Report) -> dam
 }
 
 pub(super) fn swarm(fields: &Fields<'_>) -> Read<swarm::Report> {
+    fields.follow(&[
+        "crash_points",
+        "images_checked",
+        "images_nested",
+        "images_encrypted",
+        "images_duplicate",
+        "runs_repeated",
+        "invariants",
+        "faults",
+        "trace_hash",
+        "counters_at_zero",
+        "runs_per_second",
+        "images_per_second",
+    ]);
     Ok(swarm::Report {
         runs: fields.count("runs")?,
-        tally: tally(&fields.object("tally")?)?,
+        tally: fields.within("tally", tally)?,
         counts: Counts(fields.table("counts", &NAMES, Fields::count)?),
         violations: fields
             .objects("violations", |fields| Ok((violation(fields)?, fields.texts("story")?)))?,

@@ -1,6 +1,7 @@
 //! A run under way, kept in a file so that it can be gone on with.
 //!
-//! - S1. What was asked for is compared before anything is taken over: a state of another run is an error.
+//! - S1. What was asked for is compared before anything is taken over: a state of another run is an error,
+//!   and so is one of another program, whose engine need not be this one.
 //! - S2. A part that was ended by Ctrl-C is not kept, and begins anew; campaigns go on at their next seed.
 
 use std::fs::{self, File};
@@ -33,6 +34,7 @@ pub struct Leg {
 /// A run under way.
 #[derive(Debug)]
 pub struct State {
+    program: String,
     engine_version: String,
     bounds: Bounds,
     shards: Shards,
@@ -48,10 +50,10 @@ pub struct State {
 
 impl State {
     /// A run that has not begun.
-    pub fn new(engine_version: &str, bounds: Bounds, shards: Shards) -> Self {
-        let engine_version = engine_version.to_owned();
+    pub fn new(program: &str, engine_version: &str, bounds: Bounds, shards: Shards) -> Self {
+        let (program, engine_version) = (program.to_owned(), engine_version.to_owned());
         let (swept, hurt, swarmed, legs) = (None, None, None, Vec::new());
-        Self { engine_version, bounds, shards, swept, hurt, swarmed, legs }
+        Self { program, engine_version, bounds, shards, swept, hurt, swarmed, legs }
     }
 
     /// Goes on with what a file has, if there is one.
@@ -68,6 +70,13 @@ impl State {
         if found.engine_version != self.engine_version {
             let (found, own) = (&found.engine_version, &self.engine_version);
             return Err(format!("it is of engine version {found}, this is {own}; {advice}"));
+        }
+        if found.program != self.program {
+            let (found, own) = (&found.program, &self.program);
+            return Err(format!(
+                "it was begun by program {found}, this is {own}, whose engine may be another one; go on \
+                 with the program that began it, or remove the file"
+            ));
         }
         let advice = "give the arguments that it was begun with, or another file";
         if let Some(differ) = self.bounds.differ(&found.bounds) {
@@ -88,11 +97,14 @@ impl State {
         let mut file = File::create(&beside)?;
         writeln!(file, "{}", self.json())?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        // A machine that loses power would have the old one otherwise, or none.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
     }
 
     fn json(&self) -> Value {
-        let Self { engine_version, bounds, shards, swept, hurt, swarmed, legs } = self;
+        let Self { program, engine_version, bounds, shards, swept, hurt, swarmed, legs } = self;
         let leg = |leg: &Leg| {
             let mut json = report::json(&leg.so_far, engine_version);
             json["is_over"] = json!(leg.is_over);
@@ -104,6 +116,7 @@ impl State {
         json!({
             "format": STATE,
             "version": VERSION,
+            "program": program,
             "engine_version": engine_version,
             "bounds": bounds.json(),
             "shards": shards.parts.iter().map(|part| part + 1).collect::<Vec<u64>>(),
@@ -118,19 +131,24 @@ impl State {
     fn read(text: &str) -> Result<Self, String> {
         let value = parsed(text, STATE)?;
         let fields = Fields::of(&value)?;
-        Ok(Self {
+        let state = Self {
+            program: fields.text("program")?.to_owned(),
             engine_version: fields.text("engine_version")?.to_owned(),
-            bounds: Bounds::read(&fields.object("bounds")?)?,
+            bounds: fields.within("bounds", Bounds::read)?,
             shards: Shards::read(&fields)?,
             swept: part(&fields, "sweep", parts::sweep)?,
             hurt: part(&fields, "damage", parts::damage)?,
             swarmed: part(&fields, "swarm", parts::swarm)?,
             legs: fields.objects("legs", leg)?,
-        })
+        };
+        fields.follow(&["format", "version"]);
+        fields.end()?;
+        Ok(state)
     }
 }
 
 fn leg(fields: &Fields<'_>) -> Read<Leg> {
+    fields.follow(&["engine_version"]);
     Ok(Leg { so_far: super::campaign(fields)?, is_over: fields.flag("is_over")? })
 }
 

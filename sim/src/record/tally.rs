@@ -79,7 +79,7 @@ pub(super) fn tally(fields: &Fields<'_>) -> Read<Tally> {
     let table = |name: &str, known: &BTreeMap<&'static str, u64>| {
         fields.table(name, &names(known), Fields::count)
     };
-    Ok(Tally {
+    let tally = Tally {
         seeds: fields.count("seeds")?,
         seeds_encrypted: fields.count("seeds_encrypted")?,
         seeds_left_out: fields.count("seeds_left_out")?,
@@ -102,7 +102,11 @@ pub(super) fn tally(fields: &Fields<'_>) -> Read<Tally> {
         recovery_calls_max: fields.count("recovery_calls_max")?,
         trace_hash: fields.hash("trace_hash")?,
         violations: fields.objects("violations", violation)?,
-    })
+    };
+    if tally.images_encrypted > tally.images_checked {
+        return Err("images_encrypted is more than images_checked".to_owned());
+    }
+    Ok(tally)
 }
 
 fn names<T>(table: &BTreeMap<&'static str, T>) -> Vec<&'static str> {
@@ -122,6 +126,7 @@ pub(super) fn invariant(fields: &Fields<'_>) -> Read<Invariant> {
 
 /// A violation.
 pub(super) fn violation(fields: &Fields<'_>) -> Read<Violation> {
+    fields.follow(&["replay", "shrink"]);
     Ok(Violation {
         address: fields.parsed("address", "address")?,
         invariant: invariant(fields)?,

@@ -11,6 +11,9 @@ use crate::tally::{Tally, Violation};
 /// Seeds with plain, encrypted and replica histories.
 const SEEDS: u64 = 9;
 
+/// What stands for the digest of a program.
+const PROGRAM: &str = "abc";
+
 fn never() -> AtomicBool {
     AtomicBool::new(false)
 }
@@ -55,6 +58,7 @@ fn blank(shard: (u64, u64)) -> Record {
     let (tally, end, next, pace) = (Tally::zero(), End::Target, 0, Pace::default());
     Record {
         engine_version: "0.1.0".to_owned(),
+        programs: BTreeSet::from([PROGRAM.to_owned()]),
         bounds: bounds(),
         shards: Shards::one(shard),
         done: Report { tally, end, elapsed, elapsed_encrypted, next, pace },
@@ -79,7 +83,7 @@ fn text(record: &Record) -> String {
 }
 
 fn merged<'a>(files: impl IntoIterator<Item = (&'a str, String)>) -> Merged {
-    let mut merge = Merge::default();
+    let mut merge = Merge::new(false);
     files.into_iter().for_each(|(name, text)| merge.take(name, Ok(text)));
     merge.finish()
 }
@@ -183,7 +187,7 @@ fn damaged_report_is_refused_with_the_place() {
         assert!(why.contains(says), "{why}");
     }
     let cases = [
-        ("\"version\": 1", "\"version\": 2", "format version 2, this program knows 1"),
+        ("\"version\": 2", "\"version\": 3", "format version 3, this program knows 2"),
         ("quiver-sim report", "quiver-sim state", "it is a quiver-sim state"),
         (
             "\"I1 durable\"",
@@ -203,8 +207,47 @@ fn damaged_report_is_refused_with_the_place() {
         ("\"operations\": 0", "\"operations\": 18446744073709551615", "operations is no count"),
         ("\"elapsed_s\": 1.5", "\"elapsed_s\": -1.5", "elapsed_s is no time in seconds"),
         ("\"shards_of\": 1", "\"shards_of\": 0", "shards are not some of 1 to 0"),
+        ("\"elapsed_s\": 1.5", "\"elapsed_s\": 1e19", "elapsed_s is no time in seconds"),
+        (
+            "\"every_ms\": 1000",
+            "\"every_ms\": 1000000000000000",
+            "pace has more than 240 marks, or too",
+        ),
+        ("\"images_encrypted\": 0", "\"images_encrypted\": 1", "more than images_checked"),
+        (
+            "\"until_met\"",
+            "\"until\": 1, \"until_met\"",
+            "bounds.until is nothing that this program wr",
+        ),
+        (
+            "\"every_ms\"",
+            "\"any\": 1, \"every_ms\"",
+            "pace.any is nothing that this program writes",
+        ),
+        (
+            "\"shards_of\"",
+            "\"shards_off\": 1, \"shards_of\"",
+            "shards_off is nothing that this prog",
+        ),
+        (
+            "\"full_disks\"",
+            "\"full\": 1, \"full_disks\"",
+            "sweep.full is nothing that this program",
+        ),
+        (
+            "\"medium\": \"posix\"",
+            "\"medium\": \"fat\"",
+            "bounds.medium is no word that this program",
+        ),
         ("\"trace_hash\": \"0", "\"trace_hash\": \"x", "trace_hash is no hash"),
     ];
+    let mut other = blank((0, 1)).json();
+    other["medium"] = json!("xfs");
+    let why = Record::read(&other.to_string()).expect_err("it says two things");
+    assert!(why.contains("medium is not that of the bounds"), "{why}");
+    other["pace"]["images"] = json!([u64::MAX]);
+    let why = Record::read(&other.to_string()).expect_err("nobody counts so far");
+    assert!(why.contains("pace.images is no list of counts"), "{why}");
     for (part, wrong, says) in cases {
         assert!(whole.contains(part), "{part}");
         let why = Record::read(&whole.replace(part, wrong)).expect_err(part);
@@ -215,8 +258,8 @@ fn damaged_report_is_refused_with_the_place() {
 #[test]
 fn no_counter_may_be_missing() {
     let whole = blank((0, 1)).json();
-    let head = ["format", "version", "engine_version", "bounds", "shards", "shards_of", "ended"];
-    let rest = ["elapsed_s", "next", "violations", "pace", "sweep", "damage", "swarm"];
+    let head = ["format", "version", "engine_version", "programs", "bounds", "shards", "shards_of"];
+    let rest = ["ended", "elapsed_s", "next", "violations", "pace", "sweep", "damage", "swarm"];
     let counters = counters(&Tally::default());
     let names = counters.keys().map(String::as_str).chain(head).chain(rest);
     for name in names {
@@ -237,6 +280,11 @@ fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
     };
     let cases = [
         (other(&|one| one.engine_version = "0.2.0".to_owned()), "engine version 0.2.0, a of 0.1.0"),
+        (
+            other(&|one| one.programs = BTreeSet::from(["def".to_owned()])),
+            "it is of program def, a of abc, and their engines may differ; run that shard again with one \
+             program, or say --other-builds",
+        ),
         (other(&|one| one.bounds.seed = 7), "seed is 7, not 33 as in a; join reports of one run"),
         (other(&|one| one.bounds.until_met = true), "until_met is true, not false"),
         (other(&|one| one.shards = Shards::one((1, 4))), "it is one of 4 shards, a one of 3"),
@@ -267,11 +315,55 @@ fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
     assert_eq!(all.done.elapsed, Duration::from_millis(4500));
 }
 
+/// G4.
+#[test]
+fn shard_that_was_ended_is_missing_and_what_it_found_is_told() {
+    let ended = |seeds: &[u64]| {
+        let mut record = blank((1, 2));
+        record.done.end = End::Cancelled;
+        record.done.tally.seeds = 5;
+        record.done.tally.violations = seeds.iter().map(|seed| violation(*seed)).collect();
+        text(&record)
+    };
+    for seeds in [&[][..], &[4]] {
+        let Merged { record, refused } = merged([("a", text(&blank((0, 2)))), ("b", ended(seeds))]);
+        assert_eq!(refused.len(), 1);
+        assert!(
+            refused[0].starts_with("b: shard 2/2 was ended by Ctrl-C; go on with it"),
+            "{refused:?}"
+        );
+        let record = record.expect("one could be used");
+        assert_eq!(record.shards.missing().as_deref(), Some("2/2"));
+        assert_eq!((record.done.tally.seeds, record.violations()), (0, seeds.len()));
+        assert!(!record.is_cancelled());
+    }
+    let Merged { record, .. } = merged([("b", ended(&[4, 5]))]);
+    let record = record.expect("it has found something");
+    assert_eq!((record.violations(), record.verdict()), (2, Verdict::Violated));
+    assert_eq!(record.shards.missing().as_deref(), Some("1/2, 2/2"));
+    assert!(merged([("b", ended(&[]))]).record.is_none());
+}
+
+#[test]
+fn shards_of_several_programs_are_joined_by_who_says_so() {
+    let other = Record { programs: BTreeSet::from(["def".to_owned()]), ..blank((1, 2)) };
+    let mut merge = Merge::new(true);
+    merge.take("a", Ok(text(&blank((0, 2)))));
+    merge.take("b", Ok(text(&other)));
+    let Merged { record, refused } = merge.finish();
+    assert_eq!(refused, [""; 0]);
+    let record = record.expect("both could be used");
+    assert_eq!(record.shards.missing(), None);
+    let programs: Vec<&str> = record.programs.iter().map(String::as_str).collect();
+    assert_eq!(programs, ["abc", "def"]);
+    assert_eq!(Record::read(&text(&record)).expect("it was written").programs, record.programs);
+}
+
 #[test]
 fn campaign_that_goes_on_ends_as_one_that_was_never_ended() {
     let (whole, before) = (campaign(Which::All, (1, 2)), campaign(Which::All, (1, 2)));
     let uninterrupted = whole.run(&mut |_| {}, &never());
-    let mut state = State::new("0.1.0", bounds(), Shards::one((1, 2)));
+    let mut state = State::new(PROGRAM, "0.1.0", bounds(), Shards::one((1, 2)));
     for seeds in [2, 5, 6] {
         let part = Campaign { seeds: Some(seeds), ..before.clone() };
         let so_far = state.legs.pop().map(|leg| leg.so_far);
@@ -282,7 +374,7 @@ fn campaign_that_goes_on_ends_as_one_that_was_never_ended() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("state.json");
         state.save(&path).expect("it can be written");
-        let blank = State::new("0.1.0", bounds(), Shards::one((1, 2)));
+        let blank = State::new(PROGRAM, "0.1.0", bounds(), Shards::one((1, 2)));
         state = blank.load(&path).expect("it was written");
     }
     let so_far = state.legs.pop().map(|leg| leg.so_far);
@@ -313,15 +405,26 @@ fn state_of_another_run_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("state.json");
     let shards = || Shards::one((0, 2));
-    let state = || State::new("0.1.0", bounds(), shards());
+    let state = || State::new(PROGRAM, "0.1.0", bounds(), shards());
     assert!(state().load(&path).is_ok(), "one that is not there is one that has not begun");
     state().save(&path).expect("it can be written");
     assert!(state().load(&path).is_ok());
     let other = Bounds { minutes: Some(3), ..bounds() };
     let cases = [
-        (State::new("0.2.0", bounds(), shards()), "it is of engine version 0.1.0, this is 0.2.0"),
-        (State::new("0.1.0", other, shards()), "another run: minutes is null, not 3; give the arg"),
-        (State::new("0.1.0", bounds(), Shards::one((1, 2))), "it is of another shard"),
+        (
+            State::new(PROGRAM, "0.2.0", bounds(), shards()),
+            "it is of engine version 0.1.0, this is 0.2.0",
+        ),
+        (
+            State::new("def", "0.1.0", bounds(), shards()),
+            "it was begun by program abc, this is def, whose engine may be another one; go on with the \
+             program that began it, or remove the file",
+        ),
+        (
+            State::new(PROGRAM, "0.1.0", other, shards()),
+            "another run: minutes is null, not 3; give the arg",
+        ),
+        (State::new(PROGRAM, "0.1.0", bounds(), Shards::one((1, 2))), "it is of another shard"),
     ];
     for (state, says) in cases {
         let why = state.load(&path).expect_err(says);

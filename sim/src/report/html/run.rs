@@ -6,7 +6,8 @@ use std::fmt::{self, Write};
 use super::charts::{bars, pace};
 use super::markup::Safe;
 use super::{Mood, VIOLATIONS_MAX, command, numbers, page, parts, violation};
-use crate::record::{Bounds, Record};
+use crate::disk::Filesystem;
+use crate::record::{Bounds, Record, Verdict};
 use crate::report::timeline::Timeline;
 use crate::report::{number, rate};
 use crate::tally::{Spread, Tally};
@@ -14,16 +15,15 @@ use crate::tally::{Spread, Tally};
 /// The whole page. Timelines are known by the place of their violation: an address or a case.
 pub fn run_html(record: &Record, timelines: &BTreeMap<String, Timeline>) -> String {
     let tally = &record.done.tally;
-    let (violations, idle) = (record.violations(), tally.idle());
+    let (verdict, idle) = (record.verdict(), tally.idle());
     let images = number(tally.images_checked);
-    let missing = record.shards.missing();
-    let (mood, title) = match violations {
-        0 if record.is_cancelled() => (Mood::Doubtful, "No violation so far".to_owned()),
-        0 if missing.is_some() => (Mood::Doubtful, "No violation in some shards".to_owned()),
-        0 if !idle.is_empty() => (Mood::Doubtful, "No violation, but counters at zero".to_owned()),
-        0 => (Mood::Good, "No violation".to_owned()),
-        1 => (Mood::Bad, "1 violation".to_owned()),
-        count => (Mood::Bad, format!("{count} violations")),
+    let (mood, title) = match (&verdict, record.violations()) {
+        (Verdict::Cancelled, _) => (Mood::Doubtful, "No violation so far".to_owned()),
+        (Verdict::SomeShards, _) => (Mood::Doubtful, "No violation in some shards".to_owned()),
+        (Verdict::Idle(_), _) => (Mood::Doubtful, "No violation, but counters at zero".to_owned()),
+        (Verdict::Sound, _) => (Mood::Good, "No violation".to_owned()),
+        (Verdict::Violated, 1) => (Mood::Bad, "1 violation".to_owned()),
+        (Verdict::Violated, count) => (Mood::Bad, format!("{count} violations")),
     };
     let (version, medium) = (&record.engine_version, &record.bounds.medium);
     let lead = format!(
@@ -33,8 +33,10 @@ pub fn run_html(record: &Record, timelines: &BTreeMap<String, Timeline>) -> Stri
     page(&title, mood, &lead, |out| {
         figures(out, record)?;
         violations_of(out, record, timelines)?;
-        if !idle.is_empty() {
-            write!(out, "<p class=warn>Counters at zero: {}</p>", Safe(idle.join(", ")))?;
+        // Of one shard, or of a run with violations, they are no more than a remark.
+        let zero = if let Verdict::Idle(all) = &verdict { all.clone() } else { idle.join(", ") };
+        if !zero.is_empty() {
+            write!(out, "<p class=warn>Counters at zero: {}</p>", Safe(zero))?;
         }
         out.push_str("<section><h2>Images per second</h2>");
         pace(out, &record.done.pace)?;
@@ -216,10 +218,9 @@ fn again(out: &mut String, record: &Record) -> fmt::Result {
 }
 
 fn words_of(bounds: &Bounds) -> String {
-    let Bounds { seed, seed_of, seeds, images, minutes, until_met, which, parts, medium: _ } =
-        bounds;
+    let Bounds { seed, seed_of, seeds, images, minutes, until_met, which, parts, medium } = bounds;
     let mut words = match seed_of {
-        Some(text) => format!("run --seed-of '{text}'"),
+        Some(text) => format!("run --seed-of {}", quoted(text)),
         None => format!("run --seed {seed}"),
     };
     for (name, value) in [("seeds", seeds), ("images", images), ("minutes", minutes)] {
@@ -236,5 +237,14 @@ fn words_of(bounds: &Bounds) -> String {
     for (_, flag) in flags.into_iter().filter(|(is_set, _)| *is_set) {
         words.push_str(&format!(" {flag}"));
     }
+    // Another filesystem has none of the parts, whatever is asked for.
+    if medium != Filesystem::Posix.name() {
+        words.push_str(&format!(" --medium {medium}"));
+    }
     format!("{words} --histories {}", which.name())
+}
+
+/// A word of a shell's command line.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -22,6 +22,7 @@ fn record() -> Record {
     let (tally, end, next, pace) = (Tally::zero(), End::Target, 0, Pace::default());
     let parts = Parts { sweep: true, damage: true, swarm: true };
     Record {
+        programs: ["abc".to_owned()].into(),
         engine_version: "0.1.0".to_owned(),
         bounds: Bounds {
             seed: 1,
@@ -119,6 +120,8 @@ fn every_counter_of_the_tally_is_on_the_page() {
     ] {
         *times = fresh();
     }
+    // That of the other parts is zero.
+    tally.trace_hash = 0xfeed;
     let all = record::counters(tally);
     let page = run_html(&record, &BTreeMap::new());
     let mut seen = 0;
@@ -149,6 +152,32 @@ fn counter_at_zero_stands_out_and_the_head_says_so() {
     let page = run_html(&record(), &BTreeMap::new());
     assert!(page.contains("<header class=doubtful><h1>No violation, but counters at zero"));
     assert!(page.contains("<span class=name>sync-eio</span><i class=zero></i><b class=zero>0</b>"));
+}
+
+/// The page is as doubtful as the command, whose exit code is 3 then.
+#[test]
+fn counter_at_zero_of_another_part_counts_too() {
+    let mut record = record();
+    record.done.tally = Tally { images_checked: 1, images_nested: 1, ..Tally::default() };
+    let tally = &mut record.done.tally;
+    (tally.images_duplicate, tally.exhaustive_points, tally.runs_repeated) = (1, 1, 1);
+    let page = run_html(&record, &BTreeMap::new());
+    assert!(page.contains("<header class=doubtful><h1>No violation, but counters at zero"));
+    assert!(page.contains("runs of the sweep, "), "{page}");
+    (record.swept, record.hurt, record.swarmed) = (None, None, None);
+    let page = run_html(&record, &BTreeMap::new());
+    assert!(page.contains("<header class=good><h1>No violation</h1>"));
+}
+
+#[test]
+fn the_same_again_is_the_same_command() {
+    let mut record = record();
+    record.bounds.seed_of = Some("it's".to_owned());
+    record.bounds.medium = "ext4".to_owned();
+    let page = run_html(&record, &BTreeMap::new());
+    let words =
+        r"run --seed-of 'it'\''s' --images 1000000 --until-met --medium ext4 --histories all";
+    assert!(page.contains(&Safe(words).to_string()), "{page}");
 }
 
 #[test]
