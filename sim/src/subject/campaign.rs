@@ -17,6 +17,7 @@ use super::explore::{Explorer, Failure};
 use super::replay::Replayed;
 use super::shrink::Shrinker;
 use super::{Finding, Found, Kind, Options, Report, Subject, Tally};
+use crate::panic_trap;
 use crate::watch::{Silence, Watch};
 
 /// How often the clock is looked at.
@@ -81,7 +82,9 @@ impl<S: Subject> Campaign<S> {
                 if !options.seeds.contains(&seed) || watch.is_stopped() {
                     return;
                 }
-                let (tally, found) = one_seed(&*subject, &options, seed, &watch);
+                let one = || one_seed(&*subject, &options, seed, &watch);
+                let (tally, found) =
+                    panic_trap::catch(one).unwrap_or_else(|why| panicked(seed, &why));
                 if sender.send((number, seed, tally, found)).is_err() {
                     return;
                 }
@@ -199,4 +202,13 @@ fn one_seed<S: Subject>(
         Some(Err(why)) => vec![format!("it does not replay: {why}")],
     };
     (tally, Some(Found { case, finding, story, images }))
+}
+
+/// What comes of a seed at which the subject's own words panic. They make no call that could be told, and a
+/// thread that is gone without an answer would be taken for one that hangs.
+fn panicked(seed: u64, why: &str) -> (Tally, Option<Found>) {
+    let expected = "no panic in `draw`, `model`, `accepts`, or a state or error in words";
+    let finding = Finding::new(Kind::Panicked, expected, format!("in seed {seed}, a panic: {why}"));
+    let found = Found { case: None, finding, story: Vec::new(), images: 0 };
+    (Tally { seeds: 1, ..Tally::default() }, Some(found))
 }

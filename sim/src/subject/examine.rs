@@ -3,16 +3,19 @@
 //! - X1. What is done to an image is a function of the seed and of the image, whatever was looked at
 //!   before it. So a case that names the image alone finds the same.
 
-use std::fmt::Debug;
+use std::slice;
 
 use super::explore::Explorer;
-use super::run::words_of;
+use super::told::{told_apart, words_of};
 use super::{Finding, Kind, Options, Subject, history};
 use crate::disk::{DiskState, EXHAUSTED, Policy, Recording, SimDisk, Step};
 use crate::explore::image::Image;
 use crate::fs::SimFs;
 use crate::panic_trap;
 use crate::stream::Stream;
+
+/// Operations that an image is gone on with.
+const OPERATIONS_FURTHER: u64 = 3;
 
 /// What is done besides opening it and looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +54,32 @@ pub(super) fn guarded<T>(
     })
 }
 
+/// Does something with a store and drops it whatever came of that. The first finding counts.
+pub(super) fn and_dropped<Store, T>(
+    disk: &SimDisk,
+    options: &Options,
+    mut store: Store,
+    run: impl FnOnce(&mut Store) -> Result<T, Finding>,
+) -> Result<T, Finding> {
+    let result = run(&mut store);
+    let dropped = guarded(disk, options, "dropping it", || drop(store));
+    result.and_then(|value| dropped.map(|()| value))
+}
+
+/// What a kill or a loss of power left, opened by the next process.
+struct Recovery<Store, State> {
+    fs: SimFs,
+    store: Store,
+    shown: State,
+}
+
 impl<S: Subject> Explorer<'_, S> {
     /// Opens an image and looks at what it shows.
     fn recover(
         &self,
         state: &DiskState,
         recording: Recording,
-    ) -> Result<(SimFs, S::Store, S::State), Finding> {
+    ) -> Result<Recovery<S::Store, S::State>, Finding> {
         let (subject, options) = (self.subject, self.options);
         let fs = SimFs::mount(state);
         fs.disk().set_recording(recording);
@@ -66,9 +88,19 @@ impl<S: Subject> Explorer<'_, S> {
         };
         let opened = guarded(fs.disk(), options, "opening it", || subject.open(&fs))?;
         let mut store = opened.map_err(says)?;
-        let shown = guarded(fs.disk(), options, "a look at it", || subject.observe(&mut store))?;
-        let shown = shown.map_err(says)?;
-        Ok((fs, store, shown))
+        let shown = guarded(fs.disk(), options, "a look at it", || subject.observe(&mut store));
+        match shown.and_then(|shown| shown.map_err(says)) {
+            Ok(shown) => Ok(Recovery { fs, store, shown }),
+            Err(finding) => and_dropped(fs.disk(), options, store, |_| Err(finding)),
+        }
+    }
+
+    /// Opens an image, looks at what it shows, and drops it.
+    fn recover_and_drop(&self, state: &DiskState) -> Result<(SimFs, S::State), Finding> {
+        let Recovery { fs, store, shown } = self.recover(state, Recording::Off)?;
+        let options = self.options;
+        and_dropped(fs.disk(), options, store, |_| Ok(()))?;
+        Ok((fs, shown))
     }
 
     /// Checks an image against what it may show.
@@ -80,75 +112,22 @@ impl<S: Subject> Explorer<'_, S> {
     ) -> Result<Recovered<S::State>, Finding> {
         self.tally.images += 1;
         *self.tally.policies.entry(image.policy()).or_default() += 1;
+        self.tally.recoveries += u64::from(shares.steps);
         let state = image.build();
         let recording = if shares.steps { Recording::Forks } else { Recording::Off };
-        let (fs, store, shown) = self.recover(&state, recording)?;
+        let Recovery { fs, store, shown } = self.recover(&state, recording)?;
         let steps = fs.disk().take_steps();
         fs.disk().set_recording(Recording::Off);
-        if !self.subject.accepts(&shown, window) {
-            let (expected, found) = told_apart(&words_of(window), &shown);
-            return Err(Finding::new(Kind::Lost, expected, found));
-        }
         let killed = matches!(image, Image::Kill(_));
-        if shares.further {
-            self.further(&fs, store, &shown, window, killed)?;
-        }
-        Ok(Recovered { shown, steps })
-    }
-
-    fn further(
-        &mut self,
-        fs: &SimFs,
-        mut store: S::Store,
-        shown: &S::State,
-        window: &[S::State],
-        killed: bool,
-    ) -> Result<(), Finding> {
-        let (subject, options) = (self.subject, self.options);
-        let left = fs.disk().state();
-        self.same_again(&left, shown)?;
-        let stays = !killed || subject.keeps_what_it_showed();
-        for policy in [Policy::Nothing, Policy::Random] {
-            self.after_loss(&left, policy, |again| {
-                let accepted = if stays { again == shown } else { subject.accepts(again, window) };
-                let expected = format!("{shown:?}, as it showed before a loss of power");
-                (!accepted).then(|| Finding::new(Kind::Changed, expected, format!("{again:?}")))
-            })?;
-        }
-        let op = history::probe(subject, self.seed);
-        let applied =
-            guarded(fs.disk(), options, "an operation", || subject.apply(&mut store, &op))?;
-        if let Err(error) = applied {
-            let found = format!("it says: {error}");
-            let expected = format!("{op:?} is acknowledged after a recovery");
-            return Err(Finding::new(Kind::NotAfterwards, expected, found));
-        }
-        let written = fs.disk().state();
-        // What a kill left in the page cache was shown, and may go yet where nobody has promised more: the
-        // operation may have changed nothing, and synced nothing.
-        let bases = if stays { &[][..] } else { window };
-        let after: Vec<S::State> = [shown]
-            .into_iter()
-            .chain(bases)
-            .map(|base| {
-                let mut after = base.clone();
-                subject.model(&mut after, &op);
-                after
-            })
-            .collect();
-        if subject.is_durable(&op) {
-            for policy in [Policy::Nothing, Policy::Random] {
-                self.after_loss(&written, policy, |again| {
-                    let lost = !subject.accepts(again, &after);
-                    let expected = format!("{} after {op:?} was acknowledged", words_of(&after));
-                    let found = format!("{again:?} after a recovery, it, and a loss of power");
-                    lost.then(|| Finding::new(Kind::NotAfterwards, expected, found))
-                })?;
+        and_dropped(fs.disk(), self.options, store, |store| {
+            if !self.subject.accepts(&shown, window) {
+                let (expected, found) = told_apart(window, &shown);
+                return Err(Finding::new(Kind::Lost, expected, found));
             }
-        }
-        guarded(fs.disk(), options, "dropping it", || drop(store))?;
+            if shares.further { self.further(&fs, store, &shown, window, killed) } else { Ok(()) }
+        })?;
         match fs.disk().open_handles() {
-            0 => Ok(()),
+            0 => Ok(Recovered { shown, steps }),
             open => {
                 let found = format!("{open} open when the store was gone");
                 Err(Finding::new(Kind::Leaks, "no open file is left", found))
@@ -156,22 +135,94 @@ impl<S: Subject> Explorer<'_, S> {
         }
     }
 
+    /// Opens it again, loses power, and goes on with it.
+    fn further(
+        &self,
+        fs: &SimFs,
+        store: &mut S::Store,
+        shown: &S::State,
+        window: &[S::State],
+        killed: bool,
+    ) -> Result<(), Finding> {
+        let subject = self.subject;
+        let left = fs.disk().state();
+        self.same_again(&left, shown)?;
+        // What a kill left in the page cache was shown, and may go yet where nobody has promised more.
+        let stays = !killed || subject.keeps_what_it_showed();
+        let accepted = if stays { slice::from_ref(shown) } else { window };
+        for policy in [Policy::Nothing, Policy::Random] {
+            self.after_loss(&left, policy, |again| {
+                let expected = format!("{shown:?}, as it showed before a loss of power");
+                let changed = !subject.accepts(again, accepted);
+                changed.then(|| Finding::new(Kind::Changed, expected, format!("{again:?}")))
+            })?;
+        }
+        // An operation may change nothing, and sync nothing: what may have been lost before it may be
+        // lost behind it.
+        let mut bases = vec![shown.clone()];
+        bases.extend(accepted.iter().filter(|base| *base != shown).cloned());
+        self.operations(fs, store, bases)
+    }
+
+    /// Operations behind a recovery, each as durable as any. One is not enough: an engine may be right
+    /// about the first, for which it had looked up its place, and wrong about where it left off.
+    fn operations(
+        &self,
+        fs: &SimFs,
+        store: &mut S::Store,
+        mut latest: Vec<S::State>,
+    ) -> Result<(), Finding> {
+        let (subject, options) = (self.subject, self.options);
+        let mut allowed = latest.clone();
+        let mut done = Vec::new();
+        for nth in 0..OPERATIONS_FURTHER {
+            let op = history::probe(subject, self.seed, nth);
+            let applied = guarded(fs.disk(), options, "an operation", || subject.apply(store, &op));
+            if let Err(error) = applied.map_err(|finding| finding.behind(done.clone()))? {
+                let found = format!("it says: {error}");
+                let expected = format!("{op:?} is acknowledged after a recovery");
+                let finding = Finding::new(Kind::NotAfterwards, expected, found);
+                return Err(finding.behind(done));
+            }
+            done.push(format!("then {op:?}: acknowledged"));
+            latest.iter_mut().for_each(|state| subject.model(state, &op));
+            if subject.is_durable(&op) {
+                allowed.clear();
+            }
+            allowed.extend(latest.iter().cloned());
+            let written = fs.disk().state();
+            for policy in [Policy::Nothing, Policy::Random] {
+                let held = self.after_loss(&written, policy, |again| {
+                    let lost = !subject.accepts(again, &allowed);
+                    let expected = format!("{} after {op:?} was acknowledged", words_of(&allowed));
+                    let found = format!("{again:?} after a recovery, it, and a loss of power");
+                    lost.then(|| Finding::new(Kind::NotAfterwards, expected, found))
+                });
+                held.map_err(|finding| finding.behind(done.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Opened again it shows the same, with no more files.
-    fn same_again(&mut self, left: &DiskState, shown: &S::State) -> Result<(), Finding> {
+    fn same_again(&self, left: &DiskState, shown: &S::State) -> Result<(), Finding> {
         let behind = |finding: Finding| {
             finding.behind(["then, after a kill of that process, the next one opens it".to_owned()])
         };
-        let (fs, _store, again) = self.recover(left, Recording::Off).map_err(behind)?;
-        if again != *shown {
-            let expected = format!("{shown:?}, as the first opening showed");
-            return Err(Finding::new(Kind::Changed, expected, format!("{again:?}")));
-        }
-        let (before, after) = (left.list().len(), fs.disk().state().list().len());
-        if after > before {
-            let expected = format!("no more than {before} files after a second opening");
-            return Err(Finding::new(Kind::Leaks, expected, format!("{after} files")));
-        }
-        Ok(())
+        let Recovery { fs, store, shown: again } =
+            self.recover(left, Recording::Off).map_err(behind)?;
+        and_dropped(fs.disk(), self.options, store, |_| {
+            if !self.subject.accepts(&again, slice::from_ref(shown)) {
+                let expected = format!("{shown:?}, as the first opening showed");
+                return Err(Finding::new(Kind::Changed, expected, format!("{again:?}")));
+            }
+            let (before, after) = (left.list().len(), fs.disk().state().list().len());
+            if after > before {
+                let expected = format!("no more than {before} files after a second opening");
+                return Err(Finding::new(Kind::Leaks, expected, format!("{after} files")));
+            }
+            Ok(())
+        })
     }
 
     fn after_loss(
@@ -190,21 +241,7 @@ impl<S: Subject> Explorer<'_, S> {
             let lines = plan.describe().into_iter().map(|line| format!("      {line}"));
             finding.behind([lost].into_iter().chain(lines))
         };
-        let (_, _, again) = self.recover(&plan.build(), Recording::Off).map_err(behind)?;
+        let (_, again) = self.recover_and_drop(&plan.build()).map_err(behind)?;
         wrong(&again).map_or(Ok(()), |finding| Err(behind(finding)))
     }
-}
-
-/// Long texts that differ late are no help: tells from where on they do.
-fn told_apart(expected: &str, shown: &impl Debug) -> (String, String) {
-    const SHOWN_MAX: usize = 400;
-    let found = format!("{shown:?}");
-    if expected.len() <= SHOWN_MAX && found.len() <= SHOWN_MAX {
-        return (expected.to_owned(), found);
-    }
-    let cut = |text: &str| {
-        let short: String = text.chars().take(SHOWN_MAX).collect();
-        if short.len() < text.len() { short + "..." } else { short }
-    };
-    (cut(expected), cut(&found))
 }

@@ -30,8 +30,9 @@ const NESTED_ONE_IN: u64 = 8;
 /// One image in so many is gone on with.
 const FURTHER_ONE_IN: u64 = 4;
 
-/// One history in so many is run twice.
-const REPEATED_ONE_IN: u64 = 8;
+/// One history in so many is run twice: of those with a fault, and of those without.
+const REPEATED_ONE_IN: u64 = 7;
+const _: () = assert!(REPEATED_ONE_IN % history::FAULT_ONE_IN != 0);
 
 /// A failure before it is told.
 #[derive(Clone, Debug)]
@@ -63,9 +64,10 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The acts themselves.
-    pub(super) fn acts<S: Subject>(&self, subject: &S, options: &Options) -> Vec<Act<S::Op>> {
-        let all = history::acts(subject, self.seed, options);
-        self.acts.iter().filter_map(|place| all.get(*place).cloned()).collect()
+    pub(super) fn acts<S: Subject>(&self, subject: &S) -> Vec<Act<S::Op>> {
+        let count = self.acts.iter().max().map_or(0, |last| last + 1);
+        let all = history::acts(subject, self.seed, count);
+        self.acts.iter().map(|place| all[*place].clone()).collect()
     }
 
     /// The case of a crash in this act, zero for the first opening.
@@ -84,7 +86,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
     /// Explores the history of the seed.
     pub(super) fn explore(&mut self) -> Option<(Plan, Failure)> {
         self.watch.at(&Address::run(self.seed));
-        let count = history::acts(self.subject, self.seed, self.options).len();
+        let count = history::len(self.seed, self.options);
         let mut plan = Plan { seed: self.seed, acts: (0..count).collect(), struck: None };
         let mut run = self.run(&plan);
         let calls = |fault: Fault| {
@@ -118,7 +120,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
 
     pub(super) fn run(&self, plan: &Plan) -> Run<S> {
         self.watch.at(&Address::run(self.seed));
-        let acts = plan.acts(self.subject, self.options);
+        let acts = plan.acts(self.subject);
         Run::of(self.subject, self.options, acts, plan.struck)
     }
 

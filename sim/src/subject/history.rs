@@ -4,6 +4,9 @@ use super::{Options, Subject};
 use crate::disk::Fault;
 use crate::stream::Stream;
 
+/// The last one of so many seeds has a fault: the simpler failures come first.
+pub(super) const FAULT_ONE_IN: u64 = 4;
+
 /// One thing done.
 #[derive(Clone, Debug)]
 pub(super) enum Act<Op> {
@@ -22,11 +25,18 @@ pub(super) struct Struck {
     pub(super) call: u64,
 }
 
-/// The acts of a seed, in their order.
-pub(super) fn acts<S: Subject>(subject: &S, seed: u64, options: &Options) -> Vec<Act<S::Op>> {
-    let mut dice = Stream::at(seed, &[1]);
+/// How many acts a seed has.
+pub(super) fn len(seed: u64, options: &Options) -> usize {
     let most = options.operations.max(1);
-    let count = dice.size(most.div_ceil(3), most);
+    Stream::at(seed, &[1]).size(most.div_ceil(3), most)
+}
+
+/// So many acts of a seed, in their order. Each is the same however many are asked for, and whatever
+/// the options say: a case is kept longer than the options by which it was found.
+pub(super) fn acts<S: Subject>(subject: &S, seed: u64, count: usize) -> Vec<Act<S::Op>> {
+    let mut dice = Stream::at(seed, &[1]);
+    // The draw of their number.
+    dice.draw();
     let restarts = dice.chance(1, 2);
     let act = |_| {
         // An operation is drawn in any case, so that restarts do not shift the others.
@@ -36,15 +46,15 @@ pub(super) fn acts<S: Subject>(subject: &S, seed: u64, options: &Options) -> Vec
     (0..count).map(act).collect()
 }
 
-/// The operation that is tried after a recovery.
-pub(super) fn probe<S: Subject>(subject: &S, seed: u64) -> S::Op {
-    subject.draw(&mut Stream::at(seed, &[2]))
+/// The operations that are tried after a recovery, by their number.
+pub(super) fn probe<S: Subject>(subject: &S, seed: u64, nth: u64) -> S::Op {
+    subject.draw(&mut Stream::at(seed, &[2, nth]))
 }
 
 /// The fault of a seed, if it has one, given how many calls of its class a run without it makes.
 pub(super) fn fault(seed: u64, options: &Options, calls: impl Fn(Fault) -> u64) -> Option<Struck> {
     let mut dice = Stream::at(seed, &[3]);
-    if !options.faults || !dice.chance(1, 4) {
+    if !options.faults || seed % FAULT_ONE_IN != FAULT_ONE_IN - 1 {
         return None;
     }
     let possible: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| calls(*fault) > 0).collect();

@@ -11,6 +11,7 @@
 //! | `explore`, `examine` | the crash images of a run; one image, recovered and checked |
 //! | `campaign`, `report` | many seeds on many threads, with an eye on the clock; what it came to |
 //! | `case`, `replay`, `shrink` | one failure in a line; looked at again; made smaller |
+//! | `told` | states in words |
 //!
 //! What is checked at every image, by the [`Kind`] of what is found otherwise:
 //!
@@ -20,7 +21,8 @@
 //!   acknowledged is before that point ([`Kind::Lost`]). An operation that failed may have happened.
 //! - C3. Opened again it shows the same ([`Kind::Changed`]), after another loss of power too, and has
 //!   no more files than before ([`Kind::Leaks`]).
-//! - C4. It takes a new operation, which then is as durable as any ([`Kind::NotAfterwards`]).
+//! - C4. It takes new operations, a few in a row, each of which then is as durable as any
+//!   ([`Kind::NotAfterwards`]).
 //! - C5. Crashes while it recovers are crashes as well, held to the same.
 //! - C6. No open file is left when the store is dropped ([`Kind::Leaks`]).
 //! - C7. Two runs of a seed make the same calls ([`Kind::Unsteady`]).
@@ -80,6 +82,7 @@ mod run;
 mod shrink;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::fmt::Debug;
 use std::ops::Range;

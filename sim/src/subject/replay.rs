@@ -13,6 +13,9 @@ use crate::watch::Watch;
 /// Calls of one operation or recovery that are told.
 const CALLS_TOLD_MAX: usize = 24;
 
+/// No history is as long.
+const ACTS_MAX: usize = 1 << 16;
+
 /// What became of a case.
 #[derive(Clone, Debug)]
 pub struct Replayed {
@@ -42,14 +45,28 @@ impl<S: Subject> Explorer<'_, S> {
 
     fn carried_out(&mut self, case: &Case) -> Result<Replayed, String> {
         let Case { seed, acts, struck, crashes } = case;
+        fits(case)?;
         let plan = Plan { seed: *seed, acts: acts.clone(), struck: *struck };
         let run = self.run(&plan);
         let last = acts.len();
+        if run.finding.is_some() {
+            // The run itself is wrong now, before any crash.
+            let last = run.acts.len();
+            let story = told(&run, last, usize::MAX, None);
+            return Ok(Replayed { finding: run.finding, story });
+        }
+        if run.acts.len() < last {
+            let carried_out = run.acts.len();
+            return Err(format!(
+                "the run ends after {carried_out} of its {last} acts: too many failed, each of which may \
+                 have happened"
+            ));
+        }
         let steps: Vec<&Step> =
             run.made.iter().filter(|made| made.act == last).map(|made| &made.step).collect();
         let Some((crash, nested)) = crashes.split_first() else {
             let story = told(&run, last, steps.len(), None);
-            return Ok(Replayed { finding: run.finding, story });
+            return Ok(Replayed { finding: None, story });
         };
         let after = crash.at == At::After;
         let (state, place) = stopped(&steps, &run.end, &crash.at)?;
@@ -75,6 +92,20 @@ impl<S: Subject> Explorer<'_, S> {
         let finding = self.examine(&image, &window, shares).err();
         story.push("the next process opens it and looks".to_owned());
         Ok(Replayed { finding, story })
+    }
+}
+
+/// Whether there can be such a case.
+fn fits(case: &Case) -> Result<(), String> {
+    if let Some(act) = case.acts.iter().find(|act| **act >= ACTS_MAX) {
+        return Err(format!("act {act}: a history has fewer than {ACTS_MAX} acts"));
+    }
+    // Behind a recovery there is no act, and what it left is the disk of the next one.
+    match case.crashes.iter().skip(1).any(|crash| crash.at == At::After) {
+        true => {
+            Err("`crash after` is for the first crash: the others are in a recovery".to_owned())
+        }
+        false => Ok(()),
     }
 }
 

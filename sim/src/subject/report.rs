@@ -114,6 +114,8 @@ pub struct Tally {
     pub images: u64,
     /// Of these, images of crashes in a recovery.
     pub nested: u64,
+    /// Recoveries of which each changing call was looked for crashes in it.
+    pub recoveries: u64,
     /// Images that had been checked before.
     pub duplicates: u64,
     /// Images by what ended the process.
@@ -124,14 +126,15 @@ pub struct Tally {
 
 impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { seeds, operations, calls, points, images, nested, duplicates, .. } = other;
+        let Self { seeds, operations, calls, points, images, nested, recoveries, .. } = other;
         self.seeds += seeds;
         self.operations += operations;
         self.calls += calls;
         self.points += points;
         self.images += images;
         self.nested += nested;
-        self.duplicates += duplicates;
+        self.recoveries += recoveries;
+        self.duplicates += other.duplicates;
         for (own, others) in
             [(&mut self.policies, &other.policies), (&mut self.faults, &other.faults)]
         {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::examine::guarded;
 use super::history::{Act, Struck};
+use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject};
 use crate::disk::{CallClass, DiskState, FaultPlan, PlannedFault, Recording, SimDisk, Step};
 use crate::fs::SimFs;
@@ -138,10 +139,7 @@ impl<S: Subject> Runner<'_, S> {
         if self.run.finding.is_none() {
             self.look();
         }
-        if let Some(store) = self.store.take() {
-            let closed = guarded(&disk, self.options, "dropping it", || drop(store));
-            self.find(closed.err());
-        }
+        self.drop_store();
         self.look_for_open_files();
         self.run.end = disk.state();
         for (fault, times) in disk.faults_fired() {
@@ -149,6 +147,12 @@ impl<S: Subject> Runner<'_, S> {
         }
         self.run.calls = disk.io_calls();
         self.run.trace_hash = disk.trace_hash();
+    }
+
+    fn drop_store(&mut self) {
+        let Some(store) = self.store.take() else { return };
+        let dropped = guarded(self.fs.disk(), self.options, "dropping it", || drop(store));
+        self.find(dropped.err());
     }
 
     fn has_struck(&self) -> bool {
@@ -240,7 +244,7 @@ impl<S: Subject> Runner<'_, S> {
 
     /// Opens it anew; where a fault strikes that, once more without.
     fn reopen(&mut self) {
-        self.store = None;
+        self.drop_store();
         let (subject, fs) = (self.subject, self.fs.clone());
         match guarded(fs.disk(), self.options, "opening it", || subject.open(&fs)) {
             Err(finding) => self.find(Some(finding)),
@@ -273,12 +277,9 @@ impl<S: Subject> Runner<'_, S> {
             Ok(Err(_)) => {}
             Ok(Ok(shown)) => {
                 if !subject.accepts(&shown, states) {
-                    let finding = Finding::new(
-                        Kind::Lost,
-                        words_of(states),
-                        format!("{shown:?}, with no crash at all"),
-                    );
-                    self.find(Some(finding));
+                    let (expected, found) = told_apart(states, &shown);
+                    let found = format!("{found}, with no crash at all");
+                    self.find(Some(Finding::new(Kind::Lost, expected, found)));
                 }
             }
         }
@@ -312,16 +313,5 @@ impl<S: Subject> Runner<'_, S> {
 fn add<T: PartialEq>(states: &mut Vec<T>, state: T) {
     if !states.contains(&state) {
         states.push(state);
-    }
-}
-
-/// States in words.
-pub(super) fn words_of<T: std::fmt::Debug>(states: &[T]) -> String {
-    match states {
-        [one] => format!("{one:?}"),
-        many => {
-            let words: Vec<String> = many.iter().map(|state| format!("{state:?}")).collect();
-            format!("one of {}", words.join(" or "))
-        }
     }
 }

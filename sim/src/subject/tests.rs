@@ -42,6 +42,12 @@ enum Wrong {
     Unsteady,
     /// A removal is forgotten at once.
     ForgetsRemovals,
+    /// It panics when it is dropped, once it has met a torn record.
+    PanicsOnDrop,
+    /// Where it met a torn record, it syncs the first record behind it and no more.
+    SecondAppendAfterTornTail,
+    /// What a record makes of the rows is not known, and told with a panic.
+    PanicsInModel,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +65,8 @@ struct Open {
     rows: BTreeMap<u8, u8>,
     latched: bool,
     wrong: Wrong,
+    torn: bool,
+    appended: u32,
 }
 
 /// No divisor of a sector, so that records tear.
@@ -190,7 +198,7 @@ impl Subject for Kv {
         let end = if wrong == Wrong::BehindTornTail { len } else { end };
         let mut rows = BTreeMap::new();
         ops.iter().for_each(|op| op.apply(&mut rows));
-        Ok(Open { log, end, rows, latched: false, wrong })
+        Ok(Open { log, end, rows, latched: false, wrong, torn, appended: 0 })
     }
 
     fn draw(&self, dice: &mut Stream) -> Op {
@@ -200,6 +208,7 @@ impl Subject for Kv {
     }
 
     fn model(&self, state: &mut BTreeMap<u8, u8>, op: &Op) {
+        assert!(self.0 != Wrong::PanicsInModel, "the model knows nothing");
         op.apply(state);
     }
 
@@ -212,7 +221,10 @@ impl Subject for Kv {
         }
         store.latched = true;
         store.log.write_all_at(&op.record(), store.end)?;
-        if self.0 != Wrong::NoSync {
+        store.appended += 1;
+        let forgets =
+            self.0 == Wrong::SecondAppendAfterTornTail && store.torn && store.appended > 1;
+        if self.0 != Wrong::NoSync && !forgets {
             match store.log.sync_all() {
                 Err(_) if self.0 == Wrong::RetriesSync => store.log.sync_all()?,
                 synced => synced?,
@@ -234,6 +246,7 @@ impl Drop for Open {
         if self.wrong == Wrong::ForgetsHandle {
             self.log.try_clone().map(std::mem::forget).expect("a clone of a handle");
         }
+        assert!(!(self.torn && self.wrong == Wrong::PanicsOnDrop), "no way to go");
     }
 }
 
@@ -274,6 +287,8 @@ fn each_bug_is_found_by_its_kind_shrunk_and_replayed() {
         (Wrong::ForgetsHandle, &[Kind::Leaks]),
         (Wrong::LeavesFiles, &[Kind::Leaks]),
         (Wrong::ForgetsRemovals, lost),
+        (Wrong::PanicsOnDrop, &[Kind::Panicked]),
+        (Wrong::SecondAppendAfterTornTail, &[Kind::NotAfterwards]),
     ];
     for (wrong, kinds) in bugs {
         let seeds = if wrong == Wrong::RetriesSync { 400 } else { 40 };
@@ -310,6 +325,17 @@ fn what_spins_is_told_and_the_campaign_goes_on() {
 }
 
 #[test]
+fn panic_of_the_model_is_told_as_one_and_the_campaign_goes_on() {
+    let options = Options { findings_max: 3, ..options(0..6) };
+    let report = explore(Kv(Wrong::PanicsInModel), &options);
+    assert_eq!(report.found.len(), 3, "{report}");
+    for Found { case, finding, .. } in &report.found {
+        assert_eq!((finding.kind, case), (Kind::Panicked, &None), "{report}");
+        assert!(finding.found.contains("the model knows nothing at "), "{report}");
+    }
+}
+
+#[test]
 fn what_draws_on_something_else_than_the_seed_is_told() {
     let found = caught(Wrong::Unsteady, 1);
     assert_eq!(found.finding.kind, Kind::Unsteady);
@@ -339,4 +365,32 @@ fn case_that_does_not_fit_is_refused_in_words() {
     let case = "seed 1; acts 0; crash before rename 7 kill".parse().expect("well formed");
     let wrong = replay(&Kv(Wrong::Nothing), &options(0..1), &case).expect_err("no such call");
     assert!(wrong.contains("rename 7"), "{wrong}");
+    for (text, expected) in [
+        ("seed 1; acts 0; crash before rename 0 kill; crash after kill", "crash after"),
+        ("seed 1; acts 99999999999; crash after kill", "act 99999999999"),
+    ] {
+        let case = text.parse().expect("well formed");
+        let wrong = replay(&Kv(Wrong::Nothing), &options(0..1), &case).expect_err("no such case");
+        assert!(wrong.contains(expected), "{wrong}");
+    }
+}
+
+#[test]
+fn case_means_the_same_with_fewer_operations_asked_for() {
+    let case: Case = "seed 3; acts 20 31; crash after power-loss nothing".parse().expect("a case");
+    let [few, many] = [1, 40].map(|operations| {
+        let options = Options { operations, ..options(0..1) };
+        replay(&Kv(Wrong::NoSync), &options, &case).expect("the acts are drawn as far as they go")
+    });
+    assert_eq!(few.story, many.story);
+    assert_eq!(few.finding.map(|finding| finding.kind), Some(Kind::Lost));
+}
+
+#[test]
+fn case_of_which_the_run_is_wrong_before_the_crash_tells_that() {
+    let case: Case = "seed 3; acts 0 1 2 3 4 5 6 7 8 9; crash after kill".parse().expect("a case");
+    let replayed = replay(&Kv(Wrong::ForgetsHandle), &options(0..1), &case).expect("it fits");
+    assert_eq!(replayed.finding.map(|finding| finding.kind), Some(Kind::Leaks));
+    let replayed = replay(&Kv(Wrong::ForgetsRemovals), &options(0..1), &case).expect("it fits");
+    assert!(replayed.finding.is_some_and(|finding| finding.found.ends_with("no crash at all")));
 }
