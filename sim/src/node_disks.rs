@@ -5,7 +5,8 @@
 //!
 //! - D1. `Handle::kill` loses power: what survives is drawn, by the runtime's seed, from all that the
 //!   crash model allows, or is what [`NodeDisks::set_end`] says. Who kept an open file or a [`SimFs`] of
-//!   the process before writes to a disk that nobody will see.
+//!   the process before writes to a disk that nobody will see. Medium and bound of space stay those that
+//!   were set at [`SimFs::disk`]; faults end.
 //! - D2. `Handle::restart` alone is the end of a process: the page cache survives.
 //! - D3. Each node has a disk of its own, empty at first. Calls take no virtual time.
 //!

@@ -147,6 +147,15 @@ impl SimDisk {
         Self { machine: Arc::new(Mutex::new(machine)) }
     }
 
+    /// A new process on the same machine, with another disk: the medium and its bound of space stay.
+    pub(crate) fn successor(&self, state: &DiskState) -> Self {
+        let next = Self::mount(state);
+        next.set_medium(self.medium());
+        next.set_capacity_bytes(self.capacity_bytes());
+        next.set_lying_syncs(self.lock_machine().lying);
+        next
+    }
+
     /// The disk as it is now. Later calls do not change it.
     pub fn state(&self) -> DiskState {
         self.lock_machine().state.clone()
@@ -208,6 +217,11 @@ impl SimDisk {
         if machine.state.inner().kindness != kindness {
             machine.state.inner_mut().kindness = kindness;
         }
+    }
+
+    /// What [`SimDisk::set_medium`] came to.
+    pub fn medium(&self) -> Medium {
+        self.lock_machine().medium
     }
 
     /// Switches off syncs: calls of `sync_data` and `sync_dir` from these sites, each as

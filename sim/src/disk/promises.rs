@@ -65,7 +65,7 @@ impl Surviving<'_> {
         if is_bound && self.parts.holds.values().any(torn) {
             return Some("this filesystem writes a sector whole where it promises bytes");
         }
-        let least = self.all().filter(owed).filter(|at| inode.reaches_beyond(*at)).last();
+        let least = self.all().filter(owed).rfind(|at| inode.reaches_beyond(*at));
         let mut ends = std::iter::once(None)
             .chain(self.all().filter(|at| inode.reaches_beyond(*at)).map(Some))
             .filter(|end| *end >= least);

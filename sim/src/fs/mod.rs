@@ -94,18 +94,20 @@ impl SimFs {
     }
 
     /// The filesystem that a process finds after the power failed just now, by a policy. This one
-    /// goes on as if nothing had happened: any number of ends can be looked at.
+    /// goes on as if nothing had happened: any number of ends can be looked at. Its medium and its bound of
+    /// space are those of this one; faults and the record of calls are not taken over.
     #[must_use]
     pub fn lose_power(&self, policy: Policy, seed: u64) -> Self {
         let state = self.disk.state();
-        Self::mount(&state.plan_power_loss(policy, false, &mut Stream::new(seed)).build())
+        let plan = state.plan_power_loss(policy, false, &mut Stream::new(seed));
+        Self::on(self.disk.successor(&plan.build()))
     }
 
     /// The filesystem that a process finds after this one was killed: all that was visible is there,
-    /// and what was never synced is still not durable.
+    /// and what was never synced is still not durable. What stays is as for [`SimFs::lose_power`].
     #[must_use]
     pub fn kill(&self) -> Self {
-        Self::mount(&self.disk.state().kill())
+        Self::on(self.disk.successor(&self.disk.state().kill()))
     }
 
     /// Opens a file for reading. A directory can be opened too, to be synced.

@@ -317,8 +317,16 @@ fn survivors(words: &mut Words) -> Result<Survivors, Wrong> {
         }
         let what = what(words)?;
         words.expect("of")?;
-        exceptions.push(Exception { place: words.word("a file or directory")?, what });
+        exceptions.push(Exception { place: place(words, "a file or directory")?, what });
         words.end_of_line()?;
+    }
+}
+
+/// A word, or what is none in quotes.
+fn place(words: &mut Words, expected: &str) -> Result<String, Wrong> {
+    match words.peek() {
+        Token::Literal(_) => words.text(expected),
+        _ => words.word(expected),
     }
 }
 
@@ -358,7 +366,7 @@ fn what(words: &mut Words) -> Result<What, Wrong> {
         "stale" => {
             let sector = named(words, "sector")?;
             words.expect("from")?;
-            What::Stale { sector, of: words.word("a file")? }
+            What::Stale { sector, of: place(words, "a file")? }
         }
         _ => return Err(wrong),
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::chain::{At, Chain, Crash, Deed, End};
-use super::words::Text;
+use super::words::{Text, literal};
 use super::{Reproducer, VERSION, actions, settings};
 use crate::disk::{Base, Exception, Filesystem, Medium, Survivors, What};
 use crate::history::{Luck, Planned, Shape, Strike};
@@ -151,9 +151,16 @@ fn words_of(exception: &Exception) -> String {
             format!("scrap change {change} sector {sector} seed {seed}")
         }
         What::Garbage { sector, seed } => format!("garbage sector {sector} seed {seed}"),
-        What::Stale { sector, of } => format!("stale sector {sector} from {of}"),
+        What::Stale { sector, of } => format!("stale sector {sector} from {}", place(of)),
     };
-    format!("{what} of {}", exception.place)
+    format!("{what} of {}", place(&exception.place))
+}
+
+/// A file or directory: in quotes where its name is no word.
+fn place(name: &str) -> String {
+    let ends_word = |c: char| c.is_whitespace() || c.is_control() || "{}[];\"\\".contains(c);
+    let is_word = !name.is_empty() && !name.starts_with('#') && !name.contains(ends_word);
+    if is_word { name.to_owned() } else { literal(name.as_bytes()) }
 }
 
 /// Sectors as ` sectors 0-3 5`.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::explore::{Explorer, Failure};
 use super::replay::Replayed;
+use super::report::Asked;
 use super::shrink::Shrinker;
 use super::{Finding, Found, Kind, Options, Report, Subject, Tally};
 use crate::panic_trap;
@@ -40,6 +41,8 @@ struct Campaign<S: Subject> {
     sender: Sender<Done>,
     workers: Vec<Worker>,
     done: BTreeMap<u64, (Tally, Option<Found>)>,
+    /// The first seed that is not done, and how many of those before it have a finding.
+    begun: (u64, usize),
 }
 
 /// Explores the seeds, and tells what was found.
@@ -54,6 +57,7 @@ pub fn explore<S: Subject>(subject: S, options: &Options) -> Report {
         sender,
         workers: Vec::new(),
         done: BTreeMap::new(),
+        begun: (options.seeds.start, 0),
     };
     let jobs = match options.jobs {
         0 => thread::available_parallelism().map_or(1, NonZero::get),
@@ -122,14 +126,15 @@ impl<S: Subject> Campaign<S> {
     }
 
     /// Whether every seed is done up to the last one that counts.
-    fn is_complete(&self) -> bool {
-        let mut found = 0;
-        for seed in self.options.seeds.clone() {
-            let Some((_, one)) = self.done.get(&seed) else { return false };
-            found += usize::from(one.is_some());
-            if found >= self.options.findings_max.max(1) {
+    fn is_complete(&mut self) -> bool {
+        let (seed, found) = &mut self.begun;
+        while *found < self.options.findings_max.max(1) {
+            if *seed >= self.options.seeds.end {
                 return true;
             }
+            let Some((_, one)) = self.done.get(seed) else { return false };
+            *found += usize::from(one.is_some());
+            *seed += 1;
         }
         true
     }
@@ -163,7 +168,8 @@ impl<S: Subject> Campaign<S> {
     }
 
     fn report(self) -> Report {
-        let mut report = Report::default();
+        let Options { faults, nested, .. } = *self.options;
+        let mut report = Report { asked: Asked { faults, nested }, ..Report::default() };
         for (_, (tally, found)) in self.done {
             let before = report.tally.images;
             report.tally.add(&tally);

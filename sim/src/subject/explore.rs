@@ -32,7 +32,7 @@ const FURTHER_ONE_IN: u64 = 4;
 
 /// One history in so many is run twice: of those with a fault, and of those without.
 const REPEATED_ONE_IN: u64 = 7;
-const _: () = assert!(REPEATED_ONE_IN % history::FAULT_ONE_IN != 0);
+const _: () = assert!(!REPEATED_ONE_IN.is_multiple_of(history::FAULT_ONE_IN));
 
 /// A failure before it is told.
 #[derive(Clone, Debug)]

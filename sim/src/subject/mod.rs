@@ -179,7 +179,7 @@ pub struct Options {
     /// zeros and garbage. POSIX allows it; media that clear what they give to a file do not do it.
     pub stale_bytes: bool,
     /// Whether a sector that is being written may hold a mix of old and new bytes, or garbage. The model
-    /// of the disk calls that a worse medium than most.
+    /// of the disk calls that a worse medium than most, so it is not looked at by default.
     pub torn_sectors: bool,
     /// Threads; as many as there are processors if zero.
     pub jobs: usize,
@@ -202,7 +202,7 @@ impl Default for Options {
             faults: true,
             nested: true,
             stale_bytes: true,
-            torn_sectors: true,
+            torn_sectors: false,
             jobs: 0,
             calls_max: 100_000,
             patience: Duration::from_secs(20),

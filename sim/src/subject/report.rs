@@ -152,7 +152,19 @@ pub struct Report {
     pub tally: Tally,
     /// What was found, in the order of the seeds.
     pub found: Vec<Found>,
+    /// What was asked for, besides crashes.
+    pub(super) asked: Asked,
 }
+
+/// What a campaign is asked to look at, and may come to nothing of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) faults: bool,
+    pub(super) nested: bool,
+}
+
+/// Of so many seeds some have faults, and images whose recovery is looked at.
+const SEEDS_ENOUGH: u64 = 8;
 
 impl Report {
     /// Whether nothing was found.
@@ -160,19 +172,29 @@ impl Report {
         self.found.is_empty()
     }
 
-    /// Fails a test with the whole report if anything was found.
+    /// Fails a test with the whole report if anything was found, or nothing looked at.
     ///
     /// # Panics
-    /// If anything was found.
+    /// If anything was found, if there was no image, or if eight seeds or more had none of the faults or
+    /// none of the crashes in recoveries that [`Options`](super::Options) asks for.
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
+        let Tally { seeds, images, recoveries, ref faults, .. } = self.tally;
+        assert!(images > 0, "nothing was looked at: no seed, or none with an image\n{self}");
+        if seeds >= SEEDS_ENOUGH {
+            let struck = !self.asked.faults || !faults.is_empty();
+            assert!(struck, "faults are asked for, and none has struck\n{self}");
+            let looked = !self.asked.nested || recoveries > 0;
+            assert!(looked, "crashes in recoveries are asked for, and none was looked at\n{self}");
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { seeds, operations, calls, points, images, nested, duplicates, .. } = self.tally;
+        let Tally { seeds, operations, calls, points, images, nested, .. } = self.tally;
+        let Tally { recoveries, duplicates, .. } = self.tally;
         let listed = |counts: &BTreeMap<&'static str, u64>| {
             let words: Vec<String> =
                 counts.iter().map(|(name, times)| format!("{name} {times}")).collect();
@@ -182,7 +204,7 @@ impl fmt::Display for Report {
         writeln!(f, "points      {points}")?;
         writeln!(
             f,
-            "images      {images} checked, {nested} of them nested, and {duplicates} duplicates"
+            "images      {images} checked, {nested} of them in {recoveries} recoveries, and {duplicates} duplicates"
         )?;
         writeln!(f, "ends        {}", listed(&self.tally.policies))?;
         writeln!(f, "faults      {}", listed(&self.tally.faults))?;

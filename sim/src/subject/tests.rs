@@ -250,8 +250,19 @@ impl Drop for Open {
     }
 }
 
+/// On the worst medium: some of the planted bugs show on torn sectors alone.
 fn options(seeds: Range<u64>) -> Options {
-    Options { seeds, operations: 8, images: 300, calls_max: 20_000, jobs: 2, ..Options::default() }
+    let torn_sectors = true;
+    let calls_max = 20_000;
+    Options {
+        seeds,
+        operations: 8,
+        images: 300,
+        calls_max,
+        jobs: 2,
+        torn_sectors,
+        ..Options::default()
+    }
 }
 
 fn caught(wrong: Wrong, seeds: u64) -> Found {
@@ -262,6 +273,8 @@ fn caught(wrong: Wrong, seeds: u64) -> Found {
 
 #[test]
 fn store_without_a_bug_passes_with_faults_and_nested_crashes() {
+    let whole = Options { torn_sectors: false, ..options(0..48) };
+    explore(Kv(Wrong::Nothing), &whole).assert_clean();
     let report = explore(Kv(Wrong::Nothing), &options(0..48));
     report.assert_clean();
     let Tally { images, nested, duplicates, ref policies, ref faults, .. } = report.tally;
@@ -336,6 +349,20 @@ fn panic_of_the_model_is_told_as_one_and_the_campaign_goes_on() {
 }
 
 #[test]
+fn report_on_nothing_is_not_clean() {
+    let fails = |options: Options| {
+        let report = explore(Kv(Wrong::Nothing), &options);
+        crate::panic_trap::catch(|| report.assert_clean()).expect_err("too little was looked at")
+    };
+    assert!(fails(options(7..7)).starts_with("nothing was looked at"));
+    let mut report = explore(Kv(Wrong::Nothing), &options(0..8));
+    report.assert_clean();
+    report.tally.faults.clear();
+    let why = crate::panic_trap::catch(|| report.assert_clean()).expect_err("no fault struck");
+    assert!(why.starts_with("faults are asked for"), "{why}");
+}
+
+#[test]
 fn what_draws_on_something_else_than_the_seed_is_told() {
     let found = caught(Wrong::Unsteady, 1);
     assert_eq!(found.finding.kind, Kind::Unsteady);
@@ -372,6 +399,21 @@ fn case_that_does_not_fit_is_refused_in_words() {
         let case = text.parse().expect("well formed");
         let wrong = replay(&Kv(Wrong::Nothing), &options(0..1), &case).expect_err("no such case");
         assert!(wrong.contains(expected), "{wrong}");
+    }
+}
+
+#[test]
+fn case_with_any_name_of_a_file_is_read_back() {
+    use crate::disk::{Base, Exception, Survivors, What};
+    use crate::explore::chain::{At, Crash, End};
+    for name in ["/a b", "/a;b", "/say \"a\"", "/{a}", "/a\\b\n", "#a", "/of", "/#a", ""] {
+        let what = [What::Length(7), What::Stale { sector: 1, of: name.to_owned() }];
+        let exception = |what| Exception { place: name.to_owned(), what };
+        let exceptions = what.map(exception).to_vec();
+        let end = End::Loss(Survivors { base: Base::Nothing, exceptions });
+        let crashes = vec![Crash { at: At::After, end }];
+        let case = Case { seed: 1, acts: vec![0], struck: None, crashes };
+        assert_eq!(case.to_string().parse(), Ok(case.clone()), "{case}");
     }
 }
 
