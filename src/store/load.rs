@@ -208,7 +208,11 @@ pub(super) fn load_collection(
         collection.damage = None;
         return Ok(collection);
     }
-    let (name, descriptor) = entry.schema.open(manifest.store, id, &*codec)?;
+    let (name, descriptor) = entry.schema.open(manifest.store, id, &*codec).map_err(|error| {
+        let kind = error.kind();
+        error
+            .reported_as(kind, &format!("manifest {}: schema of collection {id}", manifest.version))
+    })?;
     let mut collection = Collection::new(id, key, name, descriptor);
     collection.schema = Some(Arc::clone(&entry.schema));
     Ok(collection)
