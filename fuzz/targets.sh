@@ -18,7 +18,7 @@ choose_targets() {
 len_max() {
     case $1 in
         file_names) echo 128 ;;
-        keyfile_decode) echo 256 ;;
+        keyfile_decode | keyfile_open) echo 256 ;;
         manifest_decode | descriptor_decode | payload_fields | predicate) echo 4096 ;;
         store_ops) echo 8192 ;;
         changes_decode) echo 32768 ;;
@@ -37,7 +37,7 @@ ci_runs() {
         manifest_decode) echo 50000 ;;
         predicate) echo 15000 ;;
         payload_fields) echo 6000 ;;
-        tombstones_decode) echo 4000 ;;
+        keyfile_open | tombstones_decode) echo 4000 ;;
         changes_decode) echo 2500 ;;
         log_replay | parked_decode | sec_decode) echo 1600 ;;
         segment_open | store_ops) echo 1000 ;;

@@ -1,8 +1,8 @@
 //! What an open store answers, whatever its files hold.
 //!
-//! - N1. A store in which a verification finds nothing answers everything, and all ways of asking agree:
-//!   rows ascend, `len` counts them, each is found by its id, and filters say what their documentation
-//!   says of every payload.
+//! - N1. A store in which a verification finds nothing answers everything, and all ways of asking agree to
+//!   the bit: rows ascend, `len` counts them, each is found by its id, an index over vectors is given all of
+//!   them, and filters say what their documentation says of every payload.
 //! - N2. What a verification finds names a file, and so does every error.
 //! - N3. A store in which one finds something is asked everything as well, for it is there that bytes are
 //!   read which no version wrote: each answer is one, or an error; and what can be rescued is a whole
@@ -62,13 +62,9 @@ fn ask(store: &Store, is_whole: bool) -> Result<Shown> {
         let descriptor = store.descriptor(id)?;
         let rows = store.scan(id)?.collect::<Result<Rows>>()?;
         shown.push(format!("{name} {id} {descriptor:?}"));
-        // Bits, as a NaN is not itself.
-        let bits =
-            |record: &Record| record.vector.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
-        shown.extend(
-            rows.iter()
-                .map(|(row, record)| format!("{row:?} {:?} {:?}", bits(record), record.payload)),
-        );
+        shown.extend(rows.iter().map(|(row, record)| {
+            format!("{row:?} {:?} {:?}", bits(&record.vector), record.payload)
+        }));
         if is_whole {
             ways_agree(store, id, &descriptor, &rows)?;
         }
@@ -76,13 +72,30 @@ fn ask(store: &Store, is_whole: bool) -> Result<Shown> {
     Ok(shown)
 }
 
+/// Bits, as a NaN is not itself.
+pub(crate) fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|element| element.to_bits()).collect()
+}
+
+/// Whether it is this record, to the bit.
+pub(crate) fn is_same(a: &Record, b: &Record) -> bool {
+    bits(&a.vector) == bits(&b.vector) && a.payload == b.payload
+}
+
 /// N1, for one collection.
 fn ways_agree(store: &Store, id: CollectionId, schema: &Descriptor, rows: &Rows) -> Result<()> {
     assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "rows do not ascend");
     assert_eq!(store.len(id)?, rows.len() as u64);
     for (row, record) in rows {
+        let found = store.get(id, row)?;
+        assert!(found.is_some_and(|found| is_same(&found, record)), "{row:?} by its id");
+    }
+    // What reads a part of a row reads the same bytes: of many rows, some.
+    for (row, record) in rows.iter().step_by(rows.len().div_ceil(16).max(1)) {
         let payload = store.get_payload(id, row)?;
         assert_eq!(payload.as_ref(), Some(&record.payload), "{row:?} by its id");
+        let vector = store.get_vector(id, row)?.map(|vector| bits(&vector));
+        assert_eq!(vector, Some(bits(&record.vector)), "{row:?} by its id");
     }
     parts_agree(store, id, rows)?;
     // Values that are there, and what is next to them, of one row.
@@ -108,16 +121,20 @@ fn parts_agree(store: &Store, id: CollectionId, rows: &Rows) -> Result<()> {
         range = range.from(row);
     }
     let part = store.scan_range(id, range.clone())?.collect::<Result<Rows>>()?;
-    let bits = |record: &Record| record.vector.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
-    let same =
-        part.iter().zip(&rows[from..until]).all(|(a, b)| a.0 == b.0 && bits(&a.1) == bits(&b.1));
+    let same = part.iter().zip(&rows[from..until]).all(|(a, b)| a.0 == b.0 && is_same(&a.1, &b.1));
     assert!(same && part.len() == until - from, "another range: {part:?}");
     let payloads = store.scan_payloads(id, range)?.collect::<Result<Vec<_>>>()?;
     let expected = rows[from..until].iter().map(|(row, record)| (row, &record.payload));
     assert!(payloads.iter().map(|(row, payload)| (row, payload)).eq(expected), "{payloads:?}");
     let source = store.capture_vector_source(id)?;
-    for ((row, vector), (expected, record)) in source.iter().zip(rows) {
-        assert!(row == *expected && vector.len() == record.vector.len(), "{row:?}, {expected:?}");
+    let mut expected = rows.iter();
+    for (row, vector) in source.iter() {
+        let of_scan = expected.next().is_some_and(|(expected, record)| {
+            row == *expected && bits(&vector) == bits(&record.vector)
+        });
+        assert!(of_scan, "the vector of {row:?}");
     }
-    source.take_error().map_or(Ok(()), Err)
+    source.take_error().map_or(Ok(()), Err)?;
+    assert!(expected.next().is_none(), "an index is not given all vectors");
+    Ok(())
 }

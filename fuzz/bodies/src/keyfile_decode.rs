@@ -26,7 +26,7 @@ pub(crate) fn body(input: &[u8]) {
 }
 
 /// Makes the checksum that of the bytes before it.
-fn mend(file: &mut [u8; KEY_FILE_SIZE_BYTES]) {
+pub(crate) fn mend(file: &mut [u8; KEY_FILE_SIZE_BYTES]) {
     let (covered, checksum) = file.split_at_mut(CHECKSUM_OFFSET);
     checksum.copy_from_slice(&crc32c::crc32c(covered).to_le_bytes());
 }

@@ -20,6 +20,7 @@ mod frames;
 mod headers;
 mod import;
 mod keyfile_decode;
+mod keyfile_open;
 mod logs;
 mod manifest_decode;
 mod manifests;
@@ -86,6 +87,7 @@ targets! {
     SEC_DECODE = "sec_decode", segment_open::index_body, 16 * KIB, 4 * MIB, 64;
     DESCRIPTOR_DECODE = "descriptor_decode", descriptor_decode::body, 4 * KIB, 64 * KIB, 32;
     KEYFILE_DECODE = "keyfile_decode", keyfile_decode::body, 256, 64 * KIB, 32;
+    KEYFILE_OPEN = "keyfile_open", keyfile_open::body, 256, 4 * MIB, 64;
     PAYLOAD_FIELDS = "payload_fields", payload_fields::body, 4 * KIB, 4 * MIB, 256;
     PREDICATE = "predicate", predicate::body, 4 * KIB, 4 * MIB, 512;
     IMPORT = "import", import::body, 16 * KIB, 512 * KIB, 64;

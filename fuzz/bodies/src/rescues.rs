@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use quiver_store::{CollectionId, Env, Result, ScanRange, Store, VerifyOptions};
+use quiver_store::{
+    CollectionId, Env, Record, Result, SalvageReport, ScanRange, Store, VerifyOptions,
+};
 
 use crate::payload_fields::questions;
 use crate::sections::PAYLOADS;
@@ -24,11 +26,19 @@ pub(crate) fn check(store: &Store, names: &[&str]) {
     let pages = store.verify(only_pages, |_| ControlFlow::Continue(()));
     let pages = pages.expect("findings are no error of the verification");
     pages.findings.iter().for_each(|finding| errors::check_names(&finding.error, names));
+    let mut readable = Vec::new();
     for name in store.collection_names().expect("the store is open") {
         let Some(id) = store.collection_id(&name).expect("the store is open") else { continue };
         see(store.len(id).map(drop));
         for row in ROWS {
-            see(store.get(id, row).map(drop));
+            see(store.get(id, row).map(|found| {
+                readable.extend(found.map(|record| Readable {
+                    name: name.clone(),
+                    id,
+                    row,
+                    record,
+                }));
+            }));
             see(store.get_vector(id, row).map(drop));
             see(store.get_payload(id, row).map(drop));
         }
@@ -48,7 +58,29 @@ pub(crate) fn check(store: &Store, names: &[&str]) {
             }
         }
     }
-    is_rescued_whole(store, names);
+    is_rescued_whole(store, names, &readable);
+}
+
+/// A row that could be read by its id.
+struct Readable {
+    name: String,
+    id: CollectionId,
+    row: &'static str,
+    record: Record,
+}
+
+impl Readable {
+    /// Whether it is in the copy, or its loss is told.
+    fn is_rescued_or_told(&self, rescued: &Store, report: &SalvageReport) -> bool {
+        let copied = rescued.collection_id(&self.name).expect("the engine wrote it");
+        let copied = copied.and_then(|id| rescued.get(id, self.row).expect("the engine wrote it"));
+        let told = |loss: &quiver_store::Loss| {
+            let row = loss.external_id.as_deref();
+            loss.collection == self.id && row.is_none_or(|row| row == self.row)
+        };
+        copied.is_some_and(|copied| answers::is_same(&copied, &self.record))
+            || report.losses.iter().any(told)
+    }
 }
 
 /// Reads them twice, as an index over them may.
@@ -60,7 +92,7 @@ fn vectors(store: &Store, id: CollectionId) -> Result<()> {
     source.take_error().map_or(Ok(()), Err)
 }
 
-fn is_rescued_whole(store: &Store, names: &[&str]) {
+fn is_rescued_whole(store: &Store, names: &[&str], readable: &[Readable]) {
     let target = Env::memory();
     let report = store.salvage_to(target.clone(), options(), |_| ControlFlow::Continue(()));
     let report = report.expect("memory takes all");
@@ -69,4 +101,11 @@ fn is_rescued_whole(store: &Store, names: &[&str]) {
     let rescued = Store::open_read_only_with(target, options()).expect("the engine wrote it");
     let shown = answers::check(&rescued, &[]).expect("the engine wrote it");
     assert_eq!(shown.len() as u64, report.collections + report.rows);
+    for one in readable {
+        let (name, row) = (&one.name, one.row);
+        assert!(
+            one.is_rescued_or_told(&rescued, &report),
+            "{row:?} of {name:?} is lost: {report:?}"
+        );
+    }
 }

@@ -52,6 +52,23 @@ pub(crate) fn fill(store: &Store) -> Result<()> {
     Ok(())
 }
 
+/// The same rows, each of one to three vectors.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn fill_several(store: &Store) -> Result<()> {
+    let schema = Descriptor::new(2, Dtype::F16, DistanceMetric::Cosine)
+        .with_filterable(fields())
+        .with_multivector(true);
+    let id = store.create_collection("c", schema)?;
+    for (payload, number) in PAYLOADS.iter().zip(0_u8..) {
+        let row = format!("row-{number:02}");
+        let vectors = vec![f32::from(number) + 0.5; 2 * (usize::from(number) % 3 + 1)];
+        store.upsert(id, &row, &vectors, payload.as_bytes())?;
+    }
+    Ok(())
+}
+
 /// The same with columns of several pages, and indexes with long lists and several nodes.
 ///
 /// # Errors

@@ -19,8 +19,8 @@ use quiver_store::{
 
 use crate::template::{Files, Known, empty, files_of, options};
 use crate::{
-    changes_decode, import, logs, parked_decode, sections, segment_open, segment_pages, store_ops,
-    tombstones_decode,
+    changes_decode, import, keyfile_open, logs, parked_decode, sections, segment_open,
+    segment_pages, store_ops, tombstones_decode,
 };
 
 /// Inputs of one target: name and bytes.
@@ -38,6 +38,7 @@ pub fn of(target: &str) -> Seeds {
         "wal_decode" => frames(),
         "log_replay" => log_files(),
         "manifest_decode" => manifests(),
+        "keyfile_open" => keyfile_open::seeds(),
         "segment_open" => segment_open::seeds(),
         "segment_pages" => segment_pages::seeds(),
         "tombstones_decode" => tombstones_decode::seeds(),

@@ -3,7 +3,8 @@
 //! The first byte of the input says which section the rest is: a column (0 ids, 1 directory, 2 vectors,
 //! 3 payloads, 4 filter, 5 indexes), 6 what stands behind the columns in the tail, 7 the footer, 8 the
 //! file as it is, 9 the file with everything mended around it; 128 is added where the store is sealed by
-//! a known key. For the target `sec_decode` the input is the indexes.
+//! a known key, else 64 where its rows have several vectors. For the target `sec_decode` the input is the
+//! indexes.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +20,7 @@ use quiver_store::{Result, Store};
 
 use crate::sections::{
     COLUMNS, DIGEST_OFFSET, FOOTER_SIZE_BYTES, INDEXES, LENS_OFFSET, TAIL_LEN_OFFSET, fill,
-    fill_many, long,
+    fill_many, fill_several, long,
 };
 use crate::template::{Known, Template, options};
 use crate::{answers, errors};
@@ -33,6 +34,9 @@ const SECTIONS: usize = 10;
 /// Added to the number of a section where the store is sealed.
 pub(crate) const IS_SEALED: u8 = 128;
 
+/// Added where rows have several vectors.
+const HAS_SEVERAL: u8 = 64;
+
 /// See the module.
 pub(crate) fn body(input: &[u8]) {
     opens_whole(input);
@@ -41,8 +45,12 @@ pub(crate) fn body(input: &[u8]) {
 /// Whether nothing was found in what the input makes.
 fn opens_whole(input: &[u8]) -> bool {
     let Some((choice, rest)) = input.split_first() else { return false };
-    let parts = if choice & IS_SEALED == 0 { plain() } else { sealed() };
-    parts.check(usize::from(choice & !IS_SEALED) % SECTIONS, rest)
+    let parts = match (choice & IS_SEALED, choice & HAS_SEVERAL) {
+        (0, 0) => plain(),
+        (0, _) => several(),
+        _ => sealed(),
+    };
+    parts.check(usize::from(choice & !(IS_SEALED | HAS_SEVERAL)) % SECTIONS, rest)
 }
 
 /// The indexes alone.
@@ -64,16 +72,21 @@ struct Parts {
 
 fn plain() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
-    PARTS.get_or_init(|| Parts::of(Arc::new(PlainCodec)))
+    PARTS.get_or_init(|| Parts::of(Arc::new(PlainCodec), fill))
+}
+
+fn several() -> &'static Parts {
+    static PARTS: OnceLock<Parts> = OnceLock::new();
+    PARTS.get_or_init(|| Parts::of(Arc::new(PlainCodec), fill_several))
 }
 
 fn sealed() -> &'static Parts {
     static PARTS: OnceLock<Parts> = OnceLock::new();
-    PARTS.get_or_init(|| Parts::of(Arc::new(Known)))
+    PARTS.get_or_init(|| Parts::of(Arc::new(Known), fill))
 }
 
 impl Parts {
-    fn of(codec: Arc<dyn PageCodec>) -> Self {
+    fn of(codec: Arc<dyn PageCodec>, fill: fn(&Store) -> Result<()>) -> Self {
         let template = Template::of(codec, fill);
         let entry = template.manifest.segments[0];
         let mut pages = template.files[&name_of(&entry)].to_vec();
@@ -215,7 +228,9 @@ fn is_the_same_merged(env: quiver_store::Env, shown: &answers::Shown) -> Result<
 pub(crate) fn seeds() -> Vec<(String, Vec<u8>)> {
     let names = ["ids", "directory", "vectors", "payloads", "filter", "indexes"];
     let mut seeds = Vec::new();
-    for (parts, flag, prefix) in [(plain(), 0, ""), (sealed(), IS_SEALED, "sealed-")] {
+    let stores =
+        [(plain(), 0, ""), (sealed(), IS_SEALED, "sealed-"), (several(), HAS_SEVERAL, "several-")];
+    for (parts, flag, prefix) in stores {
         let of = |section: usize, bytes: &[u8]| {
             let section = u8::try_from(section).expect("ten sections");
             [&[section | flag], bytes].concat()

@@ -154,12 +154,30 @@ pub(crate) fn options() -> Options {
 
 /// A new disk.
 pub(crate) fn empty(codec: &Arc<dyn PageCodec>) -> Env {
-    let (clock, entropy) = (Arc::new(StoppedClock), Arc::new(CountingEntropy::new()));
-    let env = Env::new(DIR, Arc::new(MemoryVfs::new()), clock, entropy);
     if codec.id() == PlainCodec::ID {
-        return env;
+        return empty_plain();
     }
-    env.with_keyring(Arc::new(SingleCodecKeyRing::new(Arc::clone(codec))))
+    empty_plain().with_keyring(Arc::new(SingleCodecKeyRing::new(Arc::clone(codec))))
+}
+
+/// The same, without keys.
+pub(crate) fn empty_plain() -> Env {
+    let (clock, entropy) = (Arc::new(StoppedClock), Arc::new(CountingEntropy::new()));
+    Env::new(DIR, Arc::new(MemoryVfs::new()), clock, entropy)
+}
+
+/// A disk with all files of a store, some being others.
+pub(crate) fn env_of_files(files: &Files, others: &[(&str, &[u8])]) -> Env {
+    let env = empty_plain();
+    let here = Location::caller();
+    env.vfs.create_dir(Path::new(DIR), here).expect("a new disk");
+    for (name, bytes) in files {
+        let other = others.iter().find(|(other, _)| other == name).map(|(_, bytes)| *bytes);
+        let file = env.vfs.create_new(&Path::new(DIR).join(name), here).expect("each name once");
+        file.write_at(other.unwrap_or(bytes), 0, here).expect("memory takes all");
+    }
+    env.vfs.create_new(&Path::new(DIR).join("LOCK"), here).expect("not among them");
+    env
 }
 
 /// All files of a store but the lock.

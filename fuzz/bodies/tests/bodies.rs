@@ -87,6 +87,7 @@ checked! {
     indexes_hold: SEC_DECODE, 3000;
     descriptors_hold: DESCRIPTOR_DECODE, 5000;
     key_files_hold: KEYFILE_DECODE, 2000;
+    key_files_of_stores_hold: KEYFILE_OPEN, 2000;
     payloads_hold: PAYLOAD_FIELDS, 2000;
     predicates_hold: PREDICATE, 3000;
     imports_hold: IMPORT, 5000;
