@@ -186,6 +186,22 @@ fn damaged_report_is_refused_with_the_place() {
         let why = Record::read(text).expect_err("it is none");
         assert!(why.contains(says), "{why}");
     }
+}
+
+#[test]
+fn report_that_says_two_things_or_counts_too_far_is_refused() {
+    let mut other = blank((0, 1)).json();
+    other["medium"] = json!("xfs");
+    let why = Record::read(&other.to_string()).expect_err("it says two things");
+    assert!(why.contains("medium is not that of the bounds"), "{why}");
+    other["pace"]["images"] = json!([u64::MAX]);
+    let why = Record::read(&other.to_string()).expect_err("nobody counts so far");
+    assert!(why.contains("pace.images is no list of counts"), "{why}");
+}
+
+#[test]
+fn damaged_field_of_a_report_is_refused_by_its_name() {
+    let whole = text(&blank((0, 1)));
     let cases = [
         ("\"version\": 2", "\"version\": 3", "format version 3, this program knows 2"),
         ("quiver-sim report", "quiver-sim state", "it is a quiver-sim state"),
@@ -241,13 +257,6 @@ fn damaged_report_is_refused_with_the_place() {
         ),
         ("\"trace_hash\": \"0", "\"trace_hash\": \"x", "trace_hash is no hash"),
     ];
-    let mut other = blank((0, 1)).json();
-    other["medium"] = json!("xfs");
-    let why = Record::read(&other.to_string()).expect_err("it says two things");
-    assert!(why.contains("medium is not that of the bounds"), "{why}");
-    other["pace"]["images"] = json!([u64::MAX]);
-    let why = Record::read(&other.to_string()).expect_err("nobody counts so far");
-    assert!(why.contains("pace.images is no list of counts"), "{why}");
     for (part, wrong, says) in cases {
         assert!(whole.contains(part), "{part}");
         let why = Record::read(&whole.replace(part, wrong)).expect_err(part);
