@@ -26,7 +26,7 @@ fn small_scopes_hold_and_are_the_same_on_any_number_of_threads() {
     // Three letters, and so nine pieces of work at the full depth.
     let bounds = bounds_of(&PLAIN[..3], 4);
     let one = exhausted(&Engine, &Bounds { jobs: 1, ..bounds });
-    assert!(one.violations.is_empty(), "{}", report::exhaust_violations(&one, false));
+    assert!(one.violations.is_empty(), "{}", report::exhaust_violations(&one, &bounds));
     let sequences: Vec<u64> = one.levels.iter().map(|level| level.sequences).collect();
     assert_eq!(sequences, [1, 3, 9, 27, 81]);
     let total = one.total();
@@ -66,7 +66,7 @@ fn a_thorough_look_asks_everything_of_every_image() {
 fn encrypted_scopes_hold() {
     let bounds = Bounds { encrypted: true, ..bounds_of(ENCRYPTED, 2) };
     let done = exhausted(&Engine, &bounds);
-    assert!(done.violations.is_empty(), "{}", report::exhaust_violations(&done, true));
+    assert!(done.violations.is_empty(), "{}", report::exhaust_violations(&done, &bounds));
     let tally = done.total().tally;
     assert_eq!(tally.images_checked, tally.images_encrypted);
 }
@@ -81,7 +81,7 @@ fn wrong_engines_are_found_by_the_shortest_sequence_that_shows_them() {
         assert_eq!(done.levels.len() - 1, length, "{bug:?}: {sequence}");
         let status = Status::Planted(bug.name().to_owned());
         let wanted = Some(violation.invariant);
-        let file = shrink::of_sequence(&planted, status, sequence, false, wanted);
+        let file = shrink::of_sequence(&planted, status, sequence, (false, POINTS), wanted);
         let file = file.expect("it can be said");
         assert!(file.history.operations.len() <= length, "{bug:?}");
         assert!(exhaust::one(&Engine, sequence, false, POINTS).violations.is_empty());

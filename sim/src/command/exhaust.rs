@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         if arguments.sequence.is_none() {
             write!(out, "{}", report::exhaust_text(&done, &bounds))?;
         }
-        write!(out, "{}", report::exhaust_violations_within(&done, &bounds))?;
+        write!(out, "{}", report::exhaust_violations(&done, &bounds))?;
         if found {
             return Ok(ExitCode::from(1));
         }

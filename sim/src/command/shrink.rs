@@ -22,7 +22,7 @@ use crate::address::Address;
 use crate::campaign::{Campaign, PATIENCE, Which};
 use crate::checker::Invariant;
 use crate::disk::Filesystem;
-use crate::exhaust::{IMAGES_MAX, Sequence};
+use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
@@ -65,6 +65,9 @@ pub(super) struct Arguments {
     /// How many images of a point `exhaust` looked at, as the violation printed it.
     #[arg(long, default_value_t = IMAGES_MAX, requires = "sequence", value_parser = images_max)]
     images_max: u64,
+    /// `exhaust` was thorough.
+    #[arg(long, requires = "sequence")]
+    thorough: bool,
     /// Which of the violations at the address, by the first word of its invariant; the first one by
     /// default.
     #[arg(long, value_name = "NAME", value_parser = invariant_of)]
@@ -175,8 +178,9 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
     let file = match (case, sequence, target) {
         (Some(case), ..) => shrink::of_case(system, status, case, *seeded, violates),
         (_, Some(sequence), _) => {
-            let within = (arguments.encrypted, arguments.images_max);
-            shrink::of_sequence_within(system, status, sequence, within, violates)
+            let Arguments { encrypted, images_max, thorough, .. } = *arguments;
+            let within = (encrypted, PointBounds { images_max, thorough });
+            shrink::of_sequence(system, status, sequence, within, violates)
         }
         (.., Some(Target::Address(address))) => {
             shrink::of_address(system, status, *address, violates)

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde_json::{Value, json};
 
 use super::{number, rate, table};
-use crate::exhaust::{Bounds, IMAGES_MAX, Level, Report, Sequence};
+use crate::exhaust::{Bounds, Level, PointBounds, Report, Sequence};
 
 /// The word for the report, and the version of its format.
 const EXHAUST: &str = "quiver-sim exhaust report";
@@ -56,21 +56,11 @@ fn write_level(out: &mut String, name: &str, level: &Level) -> fmt::Result {
     writeln!(out, "{checked:>13}{duplicate:>13}")
 }
 
-/// Every violation of a sequence, and how to see it again, where nothing bounded the images but
-/// [`IMAGES_MAX`].
-pub fn exhaust_violations(report: &Report, encrypted: bool) -> String {
-    violations(report, encrypted, IMAGES_MAX)
-}
-
 /// Every violation of a sequence, and how to see it again.
-pub fn exhaust_violations_within(report: &Report, bounds: &Bounds) -> String {
-    violations(report, bounds.encrypted, bounds.points.images_max)
-}
-
-fn violations(report: &Report, encrypted: bool, images_max: u64) -> String {
+pub fn exhaust_violations(report: &Report, bounds: &Bounds) -> String {
     let mut out = String::new();
     for (sequence, violation) in &report.violations {
-        let [again, smaller] = commands(sequence, encrypted, images_max);
+        let [again, smaller] = commands(sequence, bounds);
         let body = super::found(violation, &violation.address);
         out.push_str(&format!("\nafter: {sequence}\n{body}"));
         out.push_str(&format!("  again: {}", super::cargo(&again)));
@@ -80,10 +70,12 @@ fn violations(report: &Report, encrypted: bool, images_max: u64) -> String {
 }
 
 /// The commands that show the violation of a sequence, and make it small. Which images are looked at
-/// depends on their bound, and so does the number in an address.
-fn commands(sequence: &Sequence, encrypted: bool, images_max: u64) -> [String; 2] {
-    let kind = if encrypted { " --encrypted" } else { "" };
-    let rest = format!("{kind} --images-max {images_max} --sequence '{sequence}'");
+/// depends on their bound, and so does the number in an address; what is asked of them, on the other one.
+fn commands(sequence: &Sequence, bounds: &Bounds) -> [String; 2] {
+    let kind = if bounds.encrypted { " --encrypted" } else { "" };
+    let PointBounds { images_max, thorough } = bounds.points;
+    let all = if thorough { " --thorough" } else { "" };
+    let rest = format!("{kind} --images-max {images_max}{all} --sequence '{sequence}'");
     ["exhaust", "shrink"].map(|verb| format!("quiver-sim {verb}{rest}"))
 }
 
@@ -95,7 +87,7 @@ pub fn exhaust_json(
     engine_version: &str,
 ) -> Value {
     let violations = report.violations.iter().map(|(sequence, violation)| {
-        let [again, smaller] = commands(sequence, bounds.encrypted, bounds.points.images_max);
+        let [again, smaller] = commands(sequence, bounds);
         let mut json = super::violation_json(violation);
         json["sequence"] = json!(sequence.to_string());
         // Its address is one of this sequence, which is no history that a seed has.
@@ -162,7 +154,6 @@ mod tests {
     use super::*;
     use crate::checker::Invariant;
     use crate::exhaust::PLAIN;
-    use crate::exhaust::PointBounds;
     use crate::tally::Violation;
 
     #[test]
@@ -195,12 +186,12 @@ mod tests {
             depth: 2,
             letters,
             encrypted: true,
-            points: PointBounds { images_max, thorough: false },
+            points: PointBounds { images_max, thorough: true },
             jobs: 1,
             shard,
         };
-        let rest = "--encrypted --images-max 64 --sequence '+a; a.x=9'";
-        let text = exhaust_violations_within(&report, &bounds);
+        let rest = "--encrypted --images-max 64 --thorough --sequence '+a; a.x=9'";
+        let text = exhaust_violations(&report, &bounds);
         for (word, verb) in [("again", "exhaust"), ("smaller", "shrink")] {
             let line = format!("  {word}: cargo run --release -p quiver-sim -- {verb} {rest}\n");
             assert!(text.contains(&line), "{text}");

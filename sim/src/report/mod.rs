@@ -19,7 +19,7 @@ use crate::campaign::Report;
 use crate::record;
 use crate::tally::{SPREADS, Spread, Tally, Violation};
 pub use damage::{damage_json, damage_text, damage_violations};
-pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations, exhaust_violations_within};
+pub use exhaust::{exhaust_json, exhaust_text, exhaust_violations};
 pub use html::{mutants_html, replay_html, run_html};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};

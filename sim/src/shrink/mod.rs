@@ -44,7 +44,7 @@ use crate::tally::Violation;
 
 pub(crate) use output::beside;
 pub use output::{Written, rust_test, write};
-pub use pin::{of_address, of_case, of_sequence, of_sequence_within};
+pub use pin::{of_address, of_case, of_sequence};
 
 /// How many images one hunt looks at (Z3).
 const HUNT_IMAGES: u64 = 1500;

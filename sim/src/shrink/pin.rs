@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::disk::{Base, Policy, Survivors};
-use crate::exhaust::{self, Sequence};
+use crate::exhaust::{self, PointBounds, Sequence};
 use crate::explore;
 use crate::explore::chain::{self, Chain, Deed, Then};
 use crate::forward::{Forward, Point};
@@ -79,8 +79,8 @@ pub fn of_case(
     Ok(Reproducer { status, ..file })
 }
 
-/// The violation of a sequence of operations, said in full, among as many images of a point as [`exhaust`]
-/// looks at by default: the wanted one, or else the first.
+/// The violation of a sequence of operations, said in full, where its points are looked at as closely as
+/// this, in an encrypted store or a plain one: the wanted one, or else the first.
 ///
 /// # Errors
 /// Nothing is violated in it, or it cannot be said.
@@ -88,28 +88,14 @@ pub fn of_sequence(
     system: &dyn System,
     status: Status,
     sequence: &Sequence,
-    encrypted: bool,
+    (encrypted, points): (bool, PointBounds),
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
-    of_sequence_within(system, status, sequence, (encrypted, exhaust::IMAGES_MAX), wanted)
-}
-
-/// The same of an encrypted store or a plain one, among so many images of a point.
-///
-/// # Errors
-/// Nothing is violated in it, or it cannot be said.
-pub fn of_sequence_within(
-    system: &dyn System,
-    status: Status,
-    sequence: &Sequence,
-    (encrypted, images_max): (bool, u64),
-    wanted: Option<Invariant>,
-) -> Result<Reproducer, String> {
-    let points = exhaust::PointBounds { images_max, thorough: false };
     let report = exhaust::one(system, sequence, encrypted, points);
     let violations: Vec<Violation> = report.violations.into_iter().map(|(_, one)| one).collect();
     let violation = the_wanted(&violations, wanted, sequence)?;
-    let file = pin_or_hunt(system, &sequence.history(encrypted), violation, Some(images_max))?;
+    let file =
+        pin_or_hunt(system, &sequence.history(encrypted), violation, Some(points.images_max))?;
     Ok(Reproducer { status, ..file })
 }
 
