@@ -114,8 +114,10 @@ fn a_seed_is_that_of_its_text() {
 fn runs_that_were_ended_end_as_one_that_was_not() {
     let dir = folder();
     let dir = dir.path();
-    let more =
-        |json| arguments(LONG, &["--jobs", "1", "--quiet", "--state", "state", "--json", json]);
+    let more = |json| {
+        let kept = ["--jobs", "1", "--quiet", "--state", "state", "--keep-every-ms", "10"];
+        arguments(LONG, &[&kept[..], &["--json", json]].concat())
+    };
     let started = |json| {
         let mut command = program(dir);
         command.args(more(json)).stdout(Stdio::null()).stderr(Stdio::null());
@@ -128,14 +130,14 @@ fn runs_that_were_ended_end_as_one_that_was_not() {
         let legs = state["legs"].as_array().expect("a list").clone();
         Some(legs.iter().map(|leg| leg["next"].as_u64().expect("a place")).sum::<u64>())
     };
-    let mut before = 0;
+    let (mut before, mut ended) = (0, 0);
     for signal in ["-KILL", "-INT", "-KILL", "-TERM"] {
         let mut child = started("ended.json");
         // However slow the machine is, something is kept one day, or the run is over.
         while next().is_none_or(|next| next <= before)
             && child.try_wait().expect("it is ours").is_none()
         {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         let id = child.id().to_string();
         Command::new("kill").args([signal, &id]).status().expect("kill is there");
@@ -146,8 +148,9 @@ fn runs_that_were_ended_end_as_one_that_was_not() {
         }
         let next = next().expect("it was there");
         assert!(next > before, "{signal}: nothing was kept beyond {before}");
-        before = next;
+        (before, ended) = (next, ended + 1);
     }
+    assert!(ended > 0, "no run was ended before its time: nothing was gone on with");
     // So few seeds need not move every counter.
     let ends = |arguments: &[&str]| {
         let Output { status, stderr, .. } = run(dir, arguments);

@@ -10,6 +10,7 @@
 
 mod corpus;
 mod exhaust;
+mod first;
 mod merge;
 mod mutants;
 mod patches;

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,22 +14,16 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::exhaust::images_max;
+use super::first::{self, First};
 use super::replay::Target;
 use super::sweep::SEEDED;
-use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
-use crate::address::Address;
-use crate::campaign::{Campaign, PATIENCE, Which};
+use super::{CORPUS, Refusal, cancelled_by_ctrl_c};
 use crate::checker::Invariant;
-use crate::disk::Filesystem;
 use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
 use crate::sweep::Case;
-use crate::system::System;
-
-/// How many images are looked at for the first violation of a planted bug.
-const IMAGES: u64 = 400_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -186,8 +179,12 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
             shrink::of_address(system, status, *address, violates)
         }
         _ => {
-            let wrong = systems.wrong.clone().expect("a planted bug has a wrong system");
-            shrink::of_address(system, status, first_violation(wrong, cancel)?, violates)
+            let wrong = systems.wrong.as_ref().expect("a planted bug has a wrong system");
+            let name = arguments.mutant.as_deref().expect("without one there was no name");
+            match first::violation(name, wrong, cancel)? {
+                First::Address(address) => shrink::of_address(system, status, address, violates),
+                First::Case(case) => shrink::of_case(system, status, &case, SEEDED, violates),
+            }
         }
     };
     Ok((file.map_err(|why| Refusal(why, 1))?, out))
@@ -209,39 +206,6 @@ fn default_name(arguments: &Arguments) -> Option<String> {
 /// A name of a file for an address, a case or a bug.
 fn plain(name: &str) -> String {
     name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-}
-
-fn first_violation(system: Arc<dyn System>, cancel: &AtomicBool) -> Result<Address, Refusal> {
-    let campaign = Campaign {
-        seed: 1,
-        seeds: None,
-        images: Some(IMAGES),
-        limit: None,
-        which: Which::All,
-        filesystem: Filesystem::Posix,
-        jobs: jobs_or_cores(None),
-        shard: (0, 1),
-        patience: PATIENCE,
-        system,
-    };
-    let enough = AtomicBool::new(false);
-    let found = campaign.run(
-        &mut |progress| {
-            let found = !progress.tally.violations.is_empty();
-            enough.store(found || cancel.load(Ordering::Relaxed), Ordering::Relaxed);
-        },
-        &enough,
-    );
-    if let Some(first) = found.tally.violations.first() {
-        return Ok(first.address);
-    }
-    if cancel.load(Ordering::Relaxed) {
-        return Err(Refusal("cancelled before the bug was found".to_owned(), 130));
-    }
-    let images = report::number(IMAGES);
-    let why =
-        format!("the bug is not found in {images} images: give an address that `run` printed");
-    Err(Refusal(why, 1))
 }
 
 fn default_out(name: &str) -> Result<PathBuf, Refusal> {

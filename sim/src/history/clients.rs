@@ -72,7 +72,8 @@ impl Draws {
         let filters = Filters::draw(*seed, slots.len(), *encrypted);
         let filters = filters.drawn_from(Stream::at(*seed, &[OF_SWARMS, 3, client]));
         let (slots, next) = (slots.clone(), Default::default());
-        Self(Generator { stream, profile, slots, forms, filters, next })
+        let memtable_bytes_max = history.options.memtable_bytes_max;
+        Self(Generator { stream, profile, slots, forms, filters, memtable_bytes_max, next })
     }
 
     /// The choices that are the client's own.

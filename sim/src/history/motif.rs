@@ -8,11 +8,14 @@ use quiver_store::limits::PAGE_SIZE_BYTES;
 use super::workload::Generator;
 use super::{Action, CopiedKeys, Member, Source};
 
+/// More rows than this are too many for a short history.
+const SEALED_BYTES_MAX: usize = 16 * 1024;
+
 impl Generator {
     /// Draws a motif.
     pub(super) fn draw_motif(&mut self) {
         let slot = self.slot();
-        match self.stream.below(13) {
+        match self.stream.below(14) {
             0 => self.older_rows(slot),
             1 => self.sealed_row_by_row(slot),
             2 => self.seen_through_a_snapshot(slot),
@@ -23,6 +26,7 @@ impl Generator {
             7 => self.held_over_a_merge(slot),
             8 => self.across_collections(),
             9 => self.copied_in_two_tries(slot),
+            10 => self.changed_while_sealed(slot),
             _ => self.merge_broken_off(slot),
         }
     }
@@ -32,9 +36,10 @@ impl Generator {
         // The first collection exists most often.
         let slot = if self.stream.chance(1, 2) { 0 } else { self.slot() };
         self.sealed_row_by_row(slot);
-        match self.stream.below(4) {
+        match self.stream.below(5) {
             0 | 1 => self.held_over_a_merge(slot),
             2 => self.merged_while_deleted(slot),
+            3 => self.changed_while_sealed(slot),
             _ => {
                 self.then_changes(slot);
                 self.then_move();
@@ -251,5 +256,54 @@ impl Generator {
         self.then_changes(slot);
         self.then(Action::Checkpoint);
         self.then(Action::MaintainAll);
+    }
+    /// What happens between the log switch of a checkpoint and its publish: rows enough for the store to
+    /// begin one by itself, and then, where its steps are small, something else than the next step. The
+    /// collection is one whose schema no manifest has yet, most often.
+    fn changed_while_sealed(&mut self, slot: usize) {
+        if self.memtable_bytes_max > SEALED_BYTES_MAX {
+            return self.older_rows(slot);
+        }
+        let new_schema = match self.stream.below(4) {
+            0 => self.rename(),
+            1 => self.field(),
+            _ => self.creation(slot),
+        };
+        self.then(Action::Single(new_schema));
+        let rows = self.stream.size(2, 5);
+        let len = self.memtable_bytes_max / rows + 1;
+        let rows = (0..rows).map(|_| self.upsert_of_len(slot, len)).collect();
+        self.then(Action::Batch(rows));
+        if self.stream.chance(1, 3) {
+            // The first write of a process publishes a log of its own, beside the seal begun before it.
+            self.then(Action::Kill);
+            for _ in 0..self.stream.size(1, 3) {
+                self.then(Action::Maintain);
+            }
+        }
+        for _ in 0..self.stream.size(1, 2) {
+            match self.stream.below(6) {
+                0 | 1 => {
+                    let renamed = self.rename();
+                    self.then(Action::Single(renamed));
+                }
+                2 => {
+                    let field = self.field();
+                    self.then(Action::Single(field));
+                }
+                3 => {
+                    let other = self.slot();
+                    let creation = self.creation(other);
+                    self.then(Action::Single(creation));
+                }
+                _ => self.then_changes(slot),
+            }
+            if self.stream.chance(1, 2) {
+                self.then(Action::Maintain);
+            }
+        }
+        self.then(Action::MaintainAll);
+        self.then_changes(slot);
+        self.then(Action::Checkpoint);
     }
 }

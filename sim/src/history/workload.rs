@@ -42,6 +42,8 @@ pub(super) struct Generator {
     pub(super) forms: Vec<Form>,
     /// What the payloads of each slot hold.
     pub(super) filters: Filters,
+    /// Bytes of rows behind which the store seals by itself.
+    pub(super) memtable_bytes_max: usize,
     /// Actions of a motif under way.
     pub(super) next: VecDeque<Action>,
 }
@@ -71,8 +73,9 @@ impl History {
             _ => stream.size(12, 60),
         };
         let faulty = shape != Shape::Churn && stream.chance(1, 2);
-        let next = VecDeque::new();
-        let mut generator = Generator { stream, profile, slots, forms, filters, next };
+        let (memtable_bytes_max, next) = (options.memtable_bytes_max, VecDeque::new());
+        let mut generator =
+            Generator { stream, profile, slots, forms, filters, memtable_bytes_max, next };
         let mut operations = generator.first_operations(shape);
         let filled = operations.len();
         if shape != Shape::Churn && generator.stream.chance(3, 4) {

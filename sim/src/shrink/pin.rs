@@ -38,6 +38,12 @@ pub fn of_address(
     if address.kind() == Of::Swarm {
         return Ok(Reproducer { status, ..of_swarm(system, address, wanted)? });
     }
+    if address.is_replica() {
+        return Err(format!(
+            "{address} is a history of leader and follower, which is not made smaller: `replay {address}` \
+             tells of it"
+        ));
+    }
     let replayed = explore::replay(system, address, &Watch::default())?;
     let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
     let file = pin(system, &History::at(address), violation, None)?;
