@@ -250,37 +250,67 @@ impl Tally {
 
     /// Adds another tally (T2).
     pub fn add(&mut self, other: &Self) {
-        self.seeds += other.seeds;
-        self.seeds_encrypted += other.seeds_encrypted;
-        self.seeds_left_out += other.seeds_left_out;
-        self.images_encrypted += other.images_encrypted;
-        self.operations += other.operations;
-        self.crash_points += other.crash_points;
-        self.exhaustive_points += other.exhaustive_points;
-        self.images_checked += other.images_checked;
-        self.images_nested += other.images_nested;
-        self.images_duplicate += other.images_duplicate;
-        self.runs_repeated += other.runs_repeated;
+        // Whoever adds a field is asked here what becomes of it.
+        let Self {
+            seeds,
+            seeds_encrypted,
+            seeds_left_out,
+            operations,
+            crash_points,
+            exhaustive_points,
+            images_checked,
+            images_encrypted,
+            images_nested,
+            images_duplicate,
+            runs_repeated,
+            tears,
+            policies,
+            invariants,
+            faults,
+            copies,
+            keys,
+            replica,
+            spreads,
+            recovery_calls_max,
+            trace_hash,
+            violations,
+        } = other;
+        let sums = [
+            (&mut self.seeds, seeds),
+            (&mut self.seeds_encrypted, seeds_encrypted),
+            (&mut self.seeds_left_out, seeds_left_out),
+            (&mut self.operations, operations),
+            (&mut self.crash_points, crash_points),
+            (&mut self.exhaustive_points, exhaustive_points),
+            (&mut self.images_checked, images_checked),
+            (&mut self.images_encrypted, images_encrypted),
+            (&mut self.images_nested, images_nested),
+            (&mut self.images_duplicate, images_duplicate),
+            (&mut self.runs_repeated, runs_repeated),
+        ];
+        for (own, others) in sums {
+            *own += others;
+        }
         let pairs = [
-            (&mut self.tears, &other.tears),
-            (&mut self.policies, &other.policies),
-            (&mut self.invariants, &other.invariants),
-            (&mut self.faults, &other.faults),
-            (&mut self.copies, &other.copies),
-            (&mut self.keys, &other.keys),
-            (&mut self.replica, &other.replica),
+            (&mut self.tears, tears),
+            (&mut self.policies, policies),
+            (&mut self.invariants, invariants),
+            (&mut self.faults, faults),
+            (&mut self.copies, copies),
+            (&mut self.keys, keys),
+            (&mut self.replica, replica),
         ];
         for (own, others) in pairs {
             for (name, times) in others {
                 *own.entry(name).or_default() += times;
             }
         }
-        for (name, spread) in &other.spreads {
+        for (name, spread) in spreads {
             self.spreads.entry(name).or_default().add(spread);
         }
-        self.recovery_calls_max = self.recovery_calls_max.max(other.recovery_calls_max);
-        self.trace_hash = self.trace_hash.wrapping_add(other.trace_hash);
-        self.violations.extend(other.violations.iter().cloned());
+        self.recovery_calls_max = self.recovery_calls_max.max(*recovery_calls_max);
+        self.trace_hash = self.trace_hash.wrapping_add(*trace_hash);
+        self.violations.extend(violations.iter().cloned());
     }
 
     /// The counters that a campaign of some size must not leave at zero, but did.

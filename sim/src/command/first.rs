@@ -53,7 +53,11 @@ pub(super) fn violation(
     }
     let found = match bug.is_some_and(Bug::is_of_tasks) {
         true => of_tasks(&**system, cancel),
-        false => of_crashes(system, cancel),
+        false => {
+            let encrypted = bug.is_some_and(Bug::is_of_encryption);
+            let which = if encrypted { Which::Encrypted } else { Which::All };
+            of_crashes(system, which, cancel)
+        }
     };
     if let Some(first) = found {
         return Ok(first);
@@ -76,60 +80,69 @@ fn of_tasks(system: &dyn System, cancel: &AtomicBool) -> Option<First> {
     done.violations.first().map(|(violation, _)| First::Address(violation.address))
 }
 
-fn of_crashes(system: &Arc<dyn System>, cancel: &AtomicBool) -> Option<First> {
-    let (mut seed, mut images) = (1, 0);
-    if let Some(address) =
-        in_a_campaign(system, &mut seed, &mut images, IMAGES_BEFORE_SWEEP, cancel)
-    {
+fn of_crashes(system: &Arc<dyn System>, which: Which, cancel: &AtomicBool) -> Option<First> {
+    let mut looked = Looked { which, seed: 1, images: 0 };
+    if let Some(address) = looked.in_campaigns(system, IMAGES_BEFORE_SWEEP, cancel) {
         return Some(First::Address(address));
     }
     let done = sweep::sweep(&**system, &default_bounds(jobs_or_cores(None), (0, 1)), cancel);
     if let Some((case, _)) = done.violations.first() {
         return Some(First::Case(case.clone()));
     }
-    in_a_campaign(system, &mut seed, &mut images, IMAGES, cancel).map(First::Address)
+    looked.in_campaigns(system, IMAGES, cancel).map(First::Address)
 }
 
-/// Looks on from a seed, until so many images were looked at in all. What leader and follower come to is
-/// passed over: their histories are not made smaller.
-fn in_a_campaign(
-    system: &Arc<dyn System>,
-    seed: &mut u64,
-    images: &mut u64,
-    images_max: u64,
-    cancel: &AtomicBool,
-) -> Option<Address> {
-    let mut address = None;
-    while address.is_none() && *images < images_max && !cancel.load(Ordering::Relaxed) {
-        let campaign = Campaign {
-            seed: *seed,
-            seeds: None,
-            images: Some(images_max - *images),
-            limit: None,
-            which: Which::All,
-            filesystem: Filesystem::Posix,
-            jobs: jobs_or_cores(None),
-            shard: (0, 1),
-            patience: PATIENCE,
-            system: system.clone(),
-        };
-        let enough = AtomicBool::new(false);
-        let found = campaign.run(
-            &mut |progress| {
-                let mut violations = progress.tally.violations.iter();
-                let found = violations.any(|violation| !violation.address.is_replica());
-                enough.store(found || cancel.load(Ordering::Relaxed), Ordering::Relaxed);
-            },
-            &enough,
-        );
-        let mut addresses = found.tally.violations.iter().map(|violation| violation.address);
-        address = addresses.find(|address| !address.is_replica());
-        let seeds = found.tally.seeds + found.tally.seeds_left_out;
-        if seeds == 0 {
-            break;
+/// What was looked at so far.
+struct Looked {
+    which: Which,
+    /// The first seed that was not.
+    seed: u64,
+    images: u64,
+}
+
+impl Looked {
+    /// Looks on until so many images were looked at in all. What leader and follower come to is passed
+    /// over: their histories are not made smaller.
+    fn in_campaigns(
+        &mut self,
+        system: &Arc<dyn System>,
+        images_max: u64,
+        cancel: &AtomicBool,
+    ) -> Option<Address> {
+        while self.images < images_max && !cancel.load(Ordering::Relaxed) {
+            let campaign = Campaign {
+                seed: self.seed,
+                seeds: None,
+                images: Some(images_max - self.images),
+                limit: None,
+                which: self.which,
+                filesystem: Filesystem::Posix,
+                jobs: jobs_or_cores(None),
+                shard: (0, 1),
+                patience: PATIENCE,
+                system: system.clone(),
+            };
+            let enough = AtomicBool::new(false);
+            let done = campaign.run(
+                &mut |progress| {
+                    let mut violations = progress.tally.violations.iter();
+                    let found = violations.any(|violation| !violation.address.is_replica());
+                    enough.store(found || cancel.load(Ordering::Relaxed), Ordering::Relaxed);
+                },
+                &enough,
+            );
+            let tally = done.tally;
+            let mut addresses = tally.violations.iter().map(|violation| violation.address);
+            if let Some(address) = addresses.find(|address| !address.is_replica()) {
+                return Some(address);
+            }
+            let seeds = tally.seeds + tally.seeds_left_out;
+            if seeds == 0 {
+                break;
+            }
+            self.seed += seeds;
+            self.images += tally.images_checked;
         }
-        *seed += seeds;
-        *images += found.tally.images_checked;
+        None
     }
-    address
 }

@@ -44,22 +44,35 @@ pub(super) fn sweep(fields: &Fields<'_>) -> Read<sweep::Report> {
 
 /// Every shard makes the histories, and has its part of the runs.
 pub(super) fn join_sweeps(mut one: sweep::Report, other: sweep::Report) -> sweep::Report {
-    one.runs += other.runs;
-    one.pairs += other.pairs;
-    one.full += other.full;
-    one.unmendable += other.unmendable;
-    for (name, (planned, unfired)) in other.planned {
+    // Whoever adds a field is asked here what becomes of it.
+    let sweep::Report {
+        histories: _,
+        runs,
+        pairs,
+        full,
+        unmendable,
+        planned,
+        tally,
+        violations,
+        elapsed,
+        cancelled,
+    } = other;
+    one.runs += runs;
+    one.pairs += pairs;
+    one.full += full;
+    one.unmendable += unmendable;
+    for (name, (planned, unfired)) in planned {
         let own = one.planned.entry(name).or_default();
         own.0 += planned;
         own.1 += unfired;
     }
-    join(&mut one.tally, &other.tally);
-    one.violations.extend(other.violations);
+    join(&mut one.tally, &tally);
+    one.violations.extend(violations);
     one.violations = once(one.violations, |(case, found)| {
         (case.to_string(), found.invariant, found.found.clone())
     });
-    one.elapsed += other.elapsed;
-    one.cancelled |= other.cancelled;
+    one.elapsed += elapsed;
+    one.cancelled |= cancelled;
     one
 }
 
