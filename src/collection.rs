@@ -5,7 +5,8 @@
 //!
 //! - L1. A row in a memtable stands for all that is beneath it; among segments each id is live in at most
 //!   one (A3).
-//! - L2. A collection whose key is missing is known by its id alone, and answers nothing else.
+//! - L2. A collection whose key is missing, or whose schema cannot be read, is known by its id alone, and
+//!   answers nothing else. Its records are kept as they are.
 
 use crate::damage::{self, Damage, Hidden};
 use crate::descriptor::{Descriptor, DistanceMetric, Dtype};
@@ -89,7 +90,7 @@ impl Collection {
         }
     }
 
-    /// A collection of which nothing can be opened, for its key is missing.
+    /// A collection of which nothing can be told: its key is missing, or its schema cannot be read.
     pub(crate) fn keyless(id: CollectionId, key: KeyId, error: Error) -> Self {
         let stands_for_any = Descriptor::new(1, Dtype::F32, DistanceMetric::L2);
         let mut collection = Self::new(id, key, String::new(), stands_for_any);
@@ -102,10 +103,31 @@ impl Collection {
         !self.name.is_empty()
     }
 
-    /// Refuses to speak of what is sealed under a key that is missing or destroyed.
+    /// Whether nothing of its records can be told (L2).
+    pub(crate) fn is_closed_book(&self) -> bool {
+        !self.is_known() && self.damage.is_some()
+    }
+
+    /// Takes a section into one of its memtables; where nothing of it can be told it is kept as it is. Errors
+    /// and `deleted` as [`Memtable::insert`].
+    pub(crate) fn take(
+        &self,
+        memtable: &Memtable,
+        first: Lsn,
+        section: &Section,
+        deleted: impl FnMut(&str, Option<bool>) -> Result<()>,
+    ) -> Result<()> {
+        if self.is_closed_book() {
+            return memtable.keep(first, section);
+        }
+        memtable.insert(first, section, self.descriptor.row_stride(), deleted)
+    }
+
+    /// Refuses to speak of what is sealed under a key that is missing or destroyed, or of which the schema
+    /// cannot be read.
     ///
     /// # Errors
-    /// `KeyUnavailable`.
+    /// `KeyUnavailable`; `Corrupt` naming the manifest.
     pub(crate) fn check_key(&self) -> Result<()> {
         if self.shredded.load(Ordering::Acquire) {
             let what = format!("collection {} was shredded: its key is destroyed", self.id);

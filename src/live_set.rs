@@ -48,7 +48,8 @@ impl Version {
     /// The collection of an id, for who wants to read or write it.
     ///
     /// # Errors
-    /// `NotFound`; `KeyUnavailable` where its key is missing or destroyed.
+    /// `NotFound`; `KeyUnavailable` where its key is missing or destroyed; `Corrupt` where its schema cannot
+    /// be read.
     pub(crate) fn collection(&self, id: CollectionId) -> Result<&Arc<Collection>> {
         let found = self
             .collections
@@ -61,15 +62,15 @@ impl Version {
     /// Refuses to give a name while there is a collection whose name is not known: it may be the same.
     ///
     /// # Errors
-    /// `KeyUnavailable`.
+    /// `KeyUnavailable`, or `Corrupt` where a schema cannot be read.
     pub(crate) fn check_names_known(&self) -> Result<()> {
         let Some(found) = self.collections.values().find(|found| !found.is_known()) else {
             return Ok(());
         };
         let id = found.id;
         let what = format!(
-            "the name of collection {id} is not known, so no name can be given until its key file is put \
-             back or it is dropped by its id"
+            "the name of collection {id} is not known, so no name can be given until its file is put back \
+             or it is dropped by its id"
         );
         found.check_key().map_err(|error| {
             let kind = error.kind();
@@ -172,16 +173,14 @@ impl Version {
         let mut live = below.map(|below| below.live.iter());
         for section in &batch.sections {
             let id = section.collection;
-            if section.is_of_catalog() {
+            let found = self.collections.get(&id);
+            if section.is_of_catalog() && !found.is_some_and(|found| found.is_closed_book()) {
                 lsn = Lsn(lsn.0 + u64::from(section.records));
                 continue;
             }
-            let collection = self
-                .collections
-                .get(&id)
+            let collection = found
                 .ok_or_else(|| Error::corrupt(format!("LSN {lsn} is of no collection: {id}")))?;
-            let stride = collection.descriptor.row_stride();
-            collection.active.insert(lsn, section, stride, |id, here| {
+            collection.take(&collection.active, lsn, section, |id, here| {
                 let Some(live) = &mut live else { return Ok(()) };
                 let beneath = live.next().copied().unwrap_or(false);
                 let sealing = match (&here, &collection.sealing) {
@@ -227,8 +226,9 @@ impl LiveSet {
     pub(crate) fn apply(&mut self, first: Lsn, batch: &Batch) -> Result<()> {
         let mut lsn = first;
         for section in &batch.sections {
-            if section.carried.is_some() {
-                self.expect_carried(lsn, section)?;
+            let found = self.version.collections.get(&section.collection);
+            if section.carried.is_some() || found.is_some_and(|found| found.is_closed_book()) {
+                self.expect_kept(lsn, section)?;
             } else if section.is_of_catalog() {
                 let (id, key) = (section.collection, section.key);
                 let mut at = lsn;
@@ -245,8 +245,9 @@ impl LiveSet {
         Ok(())
     }
 
-    /// Makes a section welcome that cannot be opened. Its collection may be one whose creation is in it.
-    fn expect_carried(&mut self, lsn: Lsn, section: &Section) -> Result<()> {
+    /// Makes a section welcome that cannot be opened, or of which nothing can be told since its schema cannot
+    /// be read. Its collection may be one whose creation is in it.
+    fn expect_kept(&mut self, lsn: Lsn, section: &Section) -> Result<()> {
         let (id, key) = (section.collection, section.key);
         let what = format!("records of collection {id} from LSN {lsn} on: key {key} is missing");
         let error = Error::new(ErrorKind::KeyUnavailable, what);

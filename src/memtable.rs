@@ -212,8 +212,8 @@ struct State {
     entries: BTreeSet<Entry>,
     /// What was inserted, in order: what [`Memtable::batches`] reads.
     sections: Vec<(Lsn, Section)>,
-    /// How many of them cannot be opened.
-    carried: usize,
+    /// How many of them stand for no rows: they cannot be opened, or nobody knows of what schema they are.
+    kept: usize,
 }
 
 impl Memtable {
@@ -229,14 +229,10 @@ impl Memtable {
         stride: Stride,
         mut deleted: impl FnMut(&str, Option<bool>) -> Result<()>,
     ) -> Result<()> {
-        let mut state = writing(&self.state)?;
         if section.carried.is_some() {
-            // Nothing of it is known but that it is there, and has to be parked.
-            state.sections.push((first, section.clone()));
-            state.carried += 1;
-            self.entries.store(state.entries.len() + state.carried, Ordering::Release);
-            return Ok(());
+            return self.keep(first, section);
         }
+        let mut state = writing(&self.state)?;
         let mut lsn = first;
         let start = section.bytes.as_ptr() as usize;
         section.for_each(|record| {
@@ -272,7 +268,19 @@ impl Memtable {
             Ok(())
         })?;
         state.sections.push((first, section.clone()));
-        self.entries.store(state.entries.len() + state.carried, Ordering::Release);
+        self.entries.store(state.entries.len() + state.kept, Ordering::Release);
+        Ok(())
+    }
+
+    /// Keeps a section of which nothing can be told but that it is there, and has to be parked.
+    ///
+    /// # Errors
+    /// As [`crate::sync::locked`].
+    pub(crate) fn keep(&self, first: Lsn, section: &Section) -> Result<()> {
+        let mut state = writing(&self.state)?;
+        state.sections.push((first, section.clone()));
+        state.kept += 1;
+        self.entries.store(state.entries.len() + state.kept, Ordering::Release);
         Ok(())
     }
 
@@ -289,7 +297,7 @@ impl Memtable {
         self.entries() == 0
     }
 
-    /// Versions in it, which are at least as many as rows, and sections that cannot be opened.
+    /// Versions in it, which are at least as many as rows, and sections that are only kept.
     pub(crate) fn entries(&self) -> usize {
         self.entries.load(Ordering::Acquire)
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::codec::PlainCodec;
-use crate::collection::{Collection, LiveSegment};
+use crate::collection::{Collection, LiveSegment, check_name};
 use crate::cursor::index;
 use crate::damage::Hidden;
 use crate::error::{Error, ErrorKind, Result};
@@ -178,17 +178,43 @@ pub(super) fn load_collections(
     let mut version = Version::default();
     for (id, mut collection) in collections {
         collection.segments = segments.remove(&id).unwrap_or_default().into();
-        if !collection.is_known() && collection.damage.is_none() {
-            let what = format!("the schema of collection {id} is neither listed nor parked");
-            return Err(Error::corrupt(what));
+        if let Some(error) = schema_is_none(tools, manifest, &version, &collection) {
+            let entry = manifest.collections.binary_search_by_key(&id, |entry| entry.id);
+            let entry = &manifest.collections[entry.expect("each is of an entry")];
+            collection = keyless(manifest, entry, error);
         }
         version.insert(collection)?;
     }
     Ok(Loaded { version, memory, parked_keys })
 }
 
+/// Why a schema is none that this collection can have, although it could be read.
+fn schema_is_none(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    others: &Version,
+    collection: &Collection,
+) -> Option<Error> {
+    let what = match others.id(&collection.name) {
+        Some(other) => format!("gives it the name of collection {other}"),
+        None if collection.is_known() || collection.damage.is_some() => return None,
+        None => "is neither listed nor parked".to_owned(),
+    };
+    Some(of_schema(tools, manifest, collection.id, Error::corrupt(what)))
+}
+
+/// What is wrong with a schema, with the file and the collection.
+fn of_schema(tools: &Tools<'_>, manifest: &Manifest, id: CollectionId, error: Error) -> Error {
+    let path = tools.disk.path(&FileName::Manifest(manifest.version, manifest.salt.into()).text());
+    let kind = error.kind();
+    error.reported_as(kind, &format!("{}: schema of collection {id}", path.display()))
+}
+
 /// A collection as the manifest has it, without its files. One whose key is missing or damaged is known
 /// by its id alone.
+///
+/// # Errors
+/// `Corrupt` and `Unsupported` naming the manifest where its schema cannot be read; `Io`.
 pub(super) fn load_collection(
     tools: &Tools<'_>,
     manifest: &Manifest,
@@ -208,11 +234,12 @@ pub(super) fn load_collection(
         collection.damage = None;
         return Ok(collection);
     }
-    let (name, descriptor) = entry.schema.open(manifest.store, id, &*codec).map_err(|error| {
-        let kind = error.kind();
-        error
-            .reported_as(kind, &format!("manifest {}: schema of collection {id}", manifest.version))
-    })?;
+    let opened = entry.schema.open(manifest.store, id, &*codec);
+    let opened = opened.and_then(|(name, descriptor)| {
+        check_name(id, &name)?;
+        Ok((name, descriptor))
+    });
+    let (name, descriptor) = opened.map_err(|error| of_schema(tools, manifest, id, error))?;
     let mut collection = Collection::new(id, key, name, descriptor);
     collection.schema = Some(Arc::clone(&entry.schema));
     Ok(collection)
@@ -220,7 +247,7 @@ pub(super) fn load_collection(
 
 /// A collection of which nothing is known but what stands in plain.
 fn keyless(manifest: &Manifest, entry: &CollectionEntry, error: Error) -> Collection {
-    tracing::error!(collection = entry.id.0, %error, "key unavailable");
+    tracing::error!(collection = entry.id.0, %error, "nothing of it can be told");
     let mut collection = Collection::keyless(entry.id, manifest.key(entry.id), error);
     collection.schema = Some(Arc::clone(&entry.schema));
     collection
@@ -245,18 +272,19 @@ pub(super) fn load_parked(
     collection: &mut Collection,
 ) -> Result<(usize, BTreeSet<KeyId>)> {
     let (file, sections) = read_parked(tools, manifest, entry)?;
-    alter_by_parked(collection, &sections).map_err(|error| named(error, &file))?;
+    if !collection.is_closed_book() {
+        alter_by_parked(collection, &sections).map_err(|error| named(error, &file))?;
+    }
     let (mut memory, mut keys) = (0, BTreeSet::new());
     for (first, section) in sections {
         keys.insert(section.key);
-        if section.carried.is_some() {
+        if section.carried.is_some() || collection.is_closed_book() {
             let what = format!("records of collection {}: a key is missing", collection.id);
             let error = Error::new(ErrorKind::KeyUnavailable, what);
             collection.note_carried(error, last_of(first, &section));
         }
-        if !section.is_of_catalog() {
-            let stride = collection.descriptor.row_stride();
-            collection.active.insert(first, &section, stride, |_, _| Ok(()))?;
+        if collection.is_closed_book() || !section.is_of_catalog() {
+            collection.take(&collection.active, first, &section, |_, _| Ok(()))?;
         }
         memory += memory_bytes(&Batch { sections: vec![section] });
     }

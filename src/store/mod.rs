@@ -62,6 +62,7 @@ mod threads;
 mod used_keys;
 mod vector_source;
 mod verify;
+mod verify_catalog;
 mod wait;
 mod work;
 mod worker;

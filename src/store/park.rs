@@ -78,9 +78,10 @@ impl Inner {
             on_disk.take_file()
         };
         let mut sections = memtable.sections(collection.unread().next(), through)?;
-        for (_, section) in sections.iter_mut().filter(|(_, section)| section.carried.is_none()) {
-            // The one that the log had them under may be on its way out.
-            section.key = collection.key;
+        // The one that the log had them under may be on its way out; without another they keep it in use.
+        if self.keys.of(collection.id, collection.key).is_ok() {
+            let opened = sections.iter_mut().filter(|(_, section)| section.carried.is_none());
+            opened.for_each(|(_, section)| section.key = collection.key);
         }
         let (first_lsn, _) = parked::range(&sections);
         let name = FileName::Parked(file_id, salt.into()).text();
@@ -121,10 +122,9 @@ pub(super) fn join(
     newer: &Arc<Memtable>,
 ) -> Result<Arc<Memtable>> {
     let joined = Memtable::default();
-    let stride = collection.descriptor.row_stride();
     for memtable in [older, newer] {
         for (first, section) in memtable.sections(Lsn(0), Lsn(u64::MAX))? {
-            joined.insert(first, &section, stride, |_, _| Ok(()))?;
+            collection.take(&joined, first, &section, |_, _| Ok(()))?;
         }
     }
     Ok(Arc::new(joined))

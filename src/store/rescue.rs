@@ -5,6 +5,8 @@
 //!   Where parked records are lost, the others are copied as they were before those: it is told.
 //! - G2. What is left out is told: the row where its id can be read, else how many rows.
 //! - G3. Ids of collections, names and schemas stay; LSNs do not, and index snapshots are left behind.
+//! - G4. A collection of which not even the schema can be read is left out, and told as one loss: it stops
+//!   none of the others.
 //!
 //! **A crash leaves** a store with some of the rows: remove it and begin again.
 
@@ -19,6 +21,7 @@ use crate::options::Options;
 use crate::replication::WalOp;
 use crate::segment::Rescued;
 use crate::store::Store;
+use crate::store::snapshot::Snapshot;
 use crate::sync::Arc;
 
 /// Rows are written in batches of about so many bytes.
@@ -76,7 +79,7 @@ pub const LOSSES_MAX: usize = 10_000;
 struct Rescue<'a, F> {
     from: &'a Store,
     to: Store,
-    at: Lsn,
+    snapshot: &'a Snapshot,
     progress: F,
     state: SalvageProgress,
     report: SalvageReport,
@@ -126,7 +129,7 @@ impl Store {
         let mut rescue = Rescue {
             from: self,
             to,
-            at: snapshot.lsn(),
+            snapshot: &snapshot,
             progress,
             state: SalvageProgress::default(),
             report: SalvageReport::default(),
@@ -137,10 +140,9 @@ impl Store {
         for id in snapshot.collection_ids() {
             match snapshot.collection_of(id) {
                 Ok(collection) => rescue.collection(collection)?,
-                Err(error) if error.kind() == ErrorKind::KeyUnavailable => {
-                    rescue.lose_all(id, error)?;
-                }
-                Err(error) => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                // Its key is missing, or its schema cannot be read: the others are whole (G4).
+                Err(error) => rescue.lose_all(id, error)?,
             }
             if !rescue.goes_on {
                 break;
@@ -158,11 +160,21 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
     fn collection(&mut self, collection: &Collection) -> Result<()> {
         let Collection { id, name, descriptor, .. } = collection;
         self.state.collection = name.clone();
-        self.to.apply_replicated(WalOp::CreateCollection {
+        let created = self.to.apply_replicated(WalOp::CreateCollection {
             collection_id: *id,
             name: name.clone(),
             descriptor: descriptor.clone(),
-        })?;
+        });
+        match created {
+            // Nobody could have asked for it: the manifest says what no version writes (G4).
+            Err(error)
+                if matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::TooLarge) =>
+            {
+                let error = error.reported_as(ErrorKind::Corrupt, "manifest: no store takes it");
+                return self.lose_all(*id, error);
+            }
+            created => created.map(drop)?,
+        }
         self.report.collections += 1;
         self.unread_segments(collection)?;
         let memtables: Vec<_> = collection.memtables().cloned().collect();
@@ -175,11 +187,17 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
         self.write()
     }
 
-    /// Counts what a collection has whose key is missing.
+    /// Counts what a collection has of which nothing is known (G4): what stands in its segments, and each
+    /// record that is kept of it.
     fn lose_all(&mut self, id: CollectionId, error: Error) -> Result<()> {
+        let mut kept = 0;
+        for memtable in self.snapshot.any_collection(id).into_iter().flat_map(|it| it.memtables()) {
+            let sections = memtable.sections(Lsn(0), Lsn(u64::MAX))?;
+            kept += sections.iter().map(|(_, section)| u64::from(section.records)).sum::<u64>();
+        }
         let on_disk = self.from.lock_on_disk()?;
         let of_it = on_disk.manifest.segments.iter().filter(|entry| entry.collection == id);
-        let rows_at_most = of_it.map(|entry| entry.rows).sum();
+        let rows_at_most = of_it.map(|entry| entry.rows).fold(kept, u64::saturating_add);
         drop(on_disk);
         self.lose(Loss { collection: id, external_id: None, rows_at_most, error });
         Ok(())
@@ -215,12 +233,12 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
         let (mut run, mut last): (Vec<Entry>, Option<Entry>) = (Vec::new(), None);
         loop {
             let from = last.as_ref().map_or(Bound::Unbounded, |last| Bound::Excluded(last.id()));
-            let has_more = memtable.run(from, self.at, RUN_ROWS, &mut run)?;
+            let has_more = memtable.run(from, self.snapshot.lsn(), RUN_ROWS, &mut run)?;
             last = run.last().cloned();
             for entry in run.drain(..) {
                 let mut is_newest = entry.is_live;
                 for newer in newer {
-                    is_newest = is_newest && newer.get(entry.id(), self.at)?.is_none();
+                    is_newest = is_newest && newer.get(entry.id(), self.snapshot.lsn())?.is_none();
                 }
                 if is_newest {
                     self.row(id, entry.id(), entry.vector(), entry.payload())?;
@@ -233,7 +251,7 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
     }
 
     fn segment(&mut self, collection: &Collection, live: &LiveSegment) -> Result<()> {
-        let (id, at) = (collection.id, self.at);
+        let (id, at) = (collection.id, self.snapshot.lsn());
         let is_shadowed = |external_id: &str| -> Result<bool> {
             for memtable in collection.memtables() {
                 if memtable.get(external_id, at)?.is_some() {

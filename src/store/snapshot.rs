@@ -130,6 +130,11 @@ impl Snapshot {
         self.version.collections.keys().copied()
     }
 
+    /// A collection, also one of which nothing is known but its id.
+    pub(in crate::store) fn any_collection(&self, id: CollectionId) -> Option<&Arc<Collection>> {
+        self.version.collections.get(&id)
+    }
+
     pub(in crate::store) fn collection_of(&self, id: CollectionId) -> Result<&Arc<Collection>> {
         self.version.collection(id)
     }

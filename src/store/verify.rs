@@ -2,7 +2,7 @@
 //!
 //! | file | as it stands | against others |
 //! |---|---|---|
-//! | `CURRENT`, manifest | checksums, places | the manifest that this process has |
+//! | `CURRENT`, manifest | checksums, places, schemas | the manifest that this process has |
 //! | logs | every frame up to the last durable record | ends and LSNs as in the manifest |
 //! | segments | every page, every row but the vectors' elements | indexes against payloads; an id is live in one segment at most |
 //! | tombstones | every page | the segment they are of |
@@ -264,16 +264,16 @@ impl Finding {
 }
 
 /// A verification under way.
-struct Verifier<'a, F> {
-    inner: &'a Inner,
+pub(super) struct Verifier<'a, F> {
+    pub(super) inner: &'a Inner,
     /// Keeps the segments for as long as they are read.
-    snapshot: Snapshot,
-    manifest: Manifest,
-    log_end: LogEnd,
-    options: VerifyOptions,
-    progress: F,
-    at: VerifyProgress,
-    report: VerifyReport,
+    pub(super) snapshot: Snapshot,
+    pub(super) manifest: Manifest,
+    pub(super) log_end: LogEnd,
+    pub(super) options: VerifyOptions,
+    pub(super) progress: F,
+    pub(super) at: VerifyProgress,
+    pub(super) report: VerifyReport,
 }
 
 impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
@@ -291,11 +291,9 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         for entry in self.manifest.collections.clone() {
             let id = entry.id;
             let flow = match self.inner.keys.of(id, self.manifest.key(id)) {
-                Ok(_) => self.collection(id)?,
-                // Without its key, only what is stored can be looked at.
-                Err(_) => {
-                    self.walk(|name, of| of == Some(id) && !matches!(name, FileName::Key(_)))?
-                }
+                Ok(_) if self.schema(&entry) => self.collection(id)?,
+                // Without its key or its schema, only what is stored can be looked at.
+                _ => self.walk(|name, of| of == Some(id) && !matches!(name, FileName::Key(_)))?,
             };
             if flow.is_break() {
                 return Ok(ControlFlow::Break(()));

@@ -36,7 +36,7 @@ const FOLDERS: [(&str, &str); 12] = [
     ),
     (
         "store",
-        "reserve on_disk reclaim publish full_disk tail create load stored salvage used_keys recovery pace seal merge jobs observing worker threads mod scan snapshot index_snapshot vector_source park checkpoint compaction panics work plan provision observe commit background wait write replicate close maintain rekey rotate shred read live_once verify backup_keys backup rescue",
+        "reserve on_disk reclaim publish full_disk tail create load stored salvage used_keys recovery pace seal merge jobs observing worker threads mod scan snapshot index_snapshot vector_source park checkpoint compaction panics work plan provision observe commit background wait write replicate close maintain rekey rotate shred read live_once verify verify_catalog backup_keys backup rescue",
     ),
     ("dump", "item tables log segment pages directory columns mod"),
     ("bin", "quiver"),

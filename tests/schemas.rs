@@ -1,0 +1,185 @@
+//! A schema that cannot be read, in a manifest that checks out: the collection's own matter. The others are
+//! opened, written and rescued, and nothing of the collection is lost that may be put back.
+
+use std::ops::ControlFlow;
+use std::panic::Location;
+use std::path::Path;
+use std::sync::Arc;
+
+use quiver_store::codec::PlainCodec;
+use quiver_store::file_names::FileName;
+use quiver_store::manifest::Manifest;
+use quiver_store::manifest::current::Current;
+use quiver_store::manifest::schema::SealedSchema;
+use quiver_store::page::{PagePlace, PageType, digest, open_stream, seal_stream};
+use quiver_store::vfs::Access;
+use quiver_store::{
+    CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, FilterableField, Options,
+    Result, Store, VerifyOptions,
+};
+
+const DIR: &str = "/store";
+
+fn read(env: &Env, name: &str) -> Vec<u8> {
+    let here = Location::caller();
+    let file = env.vfs.open(&env.dir.join(name), Access::Read, here).expect("it is there");
+    let len = usize::try_from(file.len(here).expect("memory")).expect("in memory");
+    let mut bytes = vec![0; len];
+    assert_eq!(file.read_at(&mut bytes, 0, here).expect("memory"), len);
+    bytes
+}
+
+fn replace(env: &Env, name: &str, bytes: &[u8]) {
+    let here = Location::caller();
+    env.vfs.unlink(&env.dir.join(name), here).expect("it is there");
+    let file = env.vfs.create_new(&env.dir.join(name), here).expect("just removed");
+    assert_eq!(file.write_at(bytes, 0, here).expect("memory"), bytes.len());
+}
+
+/// The name of the manifest that is current.
+fn manifest_name(env: &Env) -> String {
+    let current = Current::decode(&read(env, "CURRENT")).expect("a store's");
+    FileName::Manifest(current.version, current.salt.into()).text()
+}
+
+/// Changes the schema of a collection in the manifest, and everything that checks it; the one before, and
+/// the manifest's name.
+fn change_schema(
+    env: &Env,
+    id: CollectionId,
+    change: impl FnOnce(&SealedSchema) -> SealedSchema,
+) -> (SealedSchema, String) {
+    let mut current = Current::decode(&read(env, "CURRENT")).expect("a store's");
+    let name = manifest_name(env);
+    let place = PagePlace {
+        store: current.store,
+        salt: current.salt,
+        collection: CollectionId(0),
+        page_type: PageType::Manifest,
+        index: 0,
+    };
+    let mut pages = read(env, &name);
+    let content = open_stream(&place, &PlainCodec, &mut pages).expect("a store's");
+    let mut manifest = Manifest::decode(&content).expect("a store's");
+    let entry = manifest.collections.iter_mut().find(|entry| entry.id == id).expect("listed");
+    let before = (*entry.schema).clone();
+    entry.schema = Arc::new(change(&before));
+    let content = manifest.encode(&PlainCodec).expect("plain");
+    let pages = seal_stream(&place, &PlainCodec, &content).expect("plain");
+    replace(env, &name, &pages);
+    (current.len, current.digest) = (pages.len() as u64, digest(&pages));
+    replace(env, "CURRENT", &current.encode());
+    (before, name)
+}
+
+fn schema() -> Descriptor {
+    Descriptor::new(2, Dtype::F32, DistanceMetric::L2)
+}
+
+fn upsert(store: &Store, id: CollectionId, rows: std::ops::Range<u8>) -> Result<()> {
+    for row in rows {
+        store.upsert(id, &format!("{row}"), &[f32::from(row), 0.5], br#"{"n":1}"#)?;
+    }
+    Ok(())
+}
+
+/// Two collections with rows in a segment and in the log, where the second was also changed. It was not
+/// closed.
+fn made() -> Result<(Env, CollectionId, CollectionId)> {
+    let env = Env { dir: Path::new(DIR).to_owned(), ..Env::memory() };
+    let store = Store::open_with(env.clone(), Options::default())?;
+    let ids =
+        (store.create_collection("whole", schema())?, store.create_collection("hit", schema())?);
+    upsert(&store, ids.0, 0..4)?;
+    upsert(&store, ids.1, 0..4)?;
+    store.checkpoint()?;
+    upsert(&store, ids.1, 4..6)?;
+    store.rename_collection("hit", "struck")?;
+    store.add_filterable("struck", FilterableField::numeric("n"))?;
+    upsert(&store, ids.1, 6..7)?;
+    upsert(&store, ids.0, 4..6)?;
+    Ok((env, ids.0, ids.1))
+}
+
+type Change = fn(&SealedSchema) -> SealedSchema;
+
+/// What may stand there instead: no schema, a name that no creation takes, and that of another.
+fn changes() -> [(&'static str, Change); 4] {
+    fn named(name: &str, before: &SealedSchema) -> SealedSchema {
+        let mut bytes = before.bytes.clone();
+        let len = usize::from(bytes[0]);
+        bytes[0] = u8::try_from(name.len()).expect("short");
+        bytes.splice(5..5 + len, name.bytes());
+        SealedSchema { bytes, ..before.clone() }
+    }
+    [
+        ("undecodable", |before| SealedSchema { bytes: vec![7; 3], ..before.clone() }),
+        ("empty", |before| SealedSchema { bytes: Vec::new(), ..before.clone() }),
+        ("no name", |before| named("a/b", before)),
+        ("the other's name", |before| named("whole", before)),
+    ]
+}
+
+#[test]
+fn a_salvage_leaves_out_a_collection_whose_schema_cannot_be_read_and_tells_it() -> Result<()> {
+    for (what, change) in changes() {
+        let (env, whole, hit) = made()?;
+        let (_, manifest) = change_schema(&env, hit, change);
+        let (store, lost) = Store::open_salvage_with(env, Options::default())?;
+        assert!(lost.iter().any(|error| error.to_string().contains(&manifest)), "{what}: {lost:?}");
+        let target = Env::memory();
+        let report =
+            store.salvage_to(target.clone(), Options::default(), |_| ControlFlow::Continue(()))?;
+        assert!(report.is_complete && report.collections == 1 && report.rows == 6, "{report:?}");
+        let [loss] = &report.losses[..] else { panic!("{what}: {report:?}") };
+        assert_eq!((loss.collection, loss.error.kind()), (hit, ErrorKind::Corrupt), "{what}");
+        assert!(loss.error.to_string().contains(&manifest), "{what}: {}", loss.error);
+        // Four in a segment, three in the log, where two more records change the schema.
+        assert_eq!((loss.rows_at_most, report.rows_lost_at_most), (9, 9), "{what}");
+        let rescued = Store::open_with(target, Options::default())?;
+        assert_eq!((rescued.collection_names()?, rescued.len(whole)?), (vec!["whole".into()], 6));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schema_that_cannot_be_read_stops_no_other_collection_and_all_is_back_once_it_is() -> Result<()>
+{
+    // The fourth has a name of its own again once its rename is parked.
+    for (what, change) in changes().into_iter().take(3) {
+        let (env, whole, hit) = made()?;
+        let (before, _) = change_schema(&env, hit, change);
+        // Twice, so that its records are read from the log and parked, and parked records again.
+        for round in 1..=2_u8 {
+            let store = Store::open_with(env.clone(), Options::default())?;
+            for error in [
+                store.get(hit, "0").expect_err("it is not known"),
+                store.descriptor(hit).expect_err("it is not known"),
+                store.upsert(hit, "x", &[0.0, 0.0], b"").expect_err("it is not known"),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{what}: {error}");
+                assert!(error.to_string().contains("manifest-"), "{what}: {error}");
+            }
+            assert_eq!(store.collection_names()?, ["whole"]);
+            let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()))?;
+            let [finding] = &report.findings[..] else { panic!("{what}: {report:?}") };
+            assert_eq!(finding.file, manifest_name(&env), "{what}");
+            assert_eq!(finding.collection, Some(hit), "{what}");
+            upsert(&store, whole, 10 * round..10 * round + 5)?;
+            store.checkpoint()?;
+            assert_eq!(store.len(whole)?, 6 + 5 * u64::from(round));
+        }
+        change_schema(&env, hit, |_| before);
+        let store = Store::open_with(env.clone(), Options::default())?;
+        assert_eq!(store.collection_names()?, ["struck", "whole"], "{what}");
+        assert_eq!((store.len(hit)?, store.len(whole)?), (7, 16), "{what}");
+        assert_eq!(store.descriptor(hit)?.filterable.len(), 1, "{what}");
+        store.checkpoint()?;
+        upsert(&store, hit, 7..9)?;
+        let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()))?;
+        assert!(report.findings.is_empty(), "{what}: {:?}", report.findings);
+        store.close()?;
+        assert_eq!(Store::open_with(env, Options::default())?.len(hit)?, 9, "{what}");
+    }
+    Ok(())
+}
