@@ -225,7 +225,9 @@ impl Keys {
                 let key = Key::random(entropy)?;
                 let Envelope { wrapping, store, ring, known, .. } = &**envelope;
                 let made = new_file(&**wrapping, entropy, *store, collection, &key)?;
-                locked(known)?.insert(made.id, ring.codec(&key));
+                // Before the lock: a ring that panics inside of it would keep readers from their keys.
+                let codec = ring.codec(&key);
+                locked(known)?.insert(made.id, codec);
                 Ok(Some(made))
             }
         }

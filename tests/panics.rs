@@ -1,26 +1,28 @@
-//! A panic in a thread of the store's own: it takes no more writes and says why, nobody sleeps for good,
-//! reads go on, and the directory is free behind the last handle.
+//! A panic inside of the store, in a thread of its own or of a caller: it takes no more writes and says why,
+//! nobody sleeps for good, reads go on, and the directory is free behind the last handle.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "the threads of the store under test are the system's, and so are those that wait for them"
 )]
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use quiver_store::codec::{PageCodec, Place, TAG_SIZE_BYTES};
 use quiver_store::vfs::memory::{CountingEntropy, StoppedClock};
 use quiver_store::vfs::os::OsThreads;
 use quiver_store::vfs::{Clock, Entropy};
 use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Outcome, Result,
-    Store, WriteBatch,
+    SingleCodecKeyRing, Store, WriteBatch,
 };
 
 /// How long anything here may take before it counts as never.
@@ -213,4 +215,124 @@ fn a_panic_in_a_commit_by_the_store_answers_whoever_awaits() -> Result<()> {
         assert!(matches!(kind, Err(ErrorKind::Unknown | ErrorKind::Latched)), "{kind:?}");
     }
     assert_takes_no_writes(store, id, &env)
+}
+
+/// Seals nothing, and panics in the seal of what holds these words.
+#[derive(Debug)]
+struct TrappedCodec(AtomicBool);
+
+const TAG: [u8; TAG_SIZE_BYTES] = [0xAB; TAG_SIZE_BYTES];
+
+const MARK: &[u8] = b"sprung by this";
+
+impl PageCodec for TrappedCodec {
+    fn id(&self) -> u8 {
+        7
+    }
+
+    fn seal(&self, _: &Place, _: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_SIZE_BYTES]> {
+        let is_marked = bytes.windows(MARK.len()).any(|part| part == MARK);
+        assert!(!(is_marked && self.0.load(Ordering::Relaxed)), "{WORDS}");
+        Ok(TAG)
+    }
+
+    fn open(&self, _: &Place, _: &[u8], _: &mut [u8], _: &[u8; TAG_SIZE_BYTES]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A store with a row in each of two segments and one in the log, all of which spring the trap where they are
+/// sealed again.
+fn made_with_a_codec() -> Result<(Env, Arc<TrappedCodec>, Store, CollectionId)> {
+    let codec = Arc::new(TrappedCodec(AtomicBool::new(false)));
+    let env = Env::memory().with_keyring(Arc::new(SingleCodecKeyRing::new(codec.clone())));
+    let options = Options { group_bytes_max: 4096, ..Options::default() };
+    let store = Store::open_with(env.clone(), options)?;
+    let id = store.create_collection("a", Descriptor::new(4, Dtype::F32, DistanceMetric::L2))?;
+    store.upsert(id, "x", &[0.5; 4], b"there")?;
+    for row in ["1", "2"] {
+        store.upsert(id, row, &[0.5; 4], MARK)?;
+        store.checkpoint()?;
+    }
+    store.upsert(id, "3", &[0.5; 4], MARK)?;
+    Ok((env, codec, store, id))
+}
+
+/// The panic comes to the caller, the store is latched, and a reopening has every row.
+fn assert_latched_behind(what: &str, does: impl FnOnce(&Store, CollectionId)) -> Result<()> {
+    let (env, codec, store, id) = made_with_a_codec()?;
+    codec.0.store(true, Ordering::Relaxed);
+    let panic = catch_unwind(AssertUnwindSafe(|| does(&store, id))).expect_err(what);
+    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(WORDS), "{what}");
+    codec.0.store(false, Ordering::Relaxed);
+    assert_takes_no_writes(store, id, &env)?;
+    let reopened = Store::open_with(env, Options::default())?;
+    for row in ["x", "1", "2", "3", "z"] {
+        assert!(reopened.get(id, row)?.is_some(), "row {row} is gone behind {what}");
+    }
+    reopened.compact()?;
+    reopened.close()
+}
+
+#[test]
+fn a_codec_that_panics_in_a_checkpoint_latches_the_store() -> Result<()> {
+    assert_latched_behind("a checkpoint", |store, _| drop(store.checkpoint()))?;
+    assert_latched_behind("a checkpoint with an index snapshot", |store, id| {
+        let covered = store.snapshot().expect("open").lsn();
+        drop(store.checkpoint_with_index_snapshots(&[(id, MARK, covered)]));
+    })
+}
+
+#[test]
+fn a_codec_that_panics_in_a_compaction_latches_the_store() -> Result<()> {
+    assert_latched_behind("a compaction", |store, id| {
+        // Nothing is left for the checkpoint in front of it to seal.
+        store.delete(id, "3").expect("no row is sealed");
+        store.upsert(id, "3", &[0.5; 4], b"").expect("no mark");
+        drop(store.compact());
+    })
+}
+
+#[test]
+fn a_codec_that_panics_in_a_close_latches_the_store_and_leaves_no_task_asleep() -> Result<()> {
+    assert_latched_behind("a close", |store, id| {
+        // Each is a group of its own, as the first is so long: that one is committed.
+        let tickets = ["y", "4"].map(|external_id| {
+            let mut batch = WriteBatch::new();
+            let payload = if external_id == "y" { &[7; 8000] } else { MARK };
+            batch.upsert(id, external_id, &[0.5; 4], payload);
+            store.submit(batch).expect("open")
+        });
+        let tasks = tickets.map(|mut ticket| {
+            let (asked, asks) = mpsc::channel();
+            let task = thread::spawn(move || {
+                block_on(poll_fn(|context| {
+                    let polled = Pin::new(&mut ticket).poll(context);
+                    let _ = asked.send(());
+                    polled
+                }))
+            });
+            asks.recv().expect("it asks first");
+            task
+        });
+        let closed = catch_unwind(AssertUnwindSafe(|| store.close()));
+        let [first, second] =
+            tasks.map(|task| ends("a task that awaits", move || task.join().expect("no panic")));
+        first.expect("committed in front of the panic");
+        let error = second.expect_err("it was not committed");
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error}");
+        resume_unwind(closed.expect_err("a close"));
+    })
+}
+
+#[test]
+fn a_caller_who_panics_between_steps_of_a_compaction_latches_nothing() -> Result<()> {
+    let (_, _, store, id) = made_with_a_codec()?;
+    let panics = || store.compact_with(|_| panic!("{WORDS}"));
+    catch_unwind(AssertUnwindSafe(panics)).expect_err("his own");
+    assert_eq!(store.stats()?.latched, None);
+    store.upsert(id, "4", &[0.5; 4], b"")?;
+    store.compact()?;
+    assert_eq!((store.len(id)?, store.stats()?.segments), (5, 1));
+    store.close()
 }

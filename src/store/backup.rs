@@ -126,7 +126,7 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         let to = inner.disk.at(dir.as_ref());
-        let (manifest, lsn, keys, _hold) = self.pin(keys)?;
+        let (manifest, lsn, keys, _hold) = inner.guarded("a backup", || self.pin(keys))?;
         let (listing, lock) = prepare_target(inner, &to)?;
         let mut files = StoredFile::list(&manifest);
         files.retain(|file| !matches!(file.name, FileName::Key(_)));

@@ -1,10 +1,14 @@
 //! Close and background work.
 
+use std::task::Waker;
+
 use crate::error::Result;
+use crate::replication::Observer;
 use crate::request::wake_all;
 use crate::store::jobs::Jobs;
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
+use crate::store::panics::Woken;
 use crate::store::reclaim::discard;
 use crate::store::seal::Seal;
 use crate::store::{Inner, Store};
@@ -26,37 +30,43 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         // It may hold a handle of this store. Dropped behind the locks: what it does then is its own.
-        let _observer;
-        // A step that is under way ends first; none follows.
-        let mut jobs = inner.lock_jobs()?;
-        let mut on_disk = self.lock_on_disk()?;
-        let mut wakers = Vec::new();
-        loop {
-            let mut driven = inner.drive(&mut on_disk)?;
-            wakers.append(&mut driven.wakers);
-            if driven.answered == 0 {
-                break;
-            }
-        }
-        _observer = locked(&inner.observing.observer)?.0.take();
-        let Jobs { seal, merge, .. } = std::mem::take(&mut *jobs);
-        let made = seal.map(Seal::into_made).into_iter().chain(merge.map(Merge::into_made));
-        if on_disk.latched.is_none() {
-            discard(&inner.tools(), &mut on_disk, made.flatten());
-        }
-        inner.closed.store(true, Ordering::Release);
-        wakers.append(&mut inner.queue.close()?);
-        let closed = inner.state(&mut on_disk, FrameKind::Closing);
-        on_disk.log = None;
-        on_disk.lock = None;
-        drop((on_disk, jobs));
+        let mut _observer = Observer::default();
+        let mut woken = Woken::default();
+        let closed = inner.guarded("a close", || inner.end(&mut woken.0, &mut _observer))?;
         inner.background.end();
-        wake_all(wakers);
+        wake_all(std::mem::take(&mut woken.0));
         closed
     }
 }
 
 impl Inner {
+    /// Commits what waits and takes nothing more; whether the log was closed. `wakers` are those of tasks
+    /// that are answered, whatever becomes of it, and `observer` is the one that there was.
+    fn end(&self, wakers: &mut Vec<Waker>, observer: &mut Observer) -> Result<Result<()>> {
+        // A step that is under way ends first; none follows.
+        let mut jobs = self.lock_jobs()?;
+        let mut on_disk = self.lock_on_disk()?;
+        loop {
+            let mut driven = self.drive(&mut on_disk)?;
+            wakers.append(&mut driven.wakers);
+            if driven.answered == 0 {
+                break;
+            }
+        }
+        *observer = std::mem::take(&mut *locked(&self.observing.observer)?);
+        let Jobs { seal, merge, .. } = std::mem::take(&mut *jobs);
+        let made = seal.map(Seal::into_made).into_iter().chain(merge.map(Merge::into_made));
+        if on_disk.latched.is_none() {
+            discard(&self.tools(), &mut on_disk, made.flatten());
+        }
+        self.closed.store(true, Ordering::Release);
+        wakers.append(&mut self.queue.close()?);
+        let closed = self.state(&mut on_disk, FrameKind::Closing);
+        on_disk.log = None;
+        on_disk.lock = None;
+        Ok(closed)
+    }
+
     /// Appends a frame that states the last durable LSN, without a sync: all that it speaks of is
     /// durable, and a statement that is lost proves nothing and harms nothing.
     pub(super) fn state(&self, on_disk: &mut OnDisk, kind: FrameKind) -> Result<()> {

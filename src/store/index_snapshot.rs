@@ -103,22 +103,7 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         inner.check_index_snapshots(snapshots)?;
-        {
-            // Nobody else steps meanwhile, so what is pending goes with this checkpoint or not at all.
-            let mut jobs = inner.lock_jobs()?;
-            self.lock_on_disk()?.check_latch()?;
-            while jobs.rotation.is_some() {
-                inner.step_checkpoint(&mut jobs)?;
-            }
-            let done = inner.publish_index_snapshots(&mut jobs, snapshots);
-            if let Some(pending) = jobs.pending.take() {
-                let mut on_disk = locked(&inner.on_disk)?;
-                if on_disk.latched.is_none() {
-                    discard(&inner.tools(), &mut on_disk, pending.made);
-                }
-            }
-            done?;
-        }
+        inner.guarded("a checkpoint", || inner.checkpoint_index_snapshots(snapshots))?;
         self.checkpoint()
     }
 
@@ -232,6 +217,24 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Runs a checkpoint that names them, or undoes what was made of it.
+    fn checkpoint_index_snapshots(&self, snapshots: &[(CollectionId, &[u8], Lsn)]) -> Result<()> {
+        // Nobody else steps meanwhile, so what is pending goes with this checkpoint or not at all.
+        let mut jobs = self.lock_jobs()?;
+        self.lock_on_disk()?.check_latch()?;
+        while jobs.rotation.is_some() {
+            self.step_checkpoint(&mut jobs)?;
+        }
+        let done = self.publish_index_snapshots(&mut jobs, snapshots);
+        if let Some(pending) = jobs.pending.take() {
+            let mut on_disk = locked(&self.on_disk)?;
+            if on_disk.latched.is_none() {
+                discard(&self.tools(), &mut on_disk, pending.made);
+            }
+        }
+        done
     }
 
     /// Writes the files, and runs a checkpoint to its end, which names them.

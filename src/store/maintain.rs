@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::error::{ErrorKind, Result};
-use crate::ids::CollectionId;
+use crate::ids::{CollectionId, Lsn};
 use crate::store::merge::Merge;
 use crate::store::on_disk::OnDisk;
 use crate::store::publish::publish;
@@ -38,14 +38,7 @@ impl Store {
         self.inner.observing.check_outside()?;
         let inner = &*self.inner;
         let target = reading(&inner.live)?.last;
-        inner.guarded("a checkpoint", || inner.seal_through(target))?;
-        inner.give_up_merge(&mut *inner.lock_jobs()?)?;
-        let mut on_disk = self.lock_on_disk()?;
-        on_disk.check_latch()?;
-        inner.reclaim_found(&mut on_disk)?;
-        // Where there is no room for it yet, the next write says so.
-        let _ = full_disk::set_aside(&inner.tools(), &mut on_disk);
-        drop(on_disk);
+        inner.guarded("a checkpoint", || inner.checkpoint_through(target))?;
         inner.observing.let_go();
         Ok(())
     }
@@ -119,8 +112,9 @@ impl Store {
         let inner = &*self.inner;
         inner.observing.check_outside()?;
         inner.observing.let_go();
-        let worked = inner.guarded("background work", || inner.maintain_once());
-        if worked?.is_some() || inner.prove()? {
+        let worked = inner
+            .guarded("background work", || Ok(inner.maintain_once()?.is_some() || inner.prove()?));
+        if worked? {
             return Ok(true);
         }
         inner.spares.release();
@@ -129,6 +123,18 @@ impl Store {
 }
 
 impl Inner {
+    /// Seals up to an LSN, and removes what nothing needs.
+    fn checkpoint_through(&self, target: Lsn) -> Result<()> {
+        self.seal_through(target)?;
+        self.give_up_merge(&mut *self.lock_jobs()?)?;
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.check_latch()?;
+        self.reclaim_found(&mut on_disk)?;
+        // Where there is no room for it yet, the next write says so.
+        let _ = full_disk::set_aside(&self.tools(), &mut on_disk);
+        Ok(())
+    }
+
     /// One step of a checkpoint or a merge, or else the removal of files; bytes of work, or none where
     /// there was none.
     pub(super) fn maintain_once(&self) -> Result<Option<u64>> {
@@ -168,7 +174,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Merges what a collection has now, to the end.
+    /// Merges what a collection has now, to the end. Where the caller is asked no lock is held and no step is
+    /// under way: a panic of his leaves a merge that the next work goes on with.
     fn compact_one(
         &self,
         id: CollectionId,
@@ -176,6 +183,24 @@ impl Inner {
     ) -> Result<ControlFlow<()>> {
         // Whether the merge that was begun here is published.
         let mut published: Option<Arc<AtomicBool>> = None;
+        let what = "a compaction";
+        while let Some(progress) = self.guarded(what, || self.begin_whole(id, &mut published))? {
+            let flow = go_on(progress);
+            self.guarded(what, || self.go_on_or_undo(flow))?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Begins a merge of all that a collection has, where none is under way; how far that one is. Nothing
+    /// where there is none to begin. A checkpoint that is under way goes first.
+    fn begin_whole(
+        &self,
+        id: CollectionId,
+        published: &mut Option<Arc<AtomicBool>>,
+    ) -> Result<Option<CompactProgress>> {
         loop {
             let mut jobs = self.lock_jobs()?;
             self.lock_on_disk()?.check_latch()?;
@@ -193,28 +218,28 @@ impl Inner {
                 // One that somebody else's step undid begins again.
                 let is_done =
                     published.as_ref().is_some_and(|published| published.load(Ordering::Relaxed));
-                let (Some(whole), false) = (whole, is_done) else {
-                    return Ok(ControlFlow::Continue(()));
-                };
-                published = Some(Arc::clone(&whole.published));
+                let (Some(whole), false) = (whole, is_done) else { return Ok(None) };
+                *published = Some(Arc::clone(&whole.published));
                 jobs.merge = Some(whole);
             }
             let merge = jobs.merge.as_ref().expect("set above where there was none");
             let (collection, rows_done) = (merge.inputs.id, merge.rows_done);
-            let progress = CompactProgress { collection, rows_done, rows: merge.rows() };
-            // The caller may use the store.
-            drop(jobs);
-            let goes_on = go_on(progress).is_continue();
-            let mut jobs = self.lock_jobs()?;
-            if !goes_on {
-                let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
-                discard(&self.tools(), &mut *self.lock_on_disk()?, made);
-                return Ok(ControlFlow::Break(()));
-            }
-            // Someone else may have begun a checkpoint, or ended the merge.
-            if jobs.rotation.is_none() && jobs.merge.is_some() {
-                self.step_merge(&mut jobs)?;
-            }
+            return Ok(Some(CompactProgress { collection, rows_done, rows: merge.rows() }));
         }
+    }
+
+    /// One step of the merge under way, or its end without a result.
+    fn go_on_or_undo(&self, flow: ControlFlow<()>) -> Result<()> {
+        let mut jobs = self.lock_jobs()?;
+        if flow.is_break() {
+            let made = jobs.merge.take().map(Merge::into_made).unwrap_or_default();
+            discard(&self.tools(), &mut *self.lock_on_disk()?, made);
+            return Ok(());
+        }
+        // Someone else may have begun a checkpoint, or ended the merge.
+        if jobs.rotation.is_none() && jobs.merge.is_some() {
+            self.step_merge(&mut jobs)?;
+        }
+        Ok(())
     }
 }

@@ -72,10 +72,11 @@ impl Store {
     /// the log. The observer is not set then, though it may have been shown something.
     pub fn set_commit_observer_from(&self, after: Lsn, observer: CommitObserver) -> Result<()> {
         self.inner.observing.check_outside()?;
-        let mut on_disk = self.lock_on_disk()?;
-        self.inner.catch_up(&mut on_disk, after, &observer)?;
-        let replaced = self.inner.observing.replace(Some(observer));
-        drop(on_disk);
+        let replaced = self.inner.guarded("a read of the log for an observer", || {
+            let mut on_disk = self.lock_on_disk()?;
+            self.inner.catch_up(&mut on_disk, after, &observer)?;
+            self.inner.observing.replace(Some(observer))
+        });
         self.inner.observing.let_go();
         replaced
     }

@@ -6,11 +6,15 @@
 //! - A2. The group that was being committed is answered `Unknown`: it may be in the log.
 //! - A3. Nobody sleeps for good: threads that wait and tasks that await are woken, where no lock is held.
 //! - A4. The panic goes on: whose thread it is sees it, and a thread of the store ends.
+//! - A5. Guarded is whatever holds the lock of the jobs or of the disk state while it calls what is not the
+//!   engine's own: disk, codec, ring, entropy, clock. A panic of a caller's closure that is called between
+//!   steps, where no lock is held, or while something is only read, is his alone: nothing is half changed.
 //!
 //! **A crash leaves** what a crash at the moment of the panic would have left.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Waker;
 
 use crate::error::{Error, ErrorKind};
 use crate::request::{Ticket, wake_all};
@@ -57,6 +61,17 @@ fn latched(why: &str) -> Error {
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+}
+
+/// Tasks that are to be woken once no lock is held. A panic on the way there does not keep them asleep (A3).
+#[derive(Default)]
+pub(super) struct Woken(pub(super) Vec<Waker>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        // One panic is under way, or nothing is left to be woken.
+        let _ = catch_unwind(AssertUnwindSafe(|| wake_all(std::mem::take(&mut self.0))));
+    }
 }
 
 /// The tickets of a group that is being committed: each has its answer when this is dropped (A2).

@@ -60,14 +60,16 @@ impl Store {
         }
         reading(&inner.live)?.version.collection(id)?.check_well()?;
         self.checkpoint()?;
-        let key = {
-            let mut on_disk = self.lock_on_disk()?;
-            on_disk.check_latch()?;
-            inner.provision(&mut on_disk, id)?
-        };
-        inner.merge_under(id, key)?;
+        inner.guarded("a rekey", || {
+            let key = {
+                let mut on_disk = self.lock_on_disk()?;
+                on_disk.check_latch()?;
+                inner.provision(&mut on_disk, id)?
+            };
+            inner.merge_under(id, key)
+        })?;
         self.checkpoint()?;
-        inner.destroy_orphans(id)
+        inner.guarded("a rekey", || inner.destroy_orphans(id))
     }
 }
 

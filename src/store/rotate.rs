@@ -10,10 +10,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_names::FileName;
 use crate::ids::CollectionId;
 use crate::keyring::KeyRing;
-use crate::store::Store;
 use crate::store::provision::store_key_file;
 use crate::store::publish::publish;
 use crate::store::reclaim::discard;
+use crate::store::{Inner, Store};
 
 impl Store {
     /// Puts another master key in the place of the one that the store was opened with. No row is
@@ -42,22 +42,28 @@ impl Store {
     /// ```
     pub fn rotate_master_key(&self, ring: &dyn KeyRing) -> Result<()> {
         let inner = &*self.inner;
-        let tools = inner.tools();
+        inner.guarded("a rotation of the master key", || inner.rotate_master_key(ring))
+    }
+}
+
+impl Inner {
+    fn rotate_master_key(&self, ring: &dyn KeyRing) -> Result<()> {
+        let tools = self.tools();
         let mut on_disk = self.lock_on_disk()?;
         on_disk.check_latch()?;
-        let made = inner.keys.rewrap(ring, tools.entropy)?;
+        let made = self.keys.rewrap(ring, tools.entropy)?;
         let old = on_disk.manifest.key(CollectionId(0));
         store_key_file(&tools, &mut on_disk, made.id, &made.file)?;
-        inner.keys.rewrapped(made.id)?;
+        self.keys.rewrapped(made.id)?;
         if let Err(error) = publish(&tools, &mut on_disk, |_| {}) {
-            inner.keys.rewrapped(old)?;
+            self.keys.rewrapped(old)?;
             if error.kind() != ErrorKind::Latched {
                 discard(&tools, &mut on_disk, [FileName::Key(made.id).text()]);
             }
             return Err(error);
         }
         tracing::info!("rotate");
-        inner.destroy_all_orphans(&mut on_disk).map_err(|error| -> Error {
+        self.destroy_all_orphans(&mut on_disk).map_err(|error| -> Error {
             let what = "the new master key is in use, but an old key file is not destroyed yet";
             let kind = error.kind();
             error.reported_as(kind, what)

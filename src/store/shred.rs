@@ -69,7 +69,7 @@ impl Store {
             let is_under_way = on_disk.shreds.iter().any(|shred| shred.name == name);
             on_disk.shredded_at_open.remove(name) || is_under_way
         };
-        inner.finish_shreds()?;
+        inner.guarded("a shred", || inner.finish_shreds())?;
         Ok(existed || is_resumed)
     }
 }
