@@ -206,6 +206,26 @@ impl Keys {
         }
     }
 
+    /// Opens the key of a collection anew, as the next open will. The store's own was opened by this one.
+    ///
+    /// # Errors
+    /// Those of [`Keys::of`].
+    pub(crate) fn check_file(&self, collection: CollectionId, key: KeyId) -> Result<()> {
+        match &self.0 {
+            Kind::Keyless(_) | Kind::Single(_) => {
+                let _ = (collection, key);
+                Ok(())
+            }
+            #[cfg(feature = "encryption")]
+            Kind::Envelope(_) if collection.0 == 0 => Ok(()),
+            #[cfg(feature = "encryption")]
+            Kind::Envelope(envelope) => {
+                let Envelope { disk, store, wrapping, .. } = &**envelope;
+                read_key(disk, *store, collection, key, &**wrapping).map(drop)
+            }
+        }
+    }
+
     /// Draws a key for a collection. Nothing is written; `None` where there are no key files.
     ///
     /// # Errors

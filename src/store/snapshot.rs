@@ -130,6 +130,11 @@ impl Snapshot {
         self.version.collections.keys().copied()
     }
 
+    /// Every collection, also those of which nothing is known but their ids.
+    pub(in crate::store) fn all_collections(&self) -> impl Iterator<Item = &Arc<Collection>> {
+        self.version.collections.values()
+    }
+
     /// A collection, also one of which nothing is known but its id.
     pub(in crate::store) fn any_collection(&self, id: CollectionId) -> Option<&Arc<Collection>> {
         self.version.collections.get(&id)

@@ -11,7 +11,7 @@ use crate::file_names::FileName;
 use crate::ids::{CollectionId, Salt, StoreId};
 use crate::key_file::{self, KEY_FILE_SIZE_BYTES, KeyIdentity};
 use crate::limits::PAGE_SIZE_BYTES;
-use crate::manifest::{LogEntry, Manifest};
+use crate::manifest::{KeyEntry, LogEntry, Manifest};
 use crate::page;
 use crate::store::on_disk::Tools;
 use crate::vfs::DiskFile;
@@ -40,16 +40,14 @@ enum Check {
 impl StoredFile {
     /// The files of a manifest but for itself, the logs last. A log without an end is as long as it is.
     pub(super) fn list(manifest: &Manifest) -> Vec<Self> {
-        let mut files = Vec::new();
+        let key = |entry: &KeyEntry| {
+            let (collection, key, store) = (entry.collection, entry.key, manifest.store);
+            Self::of_key(KeyIdentity { store, key, collection })
+        };
+        let mut files: Vec<Self> = manifest.keys.iter().map(key).collect();
         let mut add = |name, collection, len, salt, check| {
             files.push(Self { name, collection, len, salt, check });
         };
-        for entry in &manifest.keys {
-            let (collection, key, store) = (entry.collection, entry.key, manifest.store);
-            let check = Check::Key(KeyIdentity { store, key, collection });
-            let of = Some(collection).filter(|collection| collection.0 > 0);
-            add(FileName::Key(key), of, KEY_FILE_SIZE_BYTES as u64, Salt(key.0), check);
-        }
         for entry in &manifest.segments {
             let name = FileName::Segment(entry.file, entry.salt.into());
             let check = Check::Footer(entry.footer);
@@ -80,6 +78,14 @@ impl StoredFile {
             add(name, None, len, log.salt, Check::Log(*log));
         }
         files
+    }
+
+    /// The file of a key, which a manifest need not name yet.
+    pub(super) fn of_key(identity: KeyIdentity) -> Self {
+        let KeyIdentity { key, collection, .. } = identity;
+        let collection = Some(collection).filter(|collection| collection.0 > 0);
+        let (name, len) = (FileName::Key(key), KEY_FILE_SIZE_BYTES as u64);
+        Self { name, collection, len, salt: Salt(key.0), check: Check::Key(identity) }
     }
 
     /// Reads it run by run, holds it against what the manifest says, and writes it to another. `see` is

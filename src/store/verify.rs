@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `CURRENT`, manifest | checksums, places, schemas | the manifest that this process has |
 //! | logs | every frame up to the last durable record | ends and LSNs as in the manifest |
+//! | keys | checksums; each opens under the store key | collections, also those that only the log knows |
 //! | segments | every page, every row but the vectors' elements | indexes against payloads; an id is live in one segment at most |
 //! | tombstones | every page | the segment they are of |
 //! | index snapshots, changes, parked records | every page | digests as in the manifest |
@@ -39,7 +40,7 @@ use crate::store::recovery::lock_to_read;
 use crate::store::snapshot::Snapshot;
 use crate::store::stored::StoredFile;
 use crate::store::{Inner, Store};
-use crate::sync::Arc;
+use crate::sync::{Arc, reading};
 use crate::vfs::{Access, Disk};
 use crate::wal::reader::{Expected, LogReader};
 
@@ -78,7 +79,8 @@ pub struct Finding {
     pub file: String,
     /// Whose file it is; none where it is the whole store's.
     pub collection: Option<CollectionId>,
-    /// What is wrong: `Corrupt`, or `Io` where it could not be read.
+    /// What is wrong: `Corrupt`; `KeyUnavailable` for a key that does not open under that of the store; `Io`
+    /// where it could not be read.
     pub error: Error,
 }
 
@@ -285,7 +287,7 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        if self.walk(|name, _| matches!(name, FileName::Key(_)))?.is_break() {
+        if self.keys()?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         for entry in self.manifest.collections.clone() {
@@ -324,7 +326,7 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     }
 
     /// Looks at one file, and notes what is wrong with it unless it was replaced meanwhile (Q1).
-    fn look(
+    pub(super) fn look(
         &mut self,
         name: FileName,
         collection: Option<CollectionId>,
@@ -339,7 +341,12 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
             Err(error) => error,
         };
         let on_disk = self.inner.lock_on_disk()?;
-        if files_of(&on_disk.manifest).any(|named| named == name) {
+        // Keys of collections that only the log knows are named by no manifest yet.
+        let is_key_of_log = || -> Result<bool> {
+            let live = reading(&self.inner.live)?;
+            Ok(live.version.collections.values().any(|found| FileName::Key(found.key) == name))
+        };
+        if files_of(&on_disk.manifest).any(|named| named == name) || is_key_of_log()? {
             tracing::error!(file = self.at.file, %error, "verify");
             self.report.findings.push(Finding { file: self.at.file.clone(), collection, error });
         }
@@ -347,7 +354,7 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     }
 
     /// Counts bytes that were read, and asks whether to go on.
-    fn see(&mut self, bytes: u64) -> ControlFlow<()> {
+    pub(super) fn see(&mut self, bytes: u64) -> ControlFlow<()> {
         self.report.bytes += bytes;
         self.at.bytes_done += bytes;
         (self.progress)(&self.at)

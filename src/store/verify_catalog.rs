@@ -1,15 +1,45 @@
-//! Verify, of what says what there is: the schemas of a manifest.
+//! Verify, of what says what there is: keys, and the schemas of a manifest.
 //!
 //! - Y1. Whatever an open refuses of a collection before it looks at a file of it is found here.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use crate::error::Result;
 use crate::file_names::FileName;
+use crate::ids::{CollectionId, KeyId};
+use crate::key_file::KeyIdentity;
 use crate::manifest::CollectionEntry;
-use crate::store::load::load_collection;
+use crate::store::load::{load_collection, open_named};
+use crate::store::stored::StoredFile;
 use crate::store::verify::{Finding, Verifier, VerifyProgress};
 
 impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
+    /// Reads the key files: those that the manifest names, and those of collections that only the log knows
+    /// (Y1). One of a collection is also opened, anew: that it is in memory does not help the next open.
+    pub(super) fn keys(&mut self) -> Result<ControlFlow<()>> {
+        let listed = self.manifest.keys.iter().map(|entry| (entry.collection, entry.key));
+        let known = self.snapshot.all_collections().map(|found| (found.id, found.key));
+        let all: BTreeSet<(CollectionId, KeyId)> =
+            listed.chain(known).filter(|(_, key)| *key != KeyId::NONE).collect();
+        for (id, key) in all {
+            let file =
+                StoredFile::of_key(KeyIdentity { store: self.inner.store, key, collection: id });
+            let flow = self.look(file.name, file.collection, |this| {
+                let inner = this.inner;
+                let source = open_named(&inner.disk, &this.at.file)?;
+                let see = |bytes| this.see(bytes);
+                let flow = file.walk(&inner.tools(), inner.store, &source, None, see)?;
+                inner.keys.check_file(id, key)?;
+                Ok(flow)
+            })?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
     /// Whether the schema of a collection can be read, whose key is there; else notes why not (Y1).
     pub(super) fn schema(&mut self, entry: &CollectionEntry) -> bool {
         let id = entry.id;

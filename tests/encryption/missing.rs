@@ -1,6 +1,8 @@
 //! A key that is missing: whose state it is, and what comes back with it.
 
-use quiver_store::ErrorKind;
+use std::ops::ControlFlow;
+
+use quiver_store::{ErrorKind, Store, VerifyOptions};
 
 use crate::disk::{Disk, check_whole, fill, options, schema};
 
@@ -231,4 +233,49 @@ fn creation_that_was_parked_is_settled_once_its_key_is_back() {
     let store = disk.open();
     assert_eq!(store.collection_id("dossiers").expect("open"), Some(id));
     assert_eq!(store.len(id).expect("open"), 0);
+}
+
+/// What an open refuses a verification finds, of a running store and of one that was opened so.
+#[test]
+fn wrong_key_of_a_collection_that_only_the_log_knows_is_found_by_a_verification() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let before = disk.keys("/store");
+    let id = store.create_collection("dossiers", schema()).expect("new");
+    let key = disk.new_key(&before);
+    fill(&store, id, 0);
+    let found = |store: &Store| {
+        let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+        let findings = report.expect("open").findings;
+        findings
+            .iter()
+            .for_each(|found| assert_eq!((&found.file, found.collection), (&key, Some(id))));
+        findings.iter().map(|finding| finding.error.kind()).collect::<Vec<_>>()
+    };
+    assert!(found(&store).is_empty());
+    let path = format!("/store/{key}");
+    let bytes = disk.read(&path);
+    disk.remove(&path);
+    assert_eq!(found(&store), [ErrorKind::Corrupt], "missing");
+    // A byte of the sealed key, with and without a checksum that holds.
+    let mut changed = bytes.clone();
+    changed[50] ^= 1;
+    disk.write(&path, &changed);
+    assert_eq!(found(&store), [ErrorKind::Corrupt], "damaged");
+    let end = changed.len() - 4;
+    let checksum = crc32c::crc32c(&changed[..end]).to_le_bytes();
+    changed[end..].copy_from_slice(&checksum);
+    disk.remove(&path);
+    disk.write(&path, &changed);
+    assert_eq!(found(&store), [ErrorKind::KeyUnavailable], "of another key");
+    drop(store);
+    let store = disk.open();
+    assert_eq!(store.len(id).expect_err("refused").kind(), ErrorKind::KeyUnavailable);
+    assert_eq!(found(&store), [ErrorKind::KeyUnavailable]);
+    drop(store);
+    disk.remove(&path);
+    disk.write(&path, &bytes);
+    let store = disk.open();
+    assert!(found(&store).is_empty());
+    assert_eq!(store.len(id).expect("its key"), 20);
 }

@@ -6,7 +6,9 @@
 //!
 //! - U1. What a collection shows is what was written to it, or it is refused: no key file makes other rows
 //!   of it, not even one that an attacker sealed who has the master key.
-//! - U2. A key file is its own collection's matter: the other one shows all of its rows, takes writes, and
+//! - U2. What is refused is found by a verification as well, also where only the log knows the collection; and
+//!   nothing else is.
+//! - U3. A key file is its own collection's matter: the other one shows all of its rows, takes writes, and
 //!   shows them behind another opening.
 
 use std::ops::ControlFlow;
@@ -53,9 +55,13 @@ pub(crate) fn body(input: &[u8]) {
     let env = env_with_keys(|| env_of_files(&known.files, &[(name, &file)]));
     let store =
         Store::open_with(env.clone(), options()).expect("a data key is a collection's matter");
-    check_findings(&store, name);
+    let has_findings = has_findings(&store, name);
     let shows = shows_what_was_written(&store, struck);
     assert!(shows || !is_its_own, "refused with its own key");
+    assert_eq!(
+        shows, !has_findings,
+        "what an open refuses, and nothing else, a verification finds"
+    );
     let other = 1 - struck;
     assert!(shows_what_was_written(&store, other), "{} has its key", NAMES[other]);
     let id = known.collections[other].0;
@@ -88,11 +94,12 @@ fn key_file(choice: u8, rest: &[u8], identity: &KeyIdentity) -> Vec<u8> {
     file.to_vec()
 }
 
-/// What a verification finds says what it is about.
-fn check_findings(store: &Store, key: &str) {
+/// Whether a verification finds anything. What it finds says what it is about.
+fn has_findings(store: &Store, key: &str) -> bool {
     let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
     let report = report.expect("findings are no error of the verification");
     report.findings.iter().for_each(|finding| says_where(&finding.error, key));
+    !report.findings.is_empty()
 }
 
 /// Whether the collection shows its rows (U1); else every way of asking for them is refused.
