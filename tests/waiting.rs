@@ -1,5 +1,5 @@
 //! Readers wait for nobody: while a write, a checkpoint, a merge, a backup or a verification is inside
-//! any call of the disk, another thread reads.
+//! any call of the disk, another thread reads. And nobody waits for a verification: another thread writes.
 
 #![expect(
     clippy::disallowed_methods,
@@ -41,7 +41,8 @@ struct Asking {
 
 impl Asking {
     fn read(&self) {
-        let reader = self.reader.lock().expect("no panic");
+        // Whoever is asked is inside of a call of his own, and is waited for.
+        let Ok(reader) = self.reader.try_lock() else { return };
         let Some(reader) = reader.as_ref().filter(|it| it.thread != thread::current().id()) else {
             return;
         };
@@ -211,6 +212,38 @@ fn a_read_waits_for_no_call_of_the_disk_that_others_are_in() -> Result<()> {
         })?;
         // Lets the reader go.
         *asking.reader.lock().expect("no panic") = None;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_write_waits_for_no_call_of_the_disk_that_a_verification_is_in() -> Result<()> {
+    let asking = Arc::<Asking>::default();
+    let vfs = Arc::new(ReadDisk(MemoryVfs::new(), Arc::clone(&asking)));
+    let env = Env::new("/store", vfs, Arc::new(StoppedClock), Arc::new(CountingEntropy::new()));
+    let store = Store::open_with(env, Options { page_cache_bytes: 0, ..Options::default() })?;
+    let id = store.create_collection("a", Descriptor::new(2, Dtype::F32, DistanceMetric::L2))?;
+    upsert(&store, id, 0, 20)?;
+    store.checkpoint()?;
+    upsert(&store, id, 0, 2)?;
+    thread::scope(|scope| {
+        let ((ask, asked), (answer, done)) = (channel(), channel());
+        let writing = store.clone();
+        let writer = scope.spawn(move || {
+            while let Ok(()) = asked.recv() {
+                upsert(&writing, id, 2, 3).expect("nothing is damaged");
+                answer.send(()).expect("somebody asked");
+            }
+        });
+        *asking.reader.lock().expect("no panic") =
+            Some(Reader { thread: writer.thread().id(), ask, done });
+        let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+        *asking.reader.lock().expect("no panic") = None;
+        let report = report?;
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+        // `CURRENT`, the manifest, the log and the segment are opened and read at least once each.
+        let writes = asking.reads.load(Ordering::Relaxed);
+        assert!(writes >= 8 && report.files == 4, "{writes} writes, {report:?}");
         Ok(())
     })
 }

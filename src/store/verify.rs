@@ -9,8 +9,8 @@
 //! | tombstones | every page | the segment they are of |
 //! | index snapshots, changes, parked records | every page | digests as in the manifest |
 //!
-//! - Q1. Nothing is changed, and nobody waits: files are read as a reader's are, and a file that a publish
-//!   replaces meanwhile is passed over.
+//! - Q1. Nothing is changed, and nobody waits: files are read as a reader's are, under no lock, and a file that
+//!   a publish replaces meanwhile is passed over.
 //! - Q2. What is found does not end it: every file is looked at, and each finding names its own.
 //! - Q3. A collection of which something is found takes no writes from then on (D2).
 
@@ -358,32 +358,6 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
         self.report.bytes += bytes;
         self.at.bytes_done += bytes;
         (self.progress)(&self.at)
-    }
-
-    /// Reads `CURRENT` and the manifest, which nobody replaces meanwhile.
-    fn manifest_as_on_disk(&mut self) -> Result<()> {
-        let on_disk = self.inner.lock_on_disk()?;
-        let read = read_manifest(&self.inner.tools());
-        let Manifest { version, salt, .. } = on_disk.manifest;
-        let file = FileName::Manifest(version, salt.into()).text();
-        let error = match read {
-            Ok((manifest, bytes)) if manifest == on_disk.manifest => {
-                match manifest.check_seal(&bytes, &**self.inner.keys.catalog()) {
-                    Ok(()) => {
-                        self.report.files += 2;
-                        return Ok(());
-                    }
-                    Err(error) => error,
-                }
-            }
-            // A publish failed from its rename on: either manifest may be the one that is named, and
-            // the next open finds out which.
-            Ok((..)) if on_disk.latched.is_some() => return Ok(()),
-            Ok((..)) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
-            Err(error) => error,
-        };
-        self.report.findings.push(Finding { file, collection: None, error });
-        Ok(())
     }
 
     /// Reads a log to its end, or to the last record that is durable.

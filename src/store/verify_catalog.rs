@@ -1,20 +1,52 @@
-//! Verify, of what says what there is: keys, and the schemas of a manifest.
+//! Verify, of what says what there is: `CURRENT`, the manifest with its schemas, keys.
 //!
 //! - Y1. Whatever an open refuses of a collection before it looks at a file of it is found here.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_names::FileName;
 use crate::ids::{CollectionId, KeyId};
 use crate::key_file::KeyIdentity;
-use crate::manifest::CollectionEntry;
-use crate::store::load::{load_collection, open_named};
+use crate::manifest::{CollectionEntry, Manifest};
+use crate::store::load::{load_collection, open_named, read_manifest};
 use crate::store::stored::StoredFile;
 use crate::store::verify::{Finding, Verifier, VerifyProgress};
 
 impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
+    /// Reads `CURRENT` and the manifest. Where a publish replaced them since the verification began, they are
+    /// none that an open would read (Q1).
+    pub(super) fn manifest_as_on_disk(&mut self) -> Result<()> {
+        let inner = self.inner;
+        let Manifest { version, salt, .. } = self.manifest;
+        let file = FileName::Manifest(version, salt.into()).text();
+        let read = read_manifest(&inner.tools()).and_then(|(manifest, bytes)| {
+            manifest.check_seal(&bytes, &**inner.keys.catalog()).map_err(|error| {
+                let kind = error.kind();
+                error.reported_as(kind, &inner.disk.path(&file).display().to_string())
+            })?;
+            Ok(manifest)
+        });
+        let on_disk = inner.lock_on_disk()?;
+        if on_disk.manifest.version != version {
+            return Ok(());
+        }
+        let error = match read {
+            Ok(manifest) if manifest == on_disk.manifest => {
+                self.report.files += 2;
+                return Ok(());
+            }
+            // A publish failed from its rename on: either manifest may be the one that is named, and
+            // the next open finds out which.
+            Ok(_) if on_disk.latched.is_some() => return Ok(()),
+            Ok(_) => Error::corrupt(format!("{file}: is not the manifest that is in use")),
+            Err(error) => error,
+        };
+        self.report.findings.push(Finding { file, collection: None, error });
+        Ok(())
+    }
+
     /// Reads the key files: those that the manifest names, and those of collections that only the log knows
     /// (Y1). One of a collection is also opened, anew: that it is in memory does not help the next open.
     pub(super) fn keys(&mut self) -> Result<ControlFlow<()>> {
