@@ -262,7 +262,10 @@ impl Manifest {
     }
 
     /// No number is one that was never given (M2).
-    fn check_numbers(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn check_numbers(&self) -> Result<()> {
         let bases = self.logs.iter().map(|log| log.base.0.max(log.durable.0));
         let ends = self.logs.iter().filter_map(|log| log.end).map(|end| end.lsn.0);
         let counters = [self.version.0, self.sealed.0, self.next_file.0, self.next_collection.0];

@@ -20,6 +20,7 @@ use std::task::Waker;
 use crate::commit_queue::{Waiting, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, Lsn};
+use crate::limits::NUMBER_MAX;
 use crate::manifest::LogEnd;
 use crate::memtable::memory_bytes;
 use crate::request::{Outcome, wake_all};
@@ -152,6 +153,10 @@ impl Inner {
     /// Writes a group behind the last durable record; see the table at the top.
     fn make_durable(&self, on_disk: &mut OnDisk, batches: &[&Batch]) -> Result<()> {
         let (tools, durable) = (self.tools(), on_disk.log_end.lsn);
+        if durable.0 + records(batches) >= NUMBER_MAX {
+            let what = format!("LSN {durable} is beyond all that were given: none is left");
+            return Err(Error::corrupt(what));
+        }
         let Some(log) = &mut on_disk.log else {
             return move_tail(&tools, on_disk, batches).map_err(|error| match error.kind() {
                 ErrorKind::Latched => unknown(error),

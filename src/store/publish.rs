@@ -50,6 +50,8 @@ pub(super) fn publish(
         next.keys.retain(|entry| entry.collection.0 > 0);
         next.keys.insert(0, KeyEntry { collection: CollectionId(0), key });
     }
+    // What counts on from a number that was never given would be refused by the next open.
+    next.check_numbers()?;
     let manifest_name = FileName::Manifest(next.version, next.salt.into()).text();
     let temporary = FileName::CurrentTemporary(next.version, next.salt.into()).text();
     let prepared = write_manifest(tools, &next, &manifest_name)
