@@ -78,7 +78,7 @@ targets! {
     PAGE_DECODE = "page_decode", page_decode::body, 16 * KIB, 128 * KIB, 8;
     WAL_DECODE = "wal_decode", wal_decode::body, 16 * KIB, 64 * KIB, 32;
     LOG_REPLAY = "log_replay", logs::body, 16 * KIB, 4 * MIB, 64;
-    MANIFEST_DECODE = "manifest_decode", manifest_decode::body, 4 * KIB, 4 * MIB, 64;
+    MANIFEST_DECODE = "manifest_decode", manifest_decode::body, 4 * KIB, 16 * MIB, 64;
     SEGMENT_OPEN = "segment_open", segment_open::body, 160 * KIB, 8 * MIB, 64;
     SEGMENT_PAGES = "segment_pages", segment_pages::body, 16 * KIB, 16 * MIB, 64;
     TOMBSTONES_DECODE = "tombstones_decode", tombstones_decode::body, 16 * KIB, 4 * MIB, 64;

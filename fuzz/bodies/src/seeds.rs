@@ -19,8 +19,8 @@ use quiver_store::{
 
 use crate::template::{Files, Known, empty, files_of, options};
 use crate::{
-    changes_decode, import, keyfile_open, logs, parked_decode, sections, segment_open,
-    segment_pages, store_ops, tombstones_decode,
+    changes_decode, import, keyfile_open, logs, manifest_decode, parked_decode, sections,
+    segment_open, segment_pages, store_ops, tombstones_decode,
 };
 
 /// Inputs of one target: name and bytes.
@@ -151,10 +151,10 @@ fn manifests() -> Seeds {
     let len = files[&name][offsets::PAYLOAD_LEN..][..4].try_into().expect("four bytes");
     let len = u32::from_le_bytes(len) as usize;
     let content = files[&name][PAGE_HEADER_SIZE_BYTES..][..len].to_vec();
-    vec![
-        ("of-a-store".to_owned(), content),
-        ("current-of-a-store".to_owned(), files["CURRENT"].to_vec()),
-    ]
+    let mut seeds = manifest_decode::seeds();
+    seeds.push(("of-a-store".to_owned(), content));
+    seeds.push(("current-of-a-store".to_owned(), files["CURRENT"].to_vec()));
+    seeds
 }
 
 fn pages() -> Seeds {
