@@ -11,6 +11,9 @@ use super::{Action, CopiedKeys, Member, Source};
 /// More rows than this are too many for a short history.
 const SEALED_BYTES_MAX: usize = 16 * 1024;
 
+/// What two rows take in a memtable beside their payloads, about.
+const BESIDE_ROWS_BYTES: usize = 450;
+
 impl Generator {
     /// Draws a motif.
     pub(super) fn draw_motif(&mut self) {
@@ -257,9 +260,10 @@ impl Generator {
         self.then(Action::Checkpoint);
         self.then(Action::MaintainAll);
     }
-    /// What happens between the log switch of a checkpoint and its publish: rows enough for the store to
-    /// begin one by itself, and then, where its steps are small, something else than the next step. The
-    /// collection is one whose schema no manifest has yet, most often.
+    /// What happens between the log switch of a checkpoint and its publish. Rows that nearly fill the
+    /// memtable, and a few more: work behind so little is little, so that the store begins the checkpoint
+    /// by itself and is at most on its way when something else happens. The collection is one whose
+    /// schema no manifest has yet, most often.
     fn changed_while_sealed(&mut self, slot: usize) {
         if self.memtable_bytes_max > SEALED_BYTES_MAX {
             return self.older_rows(slot);
@@ -269,41 +273,46 @@ impl Generator {
             1 => self.field(),
             _ => self.creation(slot),
         };
+        self.then(Action::Checkpoint);
         self.then(Action::Single(new_schema));
-        let rows = self.stream.size(2, 5);
-        let len = self.memtable_bytes_max / rows + 1;
+        let rows = self.stream.size(1, 2);
+        let filled = (self.memtable_bytes_max / 8 * 7).saturating_sub(BESIDE_ROWS_BYTES);
+        let len = filled / rows;
         let rows = (0..rows).map(|_| self.upsert_of_len(slot, len)).collect();
         self.then(Action::Batch(rows));
-        if self.stream.chance(1, 3) {
+        for _ in 0..self.stream.size(1, 3) {
+            let len = self.memtable_bytes_max / 16;
+            let row = self.upsert_of_len(slot, len);
+            self.then(Action::Batch(vec![row]));
+        }
+        if self.stream.chance(1, 4) {
             // The first write of a process publishes a log of its own, beside the seal begun before it.
             self.then(Action::Kill);
-            for _ in 0..self.stream.size(1, 3) {
-                self.then(Action::Maintain);
-            }
+        }
+        for _ in 0..self.stream.size(1, 3) {
+            self.then(Action::Maintain);
         }
         for _ in 0..self.stream.size(1, 2) {
-            match self.stream.below(6) {
-                0 | 1 => {
-                    let renamed = self.rename();
-                    self.then(Action::Single(renamed));
-                }
-                2 => {
-                    let field = self.field();
-                    self.then(Action::Single(field));
-                }
-                3 => {
-                    let other = self.slot();
-                    let creation = self.creation(other);
-                    self.then(Action::Single(creation));
-                }
-                _ => self.then_changes(slot),
-            }
-            if self.stream.chance(1, 2) {
+            let change = self.change_of_schema_or_rows(slot);
+            self.then(change);
+            if self.stream.chance(1, 3) {
                 self.then(Action::Maintain);
             }
         }
         self.then(Action::MaintainAll);
         self.then_changes(slot);
         self.then(Action::Checkpoint);
+    }
+
+    fn change_of_schema_or_rows(&mut self, slot: usize) -> Action {
+        match self.stream.below(6) {
+            0 | 1 => Action::Single(self.rename()),
+            2 => Action::Single(self.field()),
+            3 => {
+                let other = self.slot();
+                Action::Single(self.creation(other))
+            }
+            _ => Action::Write(vec![self.deletion(slot), self.upsert(slot)]),
+        }
     }
 }
