@@ -177,6 +177,12 @@ impl Collection {
         cannot_tell.map_or(Ok(None), Err)
     }
 
+    /// Whether all of its records that are parked were read: its rows are in memory, and its schema is what
+    /// they made of it.
+    pub(crate) fn is_unparked(&self) -> bool {
+        self.is_known() && self.doubtful() == Lsn(0)
+    }
+
     /// Whether rows cannot be told that overwrite others.
     pub(crate) fn hides_newer(&self) -> bool {
         self.doubtful() > Lsn(0)

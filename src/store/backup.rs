@@ -130,7 +130,7 @@ impl Store {
         let (listing, lock) = prepare_target(inner, &to)?;
         let mut files = StoredFile::list(&manifest);
         files.retain(|file| !matches!(file.name, FileName::Key(_)));
-        let bytes = files.iter().map(|file| file.len).sum();
+        let bytes = files.iter().map(|file| file.len).fold(0, u64::saturating_add);
         let mut copy = Copy {
             from: inner.tools(),
             manifest: &manifest,

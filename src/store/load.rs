@@ -132,6 +132,8 @@ pub(super) struct Loaded {
     pub(super) memory: usize,
     /// Under which keys those are, for each file of them that could be read.
     pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
+    /// Files of parked records some of which change a schema.
+    pub(super) parked_schemas: BTreeSet<FileId>,
 }
 
 /// The collections of a manifest, with their segments and without the log.
@@ -164,13 +166,14 @@ pub(super) fn load_collections(
             Err(error) => leave_out(collection, error, Hidden::Rows, mode)?,
         }
     }
-    let (mut memory, mut parked_keys) = (0, BTreeMap::new());
+    let (mut memory, mut parked_keys, mut parked_schemas) = (0, BTreeMap::new(), BTreeSet::new());
     for entry in &manifest.parked {
         let collection = collections.get_mut(&entry.collection).expect("checked by the manifest");
         match load_parked(tools, manifest, entry, collection) {
-            Ok((bytes, keys)) => {
+            Ok((bytes, keys, alters)) => {
                 memory += bytes;
                 parked_keys.insert(entry.file, keys);
+                parked_schemas.extend(alters.then_some(entry.file));
             }
             Err(error) => leave_out(collection, error, Hidden::Newer(entry.through), mode)?,
         }
@@ -185,7 +188,7 @@ pub(super) fn load_collections(
         }
         version.insert(collection)?;
     }
-    Ok(Loaded { version, memory, parked_keys })
+    Ok(Loaded { version, memory, parked_keys, parked_schemas })
 }
 
 /// Why a schema is none that this collection can have, although it could be read.
@@ -264,17 +267,18 @@ fn leave_out(collection: &mut Collection, error: Error, hidden: Hidden, mode: Mo
 }
 
 /// Replays a file of parked records, below the log and behind the files before it; about how much
-/// memory they take, and the keys that they are under.
+/// memory they take, the keys that they are under, and whether some of them change the schema.
 pub(super) fn load_parked(
     tools: &Tools<'_>,
     manifest: &Manifest,
     entry: &ParkedEntry,
     collection: &mut Collection,
-) -> Result<(usize, BTreeSet<KeyId>)> {
+) -> Result<(usize, BTreeSet<KeyId>, bool)> {
     let (file, sections) = read_parked(tools, manifest, entry)?;
     if !collection.is_closed_book() {
         alter_by_parked(collection, &sections).map_err(|error| named(error, &file))?;
     }
+    let alters = sections.iter().any(|(_, section)| section.is_of_catalog());
     let (mut memory, mut keys) = (0, BTreeSet::new());
     for (first, section) in sections {
         keys.insert(section.key);
@@ -288,7 +292,7 @@ pub(super) fn load_parked(
         }
         memory += memory_bytes(&Batch { sections: vec![section] });
     }
-    Ok((memory, keys))
+    Ok((memory, keys, alters))
 }
 
 /// The sections of a file of parked records, and the file.

@@ -57,6 +57,8 @@ pub(super) struct OnDisk {
     pub(super) key_orphans: Vec<KeyOrphan>,
     /// Under which keys the sections of each file of parked records are, as far as it could be read.
     pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
+    /// Files of parked records some of which change a schema, as far as they could be read.
+    pub(super) parked_schemas: BTreeSet<FileId>,
     /// Shreds that are logged and not yet done.
     pub(super) shreds: Vec<Shred>,
     /// Names of the collections whose shred this open went on with.
@@ -150,6 +152,7 @@ impl OnDisk {
             last_drop: Lsn(0),
             key_orphans: Vec::new(),
             parked_keys: BTreeMap::new(),
+            parked_schemas: BTreeSet::new(),
             shreds: Vec::new(),
             shredded_at_open: BTreeSet::new(),
             latched: None,

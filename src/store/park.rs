@@ -10,6 +10,9 @@
 //! - N4. Parked records that cannot be read are not replaced: they may be put back (D2). What is to be
 //!   parked behind them goes into a further file. What could be read behind them goes with it into one
 //!   file, so that there is at most one more for each time that some could not be read.
+//! - N5. What changes a schema is parked as long as nothing else says it. Once the parked records of a
+//!   collection were all read, its schema is what they made of it, and the publish states that: from then on
+//!   they would undo what came behind them, so that only its rows stay parked.
 
 use std::collections::BTreeMap;
 
@@ -71,8 +74,10 @@ impl Inner {
         let file_id = {
             let mut on_disk = self.lock_on_disk()?;
             // Where that could not be read, nothing above it is in memory either.
-            let known = on_disk.manifest.parked(collection.id).last();
-            if known.is_some_and(|known| known.through >= through) {
+            let parked = on_disk.manifest.parked(collection.id);
+            let is_parked = parked.last().is_some_and(|known| known.through >= through);
+            let alters = parked.iter().any(|known| on_disk.parked_schemas.contains(&known.file));
+            if is_parked && !(alters && collection.is_unparked()) {
                 return Ok(0);
             }
             on_disk.take_file()
@@ -99,7 +104,11 @@ impl Inner {
         let parts = parked::encode(&sections, &mut codecs);
         let written = paged_file::write_parts(&file, &first, &**self.keys.catalog(), parts)?;
         let keys = sections.iter().map(|(_, section)| section.key).collect();
-        self.lock_on_disk()?.parked_keys.insert(file_id, keys);
+        let alters = sections.iter().any(|(_, section)| section.is_of_catalog());
+        let mut on_disk = self.lock_on_disk()?;
+        on_disk.parked_keys.insert(file_id, keys);
+        on_disk.parked_schemas.extend(alters.then_some(file_id));
+        drop(on_disk);
         let (id, records) = (collection.id, sections.len());
         tracing::warn!(collection = id.0, records, through = through.0, "parked");
         seal.parked.push(ParkedEntry {
@@ -139,8 +148,8 @@ pub(super) fn can_unpark(on_disk: &OnDisk, live: &LiveSet) -> bool {
 }
 
 /// Names what was parked, in the place of files with records that it holds as well (N4); leaves out what
-/// is sealed now or of no collection (N3). Of a collection that is well and had no rows to seal, what is
-/// parked was its creation and what changed its schema, which the manifest says now.
+/// is sealed now or of no collection (N3). Of a collection that has no rows to seal and of which all was
+/// read, what is parked was its creation and what changed its schema, which the manifest says now (N5).
 pub(super) fn name_parked(
     manifest: &mut Manifest,
     parked: &[ParkedEntry],
@@ -151,10 +160,12 @@ pub(super) fn name_parked(
     let is_known = |id| collections.binary_search_by_key(&id, |entry| entry.id).is_ok();
     let is_said = |id| {
         let found = catalog.collections.get(&id);
-        found.is_some_and(|found| found.damage.is_none() && found.sealing.is_none())
+        found.is_some_and(|found| found.is_unparked() && found.sealing.is_none())
     };
+    let is_unparked = |id| catalog.collections.get(&id).is_some_and(|found| found.is_unparked());
     let is_in = |old: &ParkedEntry, new: &ParkedEntry| {
-        new.collection == old.collection && new.first <= old.through
+        new.collection == old.collection
+            && (new.first <= old.through || is_unparked(old.collection))
     };
     named.retain(|old| {
         let id = old.collection;

@@ -182,7 +182,8 @@ fn recover(
     };
     let keys = unlock(tools, ring, &manifest, &bytes)?;
     let tools = &Tools { keys: &keys, ..*tools };
-    let Loaded { version, memory, parked_keys } = load_collections(tools, &manifest, mode)?;
+    let Loaded { version, memory, parked_keys, parked_schemas } =
+        load_collections(tools, &manifest, mode)?;
     let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
     let (last, version, shreds) = (manifest.sealed, Arc::new(version), Vec::new());
     let live = LiveSet { version, last, last_collection, shreds };
@@ -227,6 +228,7 @@ fn recover(
         reserve,
         key_orphans,
         parked_keys,
+        parked_schemas,
         shreds: std::mem::take(&mut live.shreds),
         ..OnDisk::new(manifest, lock)
     };

@@ -213,7 +213,7 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
             .segments
             .iter()
             .filter(|entry| entry.collection == collection.id && !is_open(entry.file));
-        let rows = of_it.map(|entry| entry.rows).sum();
+        let rows = of_it.map(|entry| entry.rows).fold(0, u64::saturating_add);
         drop(on_disk);
         self.lose(Loss {
             collection: collection.id,

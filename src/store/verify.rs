@@ -142,7 +142,7 @@ impl Store {
         let others = others.chain(manifest.index_snapshots.iter().flat_map(|entry| {
             std::iter::once(entry.len).chain(entry.changes.map(|changes| changes.len))
         }));
-        let bytes = logs.chain(segments).chain(others).sum();
+        let bytes = logs.chain(segments).chain(others).fold(0, u64::saturating_add);
         let mut verifier = Verifier {
             inner,
             snapshot,
@@ -221,7 +221,7 @@ impl Store {
         let tools = Tools { keys: &keys, ..tools };
         report.files = 2;
         let files = StoredFile::list(&manifest);
-        let bytes = files.iter().map(|file| file.len).sum();
+        let bytes = files.iter().map(|file| file.len).fold(0, u64::saturating_add);
         let mut at = VerifyProgress { bytes, ..VerifyProgress::default() };
         for file in files {
             at.file = file.name.text();

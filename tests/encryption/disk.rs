@@ -76,6 +76,12 @@ impl Disk {
         file.write_at(bytes, 0, here()).expect("memory");
     }
 
+    /// Other bytes in a file that is there, also for who has it open.
+    pub(crate) fn write_over(&self, path: &str, bytes: &[u8]) {
+        let file = self.vfs.open(Path::new(path), Access::ReadWrite, here()).expect("there");
+        file.write_at(bytes, 0, here()).expect("memory");
+    }
+
     pub(crate) fn remove(&self, path: &str) {
         self.vfs.unlink(Path::new(path), here()).expect("there");
     }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use quiver_store::limits::PAGE_SIZE_BYTES;
 use quiver_store::{ErrorKind, Store, VerifyOptions};
 
 use crate::disk::{Disk, check_whole, fill, options, schema};
@@ -278,4 +279,52 @@ fn wrong_key_of_a_collection_that_only_the_log_knows_is_found_by_a_verification(
     let store = disk.open();
     assert!(found(&store).is_empty());
     assert_eq!(store.len(id).expect("its key"), 20);
+}
+
+/// What was parked without its key is not replayed over what was acknowledged since, where its rows have to
+/// be parked again.
+#[test]
+fn name_that_was_given_behind_parked_records_outlives_their_parking_again() {
+    for with_row in [true, false] {
+        let disk = Disk::new();
+        let store = disk.open();
+        let before = disk.keys("/store");
+        let id = store.create_collection("dossiers", schema()).expect("new");
+        let key = disk.new_key(&before);
+        fill(&store, id, 0);
+        store.checkpoint().expect("sealed");
+        let segment = disk.names("/store").into_iter().find(|name| name.starts_with("segment-"));
+        let segment = format!("/store/{}", segment.expect("it was sealed"));
+        store.rename_collection("dossiers", "files").expect("free");
+        if with_row {
+            store.upsert(id, "agent-0003", &[1.0, 2.0], b"again").expect("durable");
+        }
+        drop(store);
+        let path = format!("/store/{key}");
+        let bytes = disk.read(&path);
+        disk.remove(&path);
+        let store = disk.open();
+        store.checkpoint().expect("parked");
+        store.close().expect("closed");
+
+        disk.write(&path, &bytes);
+        // Beyond the footer, so that it opens, and whoever looks for a row finds the damage.
+        let mut damaged = disk.read(&segment);
+        let store = disk.open();
+        store.rename_collection("files", "records").expect("well again");
+        let pages = damaged.len() / PAGE_SIZE_BYTES;
+        damaged[..(pages - 1) * PAGE_SIZE_BYTES].iter_mut().for_each(|byte| *byte ^= 0x55);
+        disk.write_over(&segment, &damaged);
+        store.checkpoint().expect("its rows are parked again");
+        drop(store);
+        for _ in 0..2 {
+            let store = disk.open();
+            assert_eq!(store.collection_id("records").expect("open"), Some(id), "{with_row}");
+            assert_eq!(store.collection_id("files").expect("open"), None);
+            if with_row {
+                let row = store.get(id, "agent-0003").expect("it is in memory").expect("there");
+                assert_eq!(row.payload, b"again");
+            }
+        }
+    }
 }

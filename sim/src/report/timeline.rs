@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::address::Of;
 use crate::disk::{Base, CrashPlan, DiskState, IoKind, Survivors};
 use crate::explore::chain::{At, CALLS_TOLD, Called, Chain, Crash, Deed, End, Met};
 use crate::forward::Forward;
@@ -119,9 +118,7 @@ pub fn of_record(system: &dyn System, record: &Record, seeded: u64) -> BTreeMap<
             ways.insert(place, way);
         }
     };
-    let of_store =
-        |found: &&Violation| found.address.kind() == Of::Store && found.shrink().is_some();
-    let found = record.done.tally.violations.iter().filter(of_store);
+    let found = record.done.tally.violations.iter().filter(|found| found.shrink().is_some());
     for Violation { address, invariant, .. } in found.take(TOLD_MAX) {
         let file = || shrink::of_address(system, Status::Open, *address, Some(*invariant));
         add(address.to_string(), &file);
@@ -286,7 +283,9 @@ fn tell_fates(events: &mut [Event], changes: &[Change]) {
         }
         let call = &called.call;
         if let (IoKind::Rename, Some(to)) = (call.kind, &call.to) {
-            later_names.insert(call.path.clone(), to.to_string());
+            // It may have been renamed once more since.
+            let now = later_names.get(to).cloned().unwrap_or_else(|| to.to_string());
+            later_names.insert(call.path.clone(), now);
         }
     }
 }
@@ -378,7 +377,10 @@ fn points_before(calls: &[Called], at: &At) -> Vec<(String, Crash)> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::Location;
+
     use super::*;
+    use crate::disk::IoCall;
 
     #[test]
     fn fate_is_read_from_the_words_of_a_plan() {
@@ -405,5 +407,35 @@ mod tests {
             assert_eq!(change.fate, fate, "{line}");
             assert_eq!(mark_of(&change.what), Some((kind, path.to_owned(), offset)), "{line}");
         }
+    }
+    #[test]
+    fn a_write_is_told_under_the_name_that_its_file_has_at_the_crash() {
+        let call = |kind, path: &str, to: Option<&str>| {
+            let call = IoCall {
+                index: 0,
+                kind,
+                path: path.into(),
+                to: to.map(Into::into),
+                offset: 0,
+                len: 9,
+                result: Ok(0),
+                fault: None,
+                elided: false,
+                site: Location::caller(),
+                node: None,
+            };
+            called(Called { operation: None, call })
+        };
+        let mut events = [
+            call(IoKind::Write, "/s/a", None),
+            call(IoKind::Rename, "/s/a", Some("/s/b")),
+            call(IoKind::Rename, "/s/b", Some("/s/c")),
+        ];
+        tell_fates(&mut events, &[change("write /s/c at 0, 9 bytes: 0 of 1 sectors, length 0")]);
+        let fates = events.iter().map(|event| match event {
+            Event::Call { fate, .. } => *fate,
+            Event::Crash(_) => None,
+        });
+        assert_eq!(fates.collect::<Vec<_>>(), [Some(Fate::Lost), None, None]);
     }
 }
