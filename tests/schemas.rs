@@ -42,13 +42,8 @@ fn manifest_name(env: &Env) -> String {
     FileName::Manifest(current.version, current.salt.into()).text()
 }
 
-/// Changes the schema of a collection in the manifest, and everything that checks it; the one before, and
-/// the manifest's name.
-fn change_schema(
-    env: &Env,
-    id: CollectionId,
-    change: impl FnOnce(&SealedSchema) -> SealedSchema,
-) -> (SealedSchema, String) {
+/// Changes the manifest, and everything that checks it; its name.
+fn change_manifest(env: &Env, change: impl FnOnce(&mut Manifest)) -> String {
     let mut current = Current::decode(&read(env, "CURRENT")).expect("a store's");
     let name = manifest_name(env);
     let place = PagePlace {
@@ -61,15 +56,28 @@ fn change_schema(
     let mut pages = read(env, &name);
     let content = open_stream(&place, &PlainCodec, &mut pages).expect("a store's");
     let mut manifest = Manifest::decode(&content).expect("a store's");
-    let entry = manifest.collections.iter_mut().find(|entry| entry.id == id).expect("listed");
-    let before = (*entry.schema).clone();
-    entry.schema = Arc::new(change(&before));
+    change(&mut manifest);
     let content = manifest.encode(&PlainCodec).expect("plain");
     let pages = seal_stream(&place, &PlainCodec, &content).expect("plain");
     replace(env, &name, &pages);
     (current.len, current.digest) = (pages.len() as u64, digest(&pages));
     replace(env, "CURRENT", &current.encode());
-    (before, name)
+    name
+}
+
+/// Changes the schema of a collection in the manifest; the one before, and the manifest's name.
+fn change_schema(
+    env: &Env,
+    id: CollectionId,
+    change: impl FnOnce(&SealedSchema) -> SealedSchema,
+) -> (SealedSchema, String) {
+    let mut before = None;
+    let name = change_manifest(env, |manifest| {
+        let entry = manifest.collections.iter_mut().find(|entry| entry.id == id).expect("listed");
+        let changed = Arc::new(change(&entry.schema));
+        before = Some((*std::mem::replace(&mut entry.schema, changed)).clone());
+    });
+    (before.expect("listed"), name)
 }
 
 fn schema() -> Descriptor {
@@ -103,20 +111,21 @@ fn made() -> Result<(Env, CollectionId, CollectionId)> {
 
 type Change = fn(&SealedSchema) -> SealedSchema;
 
-/// What may stand there instead: no schema, a name that no creation takes, and that of another.
-fn changes() -> [(&'static str, Change); 4] {
-    fn named(name: &str, before: &SealedSchema) -> SealedSchema {
-        let mut bytes = before.bytes.clone();
-        let len = usize::from(bytes[0]);
-        bytes[0] = u8::try_from(name.len()).expect("short");
-        bytes.splice(5..5 + len, name.bytes());
-        SealedSchema { bytes, ..before.clone() }
-    }
+/// The schema under another name.
+fn named(name: &str, before: &SealedSchema) -> SealedSchema {
+    let mut bytes = before.bytes.clone();
+    let len = usize::from(bytes[0]);
+    bytes[0] = u8::try_from(name.len()).expect("short");
+    bytes.splice(5..5 + len, name.bytes());
+    SealedSchema { bytes, ..before.clone() }
+}
+
+/// What may stand there instead: no schema, and a name that no creation takes.
+fn changes() -> [(&'static str, Change); 3] {
     [
         ("undecodable", |before| SealedSchema { bytes: vec![7; 3], ..before.clone() }),
         ("empty", |before| SealedSchema { bytes: Vec::new(), ..before.clone() }),
         ("no name", |before| named("a/b", before)),
-        ("the other's name", |before| named("whole", before)),
     ]
 }
 
@@ -145,8 +154,7 @@ fn a_salvage_leaves_out_a_collection_whose_schema_cannot_be_read_and_tells_it() 
 #[test]
 fn a_schema_that_cannot_be_read_stops_no_other_collection_and_all_is_back_once_it_is() -> Result<()>
 {
-    // The fourth has a name of its own again once its rename is parked.
-    for (what, change) in changes().into_iter().take(3) {
+    for (what, change) in changes() {
         let (env, whole, hit) = made()?;
         let (before, _) = change_schema(&env, hit, change);
         // Twice, so that its records are read from the log and parked, and parked records again.
@@ -181,5 +189,77 @@ fn a_schema_that_cannot_be_read_stops_no_other_collection_and_all_is_back_once_i
         store.close()?;
         assert_eq!(Store::open_with(env, Options::default())?.len(hit)?, 9, "{what}");
     }
+    Ok(())
+}
+
+#[test]
+fn of_two_collections_of_one_name_neither_is_shown_whichever_schema_was_changed() -> Result<()> {
+    for is_lower in [true, false] {
+        let (env, whole, hit) = made()?;
+        let (changed, name) = if is_lower { (whole, "hit") } else { (hit, "whole") };
+        let (before, manifest) = change_schema(&env, changed, |before| named(name, before));
+        let store = Store::open_with(env.clone(), Options::default())?;
+        for id in [whole, hit] {
+            let error = store.get(id, "0").expect_err("it is not known which of them it is");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains(&manifest), "{error}");
+        }
+        assert_eq!((store.collection_names()?, store.collection_id(name)?), (vec![], None));
+        assert!(!store.drop_collection(name)?, "no name is theirs");
+        let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()))?;
+        let found = report.findings.iter().map(|found| found.collection).collect::<Vec<_>>();
+        assert_eq!(found, [Some(whole), Some(hit)], "{:?}", report.findings);
+        assert!(report.findings.iter().all(|found| found.file == manifest_name(&env)));
+        drop(store);
+        let (store, lost) = Store::open_salvage_with(env.clone(), Options::default())?;
+        assert!(lost.iter().all(|error| error.to_string().contains("manifest-")), "{lost:?}");
+        let into = Env::memory();
+        let report = store.salvage_to(into, Options::default(), |_| ControlFlow::Continue(()))?;
+        assert_eq!((report.collections, report.rows), (0, 0));
+        let lost: Vec<_> =
+            report.losses.iter().map(|loss| (loss.collection, loss.rows_at_most)).collect();
+        // Of the second, two records in the log change the schema.
+        assert_eq!(lost, [(whole, 6), (hit, 9)], "{:?}", report.losses);
+        drop(store);
+        change_schema(&env, changed, |_| before);
+        let store = Store::open_with(env, Options::default())?;
+        assert_eq!(store.collection_names()?, ["struck", "whole"]);
+        assert_eq!((store.len(hit)?, store.len(whole)?), (7, 6));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_collection_whose_rename_cannot_be_read_leaves_its_name_to_the_one_that_took_it() -> Result<()>
+{
+    let (env, whole, hit) = made()?;
+    let store = Store::open_with(env.clone(), Options::default())?;
+    let taker = store.create_collection("hit", schema())?;
+    upsert(&store, taker, 0..3)?;
+    drop(store);
+    // Known by its id alone, it has its rename parked.
+    let (before, _) = change_schema(&env, hit, changes()[0].1);
+    let store = Store::open_with(env.clone(), Options::default())?;
+    store.checkpoint()?;
+    store.close()?;
+    change_schema(&env, hit, |_| before);
+    let listed = env.vfs.read_dir(&env.dir, Location::caller()).expect("memory");
+    let parked = listed.into_iter().find(|entry| entry.name.starts_with("parked-"));
+    let parked = parked.expect("its rename").name;
+    let intact = read(&env, &parked);
+    replace(&env, &parked, &intact[..intact.len() / 2]);
+
+    let store = Store::open_with(env.clone(), Options::default())?;
+    assert_eq!(store.collection_id("hit")?, Some(taker));
+    assert_eq!((store.len(taker)?, store.len(whole)?), (3, 6));
+    let error = store.get(hit, "0").expect_err("its name is another's");
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    upsert(&store, taker, 3..4)?;
+    store.checkpoint()?;
+    store.close()?;
+    replace(&env, &parked, &intact);
+    let store = Store::open_with(env, Options::default())?;
+    assert_eq!(store.collection_names()?, ["hit", "struck", "whole"]);
+    assert_eq!((store.len(taker)?, store.len(hit)?), (4, 7));
     Ok(())
 }

@@ -179,9 +179,10 @@ pub(super) fn load_collections(
         }
     }
     let mut version = Version::default();
+    let clashes = clashes(&collections);
     for (id, mut collection) in collections {
         collection.segments = segments.remove(&id).unwrap_or_default().into();
-        if let Some(error) = schema_is_none(tools, manifest, &version, &collection) {
+        if let Some(error) = schema_is_none(tools, manifest, &clashes, &collection) {
             let entry = manifest.collections.binary_search_by_key(&id, |entry| entry.id);
             let entry = &manifest.collections[entry.expect("each is of an entry")];
             collection = keyless(manifest, entry, error);
@@ -191,14 +192,35 @@ pub(super) fn load_collections(
     Ok(Loaded { version, memory, parked_keys, parked_schemas })
 }
 
+/// The collections that are named as another, each with one of those. Which of them has the name by right
+/// cannot be told, so none has it; but one whose newer records cannot be read may have been renamed in them,
+/// and leaves it to the one that was not.
+fn clashes(
+    collections: &BTreeMap<CollectionId, Collection>,
+) -> BTreeMap<CollectionId, CollectionId> {
+    let mut by_name: BTreeMap<&str, Vec<&Collection>> = BTreeMap::new();
+    for collection in collections.values().filter(|found| found.is_known()) {
+        by_name.entry(&collection.name).or_default().push(collection);
+    }
+    let mut clashes = BTreeMap::new();
+    for named in by_name.into_values() {
+        let has_one_owner = named.iter().filter(|found| !found.hides_newer()).count() == 1;
+        for found in named.iter().filter(|found| !has_one_owner || found.hides_newer()) {
+            let other = named.iter().find(|other| other.id != found.id);
+            clashes.extend(other.map(|other| (found.id, other.id)));
+        }
+    }
+    clashes
+}
+
 /// Why a schema is none that this collection can have, although it could be read.
 fn schema_is_none(
     tools: &Tools<'_>,
     manifest: &Manifest,
-    others: &Version,
+    clashes: &BTreeMap<CollectionId, CollectionId>,
     collection: &Collection,
 ) -> Option<Error> {
-    let what = match others.id(&collection.name) {
+    let what = match clashes.get(&collection.id) {
         Some(other) => format!("gives it the name of collection {other}"),
         None if collection.is_known() || collection.damage.is_some() => return None,
         None => "is neither listed nor parked".to_owned(),
