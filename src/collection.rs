@@ -51,6 +51,8 @@ pub(crate) struct Collection {
     pub(crate) key: KeyId,
     /// Name and schema as they were sealed, where that was done since they changed.
     pub(crate) schema: Option<Arc<SealedSchema>>,
+    /// Whether the open could read that, but held it against those of the others and took none of it.
+    pub(crate) is_refused: bool,
     /// Whether that was destroyed; for all who hold the collection, in whatever version.
     pub(crate) shredded: Arc<AtomicBool>,
     /// Takes the rows that are committed now.
@@ -81,6 +83,7 @@ impl Collection {
             descriptor,
             key,
             schema: None,
+            is_refused: false,
             shredded: Arc::default(),
             active: Arc::default(),
             sealing: None,

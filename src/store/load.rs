@@ -186,6 +186,7 @@ pub(super) fn load_collections(
             let entry = manifest.collections.binary_search_by_key(&id, |entry| entry.id);
             let entry = &manifest.collections[entry.expect("each is of an entry")];
             collection = keyless(manifest, entry, error);
+            collection.is_refused = true;
         }
         version.insert(collection)?;
     }

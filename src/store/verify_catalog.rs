@@ -76,10 +76,10 @@ impl<F: FnMut(&VerifyProgress) -> ControlFlow<()>> Verifier<'_, F> {
     pub(super) fn schema(&mut self, entry: &CollectionEntry) -> bool {
         let id = entry.id;
         let listed = load_collection(&self.inner.tools(), &self.manifest, entry).err();
-        // What the open found when it held them against each other. One that is parked may be damaged there.
-        let is_listed = entry.schema.is_known() || self.manifest.parked(id).is_empty();
-        let opened = self.snapshot.any_collection(id).filter(|found| found.is_closed_book());
-        let opened = opened.filter(|_| is_listed).and_then(|found| found.damage_met());
+        // What the open found when it held them against each other. What else it closed a collection for may be
+        // put back by now.
+        let opened = self.snapshot.any_collection(id).filter(|found| found.is_refused);
+        let opened = opened.and_then(|found| found.damage_met());
         let Some(error) = listed.or(opened) else { return true };
         let file = FileName::Manifest(self.manifest.version, self.manifest.salt.into()).text();
         tracing::error!(file, %error, "verify");

@@ -328,3 +328,35 @@ fn name_that_was_given_behind_parked_records_outlives_their_parking_again() {
         }
     }
 }
+
+/// A key that is back is no finding of the manifest, though its collection stays closed until the next open.
+#[test]
+fn key_put_back_while_the_store_runs_leaves_a_verification_without_findings() {
+    for is_damaged in [false, true] {
+        let disk = Disk::new();
+        let store = disk.open();
+        let before = disk.keys("/store");
+        let id = store.create_collection("dossiers", schema()).expect("new");
+        let path = format!("/store/{}", disk.new_key(&before));
+        fill(&store, id, 0);
+        store.checkpoint().expect("sealed");
+        fill(&store, id, 20);
+        drop(store);
+        let bytes = disk.read(&path);
+        disk.remove(&path);
+        if is_damaged {
+            disk.write(&path, &bytes[..bytes.len() - 1]);
+        }
+        let store = disk.open();
+        if is_damaged {
+            disk.remove(&path);
+        }
+        disk.write(&path, &bytes);
+        let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
+        let findings = report.expect("open").findings;
+        assert!(findings.is_empty(), "{findings:?}");
+        store.get(id, "agent-0000").expect_err("closed by the open");
+        drop(store);
+        check_whole(&disk.open(), id);
+    }
+}
