@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use quiver_store::codec::PlainCodec;
 use quiver_store::file_names::FileName;
+use quiver_store::ids::FileId;
+use quiver_store::limits::NUMBER_MAX;
 use quiver_store::manifest::Manifest;
 use quiver_store::manifest::current::Current;
 use quiver_store::manifest::schema::SealedSchema;
@@ -261,5 +263,38 @@ fn a_collection_whose_rename_cannot_be_read_leaves_its_name_to_the_one_that_took
     let store = Store::open_with(env, Options::default())?;
     assert_eq!(store.collection_names()?, ["hit", "struck", "whole"]);
     assert_eq!((store.len(taker)?, store.len(hit)?), (4, 7));
+    Ok(())
+}
+
+#[test]
+fn the_last_id_is_not_given_since_nothing_could_be_published_behind_it() -> Result<()> {
+    let (env, whole, _) = made()?;
+    change_manifest(&env, |manifest| manifest.next_collection = CollectionId(NUMBER_MAX - 1));
+    let store = Store::open_with(env.clone(), Options::default())?;
+    upsert(&store, whole, 6..8)?;
+    let refused = store.create_collection("one-too-many", schema()).expect_err("no id is left");
+    assert_eq!(refused.kind(), ErrorKind::TooLarge, "{refused}");
+    store.checkpoint()?;
+    store.close()?;
+    assert_eq!(Store::open_with(env, Options::default())?.len(whole)?, 8);
+    Ok(())
+}
+
+#[test]
+fn a_merge_that_finds_the_numbers_used_up_takes_no_collection_for_damaged() -> Result<()> {
+    let (env, whole, _) = made()?;
+    let store = Store::open_with(env.clone(), Options::default())?;
+    store.checkpoint()?;
+    store.close()?;
+    change_manifest(&env, |manifest| manifest.next_file = FileId(NUMBER_MAX - 1));
+    let store = Store::open_with(env, Options::default())?;
+    for error in [
+        store.compact().expect_err("no file is left"),
+        store.upsert(whole, "x", &[0.0, 0.0], b"").expect_err("no log is left"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    assert!(store.stats()?.damaged.is_empty());
+    assert_eq!(store.len(whole)?, 6);
     Ok(())
 }

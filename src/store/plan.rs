@@ -12,7 +12,7 @@ use crate::commit_queue::{Waiting, Work};
 use crate::descriptor::Descriptor;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{CollectionId, KeyId, Lsn};
-use crate::limits::COLLECTIONS_MAX;
+use crate::limits::{COLLECTIONS_MAX, NUMBER_MAX};
 use crate::live_set::{Below, LiveSet};
 use crate::record::Record;
 use crate::replication::WalOp;
@@ -314,6 +314,10 @@ impl Planner<'_> {
         if self.live.version.collections.len() + self.overlay.created >= COLLECTIONS_MAX {
             let what = format!("a store holds at most {COLLECTIONS_MAX} collections");
             return Err(Error::too_large(what));
+        }
+        // The next id stands in every manifest (M2).
+        if id.0 >= NUMBER_MAX - 1 {
+            return Err(Error::too_large(format!("no collection id is left: {id} is the last")));
         }
         // Also if the creation comes to nothing behind this, the id is not given again, unless it was asked
         // for.

@@ -51,7 +51,10 @@ pub(super) fn publish(
         next.keys.insert(0, KeyEntry { collection: CollectionId(0), key });
     }
     // What counts on from a number that was never given would be refused by the next open.
-    next.check_numbers()?;
+    next.check_numbers().map_err(|error| {
+        // Nothing is damaged: they are used up.
+        error.reported_as(ErrorKind::TooLarge, "publish")
+    })?;
     let manifest_name = FileName::Manifest(next.version, next.salt.into()).text();
     let temporary = FileName::CurrentTemporary(next.version, next.salt.into()).text();
     let prepared = write_manifest(tools, &next, &manifest_name)
