@@ -245,9 +245,7 @@ fn a_collection_whose_rename_cannot_be_read_leaves_its_name_to_the_one_that_took
     store.checkpoint()?;
     store.close()?;
     change_schema(&env, hit, |_| before);
-    let listed = env.vfs.read_dir(&env.dir, Location::caller()).expect("memory");
-    let parked = listed.into_iter().find(|entry| entry.name.starts_with("parked-"));
-    let parked = parked.expect("its rename").name;
+    let parked = parked_name(&env);
     let intact = read(&env, &parked);
     replace(&env, &parked, &intact[..intact.len() / 2]);
 
@@ -296,5 +294,46 @@ fn a_merge_that_finds_the_numbers_used_up_takes_no_collection_for_damaged() -> R
     }
     assert!(store.stats()?.damaged.is_empty());
     assert_eq!(store.len(whole)?, 6);
+    Ok(())
+}
+
+/// The file that holds parked records, of which there is one.
+fn parked_name(env: &Env) -> String {
+    let listed = env.vfs.read_dir(&env.dir, Location::caller()).expect("memory");
+    let mut parked = listed.into_iter().filter(|entry| entry.name.starts_with("parked-"));
+    parked.next().expect("it is there").name
+}
+
+/// [`made`], with what the log held of the second collection parked: LSNs 11 to 15.
+fn made_parked() -> Result<(Env, CollectionId, CollectionId)> {
+    let (env, whole, hit) = made()?;
+    let (before, _) = change_schema(&env, hit, changes()[0].1);
+    let store = Store::open_with(env.clone(), Options::default())?;
+    store.checkpoint()?;
+    store.close()?;
+    change_schema(&env, hit, |_| before);
+    Ok((env, whole, hit))
+}
+
+/// What a salvage copies, and what it counts as lost of each collection.
+fn salvaged(env: &Env) -> Result<(u64, Vec<(CollectionId, u64)>)> {
+    let (store, _) = Store::open_salvage_with(env.clone(), Options::default())?;
+    let into = Env::memory();
+    let report = store.salvage_to(into, Options::default(), |_| ControlFlow::Continue(()))?;
+    let lost = report.losses.iter().map(|loss| (loss.collection, loss.rows_at_most));
+    Ok((report.rows, lost.collect()))
+}
+
+#[test]
+fn a_salvage_counts_parked_records_that_are_not_in_memory() -> Result<()> {
+    let (env, whole, hit) = made_parked()?;
+    let (before, _) = change_schema(&env, whole, |before| named("struck", before));
+    assert_eq!(salvaged(&env)?, (0, vec![(whole, 6), (hit, 4 + 5)]), "discarded: a name clashes");
+    change_schema(&env, whole, |_| before);
+    assert_eq!(salvaged(&env)?, (6 + 7, vec![]));
+    let parked = parked_name(&env);
+    let intact = read(&env, &parked);
+    replace(&env, &parked, &intact[..intact.len() / 2]);
+    assert_eq!(salvaged(&env)?, (6 + 4, vec![(hit, 5)]), "not read");
     Ok(())
 }

@@ -176,7 +176,7 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
             created => created.map(drop)?,
         }
         self.report.collections += 1;
-        self.unread_segments(collection)?;
+        self.unread_files(collection)?;
         let memtables: Vec<_> = collection.memtables().cloned().collect();
         for (i, memtable) in memtables.iter().enumerate() {
             self.memtable(*id, memtable, &memtables[..i])?;
@@ -195,17 +195,38 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
             let sections = memtable.sections(Lsn(0), Lsn(u64::MAX))?;
             kept += sections.iter().map(|(_, section)| u64::from(section.records)).sum::<u64>();
         }
+        let unread = self.unread_parked(id)?;
         let on_disk = self.from.lock_on_disk()?;
         let of_it = on_disk.manifest.segments.iter().filter(|entry| entry.collection == id);
-        let rows_at_most = of_it.map(|entry| entry.rows).fold(kept, u64::saturating_add);
+        let rows = of_it.map(|entry| entry.rows).chain([unread]);
+        let rows_at_most = rows.fold(kept, u64::saturating_add);
         drop(on_disk);
         self.lose(Loss { collection: id, external_id: None, rows_at_most, error });
         Ok(())
     }
 
-    /// Counts what stands in segments that did not open.
-    fn unread_segments(&mut self, collection: &Collection) -> Result<()> {
+    /// How many records at most are parked of a collection and not in memory: each has an LSN of its own, and
+    /// others may have LSNs between them.
+    fn unread_parked(&self, id: CollectionId) -> Result<u64> {
+        let parked = self.from.lock_on_disk()?.manifest.parked(id).to_vec();
+        let mut unread = 0_u64;
+        for entry in parked {
+            let mut is_read = false;
+            for memtable in
+                self.snapshot.any_collection(id).into_iter().flat_map(|it| it.memtables())
+            {
+                is_read |= !memtable.sections(entry.first, entry.through)?.is_empty();
+            }
+            let records = if is_read { 0 } else { entry.through.0 - entry.first.0 + 1 };
+            unread = unread.saturating_add(records);
+        }
+        Ok(unread)
+    }
+
+    /// Counts what stands in segments that did not open, and in parked records that could not be read.
+    fn unread_files(&mut self, collection: &Collection) -> Result<()> {
         let Some(damage) = &collection.damage else { return Ok(()) };
+        let unread = self.unread_parked(collection.id)?;
         let on_disk = self.from.lock_on_disk()?;
         let is_open = |file| collection.segments.iter().any(|live| live.entry.file == file);
         let of_it = on_disk
@@ -213,7 +234,7 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
             .segments
             .iter()
             .filter(|entry| entry.collection == collection.id && !is_open(entry.file));
-        let rows = of_it.map(|entry| entry.rows).fold(0, u64::saturating_add);
+        let rows = of_it.map(|entry| entry.rows).fold(unread, u64::saturating_add);
         drop(on_disk);
         self.lose(Loss {
             collection: collection.id,
