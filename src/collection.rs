@@ -21,7 +21,7 @@ use crate::page_cache::PageCache;
 use crate::record::Record;
 use crate::row::RecordRef;
 use crate::segment::{Segment, Tombstones};
-use crate::sync::{Arc, AtomicBool, Ordering, locked};
+use crate::sync::{Arc, AtomicBool, Ordering, locked_whole};
 use crate::wal::frame::Section;
 
 /// A segment and which of its rows are dead.
@@ -386,7 +386,8 @@ fn settled(
     at: Lsn,
     is_live_beneath: impl Fn(&str) -> Result<bool>,
 ) -> Result<i64> {
-    let mut count = locked(&memtable.count)?;
+    // A codec may panic under it; what was counted before is right all the same.
+    let mut count = locked_whole(&memtable.count);
     let mut own = if count.through <= at { *count } else { Count::default() };
     for (first, section) in memtable.sections(own.through.next(), at)? {
         let mut lsn = first;

@@ -28,6 +28,11 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     mutex.lock().map_err(|_| panicked())
 }
 
+/// Takes a lock on a value that is only ever replaced whole: it is right even behind a holder who panicked.
+pub(crate) fn locked_whole<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes a lock that nobody holds, or none; errors as [`locked`].
 pub(crate) fn try_locked<T>(mutex: &Mutex<T>) -> Result<Option<MutexGuard<'_, T>>> {
     match mutex.try_lock() {

@@ -217,9 +217,12 @@ fn a_panic_in_a_commit_by_the_store_answers_whoever_awaits() -> Result<()> {
     assert_takes_no_writes(store, id, &env)
 }
 
-/// Seals nothing, and panics in the seal of what holds these words.
-#[derive(Debug)]
-struct TrappedCodec(AtomicBool);
+/// Seals nothing, and panics in the seal of what holds these words, or in what is opened.
+#[derive(Debug, Default)]
+struct TrappedCodec {
+    in_seals: AtomicBool,
+    in_opens: AtomicBool,
+}
 
 const TAG: [u8; TAG_SIZE_BYTES] = [0xAB; TAG_SIZE_BYTES];
 
@@ -232,11 +235,12 @@ impl PageCodec for TrappedCodec {
 
     fn seal(&self, _: &Place, _: &[u8], bytes: &mut [u8]) -> Result<[u8; TAG_SIZE_BYTES]> {
         let is_marked = bytes.windows(MARK.len()).any(|part| part == MARK);
-        assert!(!(is_marked && self.0.load(Ordering::Relaxed)), "{WORDS}");
+        assert!(!(is_marked && self.in_seals.load(Ordering::Relaxed)), "{WORDS}");
         Ok(TAG)
     }
 
     fn open(&self, _: &Place, _: &[u8], _: &mut [u8], _: &[u8; TAG_SIZE_BYTES]) -> Result<()> {
+        assert!(!self.in_opens.load(Ordering::Relaxed), "{WORDS}");
         Ok(())
     }
 }
@@ -244,7 +248,7 @@ impl PageCodec for TrappedCodec {
 /// A store with a row in each of two segments and one in the log, all of which spring the trap where they are
 /// sealed again.
 fn made_with_a_codec() -> Result<(Env, Arc<TrappedCodec>, Store, CollectionId)> {
-    let codec = Arc::new(TrappedCodec(AtomicBool::new(false)));
+    let codec = Arc::new(TrappedCodec::default());
     let env = Env::memory().with_keyring(Arc::new(SingleCodecKeyRing::new(codec.clone())));
     let options = Options { group_bytes_max: 4096, ..Options::default() };
     let store = Store::open_with(env.clone(), options)?;
@@ -261,10 +265,10 @@ fn made_with_a_codec() -> Result<(Env, Arc<TrappedCodec>, Store, CollectionId)> 
 /// The panic comes to the caller, the store is latched, and a reopening has every row.
 fn assert_latched_behind(what: &str, does: impl FnOnce(&Store, CollectionId)) -> Result<()> {
     let (env, codec, store, id) = made_with_a_codec()?;
-    codec.0.store(true, Ordering::Relaxed);
+    codec.in_seals.store(true, Ordering::Relaxed);
     let panic = catch_unwind(AssertUnwindSafe(|| does(&store, id))).expect_err(what);
     assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(WORDS), "{what}");
-    codec.0.store(false, Ordering::Relaxed);
+    codec.in_seals.store(false, Ordering::Relaxed);
     assert_takes_no_writes(store, id, &env)?;
     let reopened = Store::open_with(env, Options::default())?;
     for row in ["x", "1", "2", "3", "z"] {
@@ -334,5 +338,31 @@ fn a_caller_who_panics_between_steps_of_a_compaction_latches_nothing() -> Result
     store.upsert(id, "4", &[0.5; 4], b"")?;
     store.compact()?;
     assert_eq!((store.len(id)?, store.stats()?.segments), (5, 1));
+    store.close()
+}
+
+#[test]
+fn a_codec_that_panics_in_a_count_leaves_the_next_count_right() -> Result<()> {
+    let codec = Arc::new(TrappedCodec::default());
+    let env = Env::memory().with_keyring(Arc::new(SingleCodecKeyRing::new(codec.clone())));
+    // No page is kept that was opened before.
+    let store = Store::open_with(env, Options { page_cache_bytes: 0, ..Options::default() })?;
+    let id = store.create_collection("a", Descriptor::new(4, Dtype::F32, DistanceMetric::L2))?;
+    // Their ids take some pages.
+    let name = |row: u32| format!("{row:x<64}");
+    let mut batch = WriteBatch::new();
+    for row in 0..1000 {
+        batch.upsert(id, &name(row), &[0.5; 4], b"");
+    }
+    store.write(batch)?;
+    store.checkpoint()?;
+    store.upsert(id, &name(0), &[0.5; 4], b"newer")?;
+    store.upsert(id, &name(1000), &[0.5; 4], b"")?;
+    codec.in_opens.store(true, Ordering::Relaxed);
+    catch_unwind(AssertUnwindSafe(|| store.len(id))).expect_err("the codec's");
+    codec.in_opens.store(false, Ordering::Relaxed);
+    assert_eq!((store.len(id)?, store.stats()?.latched), (1001, None));
+    store.upsert(id, &name(1001), &[0.5; 4], b"")?;
+    assert_eq!(store.len(id)?, 1002);
     store.close()
 }

@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// As [`Store::drop_collection`], of a collection whose name is not known, because its key is
-    /// missing.
+    /// missing or its schema cannot be read.
     ///
     /// # Errors
     /// Those of [`Store::write`].
