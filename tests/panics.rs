@@ -6,6 +6,7 @@
     reason = "the threads of the store under test are the system's, and so are those that wait for them"
 )]
 
+use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,6 +18,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quiver_store::codec::{PageCodec, Place, TAG_SIZE_BYTES};
+#[cfg(feature = "encryption")]
+use quiver_store::keyring::Custody;
 use quiver_store::vfs::memory::{CountingEntropy, StoppedClock};
 use quiver_store::vfs::os::OsThreads;
 use quiver_store::vfs::{Clock, Entropy};
@@ -24,6 +27,8 @@ use quiver_store::{
     CollectionId, Descriptor, DistanceMetric, Dtype, Env, ErrorKind, Options, Outcome, Result,
     SingleCodecKeyRing, Store, WriteBatch,
 };
+#[cfg(feature = "encryption")]
+use quiver_store::{Key, KeyRing};
 
 /// How long anything here may take before it counts as never.
 const NEVER: Duration = Duration::from_secs(60);
@@ -252,6 +257,11 @@ fn made_with_a_codec() -> Result<(Env, Arc<TrappedCodec>, Store, CollectionId)> 
     let env = Env::memory().with_keyring(Arc::new(SingleCodecKeyRing::new(codec.clone())));
     let options = Options { group_bytes_max: 4096, ..Options::default() };
     let store = Store::open_with(env.clone(), options)?;
+    let id = filled(&store)?;
+    Ok((env, codec, store, id))
+}
+
+fn filled(store: &Store) -> Result<CollectionId> {
     let id = store.create_collection("a", Descriptor::new(4, Dtype::F32, DistanceMetric::L2))?;
     store.upsert(id, "x", &[0.5; 4], b"there")?;
     for row in ["1", "2"] {
@@ -259,7 +269,7 @@ fn made_with_a_codec() -> Result<(Env, Arc<TrappedCodec>, Store, CollectionId)> 
         store.checkpoint()?;
     }
     store.upsert(id, "3", &[0.5; 4], MARK)?;
-    Ok((env, codec, store, id))
+    Ok(id)
 }
 
 /// The panic comes to the caller, the store is latched, and a reopening has every row.
@@ -267,10 +277,19 @@ fn assert_latched_behind(what: &str, does: impl FnOnce(&Store, CollectionId)) ->
     let (env, codec, store, id) = made_with_a_codec()?;
     codec.in_seals.store(true, Ordering::Relaxed);
     let panic = catch_unwind(AssertUnwindSafe(|| does(&store, id))).expect_err(what);
-    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(WORDS), "{what}");
     codec.in_seals.store(false, Ordering::Relaxed);
+    assert_is_ours(what, &*panic);
     assert_takes_no_writes(store, id, &env)?;
-    let reopened = Store::open_with(env, Options::default())?;
+    assert_has_every_row(what, &env, id)
+}
+
+fn assert_is_ours(what: &str, panic: &(dyn Any + Send)) {
+    assert_eq!(panic.downcast_ref::<String>().map(String::as_str), Some(WORDS), "{what}");
+}
+
+/// What was acknowledged in front of a panic and behind it.
+fn assert_has_every_row(what: &str, env: &Env, id: CollectionId) -> Result<()> {
+    let reopened = Store::open_with(env.clone(), Options::default())?;
     for row in ["x", "1", "2", "3", "z"] {
         assert!(reopened.get(id, row)?.is_some(), "row {row} is gone behind {what}");
     }
@@ -365,4 +384,77 @@ fn a_codec_that_panics_in_a_count_leaves_the_next_count_right() -> Result<()> {
     store.upsert(id, &name(1001), &[0.5; 4], b"")?;
     assert_eq!(store.len(id)?, 1002);
     store.close()
+}
+
+/// Keys in files, all of which stand for one codec; panics where it is asked for that.
+#[cfg(feature = "encryption")]
+#[derive(Debug, Default)]
+struct TrappedRing {
+    codec: Arc<TrappedCodec>,
+    in_keys: AtomicBool,
+}
+
+#[cfg(feature = "encryption")]
+impl KeyRing for TrappedRing {
+    fn custody(&self) -> Custody {
+        Custody::Envelope(self.codec.clone())
+    }
+
+    fn codec(&self, _: &Key) -> Arc<dyn PageCodec> {
+        assert!(!self.in_keys.load(Ordering::Relaxed), "{WORDS}");
+        self.codec.clone()
+    }
+}
+
+/// As [`assert_latched_behind`], of a store with key files and a second collection, "doomed"; whether that is
+/// there behind it. What is done springs the trap.
+#[cfg(feature = "encryption")]
+fn assert_latched_with_keys(
+    what: &str,
+    does: impl FnOnce(&Store, CollectionId, &TrappedRing),
+) -> Result<bool> {
+    let ring = Arc::new(TrappedRing::default());
+    let env = Env::memory().with_keyring(ring.clone());
+    let store = Store::open_with(env.clone(), Options::default())?;
+    let id = filled(&store)?;
+    let schema = Descriptor::new(4, Dtype::F32, DistanceMetric::L2);
+    let doomed = store.create_collection("doomed", schema)?;
+    store.upsert(doomed, "x", &[0.5; 4], b"")?;
+    let panic = catch_unwind(AssertUnwindSafe(|| does(&store, id, &ring))).expect_err(what);
+    ring.in_keys.store(false, Ordering::Relaxed);
+    ring.codec.in_seals.store(false, Ordering::Relaxed);
+    assert_is_ours(what, &*panic);
+    assert_takes_no_writes(store, id, &env)?;
+    let is_there = Store::open_with(env.clone(), Options::default())?.collection_id("doomed")?;
+    assert_has_every_row(what, &env, id)?;
+    Ok(is_there.is_some())
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn a_ring_or_a_codec_that_panics_in_a_rekey_latches_the_store() -> Result<()> {
+    assert_latched_with_keys("a new key", |store, id, ring| {
+        // Nothing is left for the checkpoint in front of it to seal.
+        store.checkpoint().expect("no trap yet");
+        ring.in_keys.store(true, Ordering::Relaxed);
+        drop(store.rekey_collection(id));
+    })?;
+    assert_latched_with_keys("a merge under a new key", |store, id, ring| {
+        store.checkpoint().expect("no trap yet");
+        ring.codec.in_seals.store(true, Ordering::Relaxed);
+        drop(store.rekey_collection(id));
+    })
+    .map(|is_there| assert!(is_there, "it is another one"))
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn a_codec_that_panics_in_a_shred_latches_the_store_and_the_next_open_goes_on() -> Result<()> {
+    let is_there = assert_latched_with_keys("a shred", |store, _, ring| {
+        // The checkpoint that it waits for seals what the log holds of the others.
+        ring.codec.in_seals.store(true, Ordering::Relaxed);
+        drop(store.shred_collection("doomed"));
+    })?;
+    assert!(!is_there, "its drop is durable");
+    Ok(())
 }
