@@ -35,6 +35,7 @@
 
 mod file;
 mod options;
+mod place;
 
 use std::io;
 use std::panic::Location;
@@ -47,10 +48,12 @@ use crate::disk::{DiskState, Medium, Policy, SimDisk, UnlinkedReads};
 use crate::stream::Stream;
 pub use file::File;
 pub use options::OpenOptions;
+use place::{Ending, Place};
 
 /// A filesystem in memory, with the one process that runs on it. Clones are the same filesystem.
 ///
-/// A path is absolute, or counted from `/`; `..` is refused.
+/// A path is absolute, or counted from `/`. `./a`, `/a` and `//a` are one path; a `/` at the end means a
+/// directory, as on Linux; `..` is refused with `InvalidInput`.
 #[derive(Clone, Debug)]
 pub struct SimFs {
     disk: SimDisk,
@@ -152,54 +155,125 @@ impl SimFs {
     /// another directory: there the model of what a crash leaves ends.
     #[track_caller]
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-        let (from, to) = (from.as_ref(), to.as_ref());
-        if from.parent() != to.parent() {
-            // What is not there is told first, as by the kernel.
-            self.metadata(from)?;
+        let (from, to) = (Place::of(from.as_ref())?, Place::of(to.as_ref())?);
+        let same_parent = from.parent().path() == to.parent().path();
+        let plain = from.ending() == Ending::Name && to.ending() == Ending::Name;
+        if !plain || !same_parent {
+            self.renamable(&from, &to)?;
+        }
+        if !same_parent {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
-        self.disk.rename(from, to, Location::caller())
+        self.disk.rename(from.path(), to.path(), Location::caller())
+    }
+
+    /// What the kernel asks of two paths, in its order, before it looks at what stands at the second.
+    #[track_caller]
+    fn renamable(&self, from: &Place, to: &Place) -> io::Result<()> {
+        self.parent_of(from)?;
+        self.parent_of(to)?;
+        if !from.is_named() || !to.is_named() {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        let (kind, _) = self.disk.look(from.path(), Location::caller())?;
+        let slash = from.ending() == Ending::Slash || to.ending() == Ending::Slash;
+        if slash && kind != EntryKind::Directory {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(())
     }
 
     /// Removes the name of a file.
     #[track_caller]
     pub fn remove_file(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.disk.unlink(path.as_ref(), Location::caller())
+        let place = Place::of(path.as_ref())?;
+        if place.ending() != Ending::Name {
+            self.look(&place)?;
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        self.disk.unlink(place.path(), Location::caller())
     }
 
     /// Creates a directory whose parent is there.
     #[track_caller]
     pub fn create_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.disk.create_dir(path.as_ref(), Location::caller())
+        let place = Place::of(path.as_ref())?;
+        if place.ending() == Ending::Dot {
+            self.look(&place)?;
+        }
+        self.disk.create_dir(place.path(), Location::caller())
     }
 
     /// Creates a directory and those above it that are missing.
     #[track_caller]
     pub fn create_dir_all(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let path = path.as_ref();
-        match self.metadata(path) {
-            Ok(found) if found.is_dir() => return Ok(()),
+        // As the standard library has it: no directory is missing.
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let place = Place::of(path)?;
+        if place.ending() == Ending::Dot {
+            // The name before it is none to create.
+            return self.look(&place).map(drop);
+        }
+        self.create_place_all(&place)
+    }
+
+    #[track_caller]
+    fn create_place_all(&self, place: &Place) -> io::Result<()> {
+        match self.disk.look(place.path(), Location::caller()) {
+            Ok((EntryKind::Directory, _)) => return Ok(()),
             Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
-        if let Some(parent) = path.parent() {
-            self.create_dir_all(parent)?;
+        if place.parent().path() != place.path() {
+            self.create_place_all(&place.parent())?;
         }
-        self.create_dir(path)
+        self.disk.create_dir(place.path(), Location::caller())
     }
 
     /// The names in a directory, in the order of their bytes.
     #[track_caller]
     pub fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
-        self.disk.read_dir(path.as_ref(), Location::caller())
+        self.disk.read_dir(Place::of(path.as_ref())?.path(), Location::caller())
     }
 
     /// What stands at a path.
     #[track_caller]
     pub fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
-        let (kind, len) = self.disk.look(path.as_ref(), Location::caller())?;
+        self.look(&Place::of(path.as_ref())?)
+    }
+
+    /// What stands at a place: a directory, where it says so.
+    #[track_caller]
+    fn look(&self, place: &Place) -> io::Result<Metadata> {
+        let (kind, len) = self.disk.look(place.path(), Location::caller())?;
+        if kind != EntryKind::Directory && place.ending() != Ending::Name {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         Ok(Metadata { kind, len })
+    }
+
+    /// Whether there is a directory for a place to be in. A place that does not end with a name has to be
+    /// one itself.
+    #[track_caller]
+    fn parent_of(&self, place: &Place) -> io::Result<()> {
+        if !place.is_named() {
+            return self.look(place).map(drop);
+        }
+        self.look(&place.parent()).map(drop)
+    }
+
+    /// What comes of making a file at a place that means a directory: an error.
+    #[track_caller]
+    fn refuses_file(&self, place: &Place, has_to_be_new: bool) -> io::Error {
+        match self.parent_of(place) {
+            Err(error) => error,
+            Ok(()) if has_to_be_new && !place.is_named() => io::ErrorKind::AlreadyExists.into(),
+            Ok(()) => io::ErrorKind::IsADirectory.into(),
+        }
     }
 
     /// Whether anything stands at a path.
@@ -212,14 +286,18 @@ impl SimFs {
     /// `sync_all` do on Linux, and do here too.
     #[track_caller]
     pub fn sync_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.disk.sync_dir(path.as_ref(), Location::caller())
+        self.disk.sync_dir(Place::of(path.as_ref())?.path(), Location::caller())
     }
 
     /// Locks a file against every other lock, and creates it if it is missing. `WouldBlock` at once
     /// if it is held; it ends with the guard or the process.
     #[track_caller]
     pub fn lock(&self, path: impl AsRef<Path>) -> io::Result<Box<dyn Lock>> {
-        self.disk.lock(path.as_ref(), Access::ReadWrite, Location::caller())
+        let place = Place::of(path.as_ref())?;
+        if place.ending() != Ending::Name {
+            return Err(self.refuses_file(&place, false));
+        }
+        self.disk.lock(place.path(), Access::ReadWrite, Location::caller())
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use quiver_store::vfs::{Access, EntryKind, Vfs};
 
+use super::place::{Ending, Place};
 use super::{File, SimFs};
 
 /// How a file is opened: as `std::fs::OpenOptions`, and refused for the same combinations.
@@ -68,7 +69,7 @@ impl OpenOptions {
     /// `IsADirectory`, `NotADirectory`, `StorageFull`.
     #[track_caller]
     pub fn open(&self, fs: &SimFs, path: impl AsRef<Path>) -> io::Result<File> {
-        let (path, site) = (path.as_ref(), Location::caller());
+        let site = Location::caller();
         let writes = self.write || self.append;
         let changes = self.truncate || self.create || self.create_new;
         if !writes && (!self.read || changes) {
@@ -77,6 +78,14 @@ impl OpenOptions {
         if self.append && self.truncate && !self.create_new {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let place = Place::of(path.as_ref())?;
+        if place.ending() != Ending::Name {
+            if self.create || self.create_new {
+                return Err(fs.refuses_file(&place, self.create_new));
+            }
+            fs.look(&place)?;
+        }
+        let path = place.path();
         if self.create_new {
             drop(fs.disk().create_new(path, site)?);
         } else {
