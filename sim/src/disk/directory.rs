@@ -4,6 +4,8 @@
 //!   assignments: both happen or neither.
 //! - E2. After a power loss any subset of the pending changes is there, applied in order.
 //! - E3. As with an inode, what a failed sync lost stays lost through later syncs that succeed.
+//! - E4. A directory has one name. Its rename takes it from any other that it has where an earlier rename is
+//!   lost. A file has two names then.
 
 use std::sync::Arc;
 
@@ -44,8 +46,17 @@ impl Entries {
         self.0.iter()
     }
 
+    /// Whether there is no name.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(entry, _)| entry.text.as_ref().cmp(name))
+    }
+
+    fn forget(&mut self, node: NodeId) {
+        Arc::make_mut(&mut self.0).retain(|(_, named)| *named != node);
     }
 
     fn assign(&mut self, name: &Name, node: Option<NodeId>) {
@@ -71,6 +82,10 @@ pub(crate) enum EntryChange {
     Rename,
     /// A name was removed.
     Unlink,
+    /// A directory got another name.
+    RenameDir,
+    /// The name of an empty directory was removed.
+    RemoveDir,
 }
 
 impl EntryChange {
@@ -79,8 +94,9 @@ impl EntryChange {
         match self {
             Self::Create => "create",
             Self::CreateDir => "create_dir",
-            Self::Rename => "rename",
+            Self::Rename | Self::RenameDir => "rename",
             Self::Unlink => "unlink",
+            Self::RemoveDir => "remove_dir",
         }
     }
 }
@@ -94,6 +110,14 @@ pub(crate) struct EntryMutation {
     pub(crate) change: EntryChange,
     /// The assignments (E1).
     pub(crate) assigns: Vec<(Name, Option<NodeId>)>,
+}
+
+impl EntryMutation {
+    /// The directory that got another name (E4).
+    fn renamed_directory(&self) -> Option<NodeId> {
+        let mut named = self.assigns.iter().filter_map(|(_, node)| *node);
+        named.next().filter(|_| self.change == EntryChange::RenameDir)
+    }
 }
 
 /// A directory.
@@ -169,7 +193,9 @@ impl Directory {
             }
             for earlier in &mut rest {
                 let taken = |name: &Name| mutation.assigns.iter().any(|(n, _)| n.text == name.text);
-                earlier.assigns.retain(|(name, _)| !taken(name));
+                let moved = mutation.renamed_directory();
+                let has_moved = |node: &Option<NodeId>| node.is_some() && *node == moved;
+                earlier.assigns.retain(|(name, node)| !taken(name) && !has_moved(node));
             }
         }
         rest.retain(|mutation| !mutation.assigns.is_empty());
@@ -180,8 +206,13 @@ impl Directory {
     pub(crate) fn entries_of(&self, kept: &[bool]) -> Entries {
         let mut entries = self.durable.clone();
         let survivors = self.pending.iter().zip(kept).filter(|(_, kept)| **kept);
-        for (name, node) in survivors.flat_map(|(mutation, _)| &mutation.assigns) {
-            entries.assign(name, *node);
+        for (mutation, _) in survivors {
+            if let Some(moved) = mutation.renamed_directory() {
+                entries.forget(moved);
+            }
+            for (name, node) in &mutation.assigns {
+                entries.assign(name, *node);
+            }
         }
         entries
     }
@@ -279,22 +310,21 @@ mod tests {
         }
     }
 
-    #[test]
-    fn sync_under_way_allows_only_images_that_were_allowed_before_it() {
-        let mut directory = Directory::default();
-        create(&mut directory, 1, "t", 1);
-        directory.sync();
-        rename(&mut directory, 2, "t", "CURRENT");
-        create(&mut directory, 3, "u", 2);
-        rename(&mut directory, 4, "u", "CURRENT");
-        let images = |directory: &Directory| -> Vec<Vec<(String, u32)>> {
-            let subsets = 0..1_u32 << directory.pending.len();
-            let kept = |bits: u32| (0..directory.pending.len()).map(move |at| bits >> at & 1 == 1);
-            subsets
-                .map(|bits| names(&directory.entries_of(&kept(bits).collect::<Vec<_>>())))
-                .collect()
-        };
-        let before = images(&directory);
+    fn rename_dir(directory: &mut Directory, order: u64, from: &str, to: &str) {
+        let node = directory.volatile.get(from);
+        let assigns = vec![(Name::new(from), None), (Name::new(to), node)];
+        directory.change(order, EntryChange::RenameDir, assigns);
+    }
+
+    fn images(directory: &Directory) -> Vec<Vec<(String, u32)>> {
+        let subsets = 0..1_u32 << directory.pending.len();
+        let kept = |bits: u32| (0..directory.pending.len()).map(move |at| bits >> at & 1 == 1);
+        subsets.map(|bits| names(&directory.entries_of(&kept(bits).collect::<Vec<_>>()))).collect()
+    }
+
+    /// Every image of a sync that is under way is one of before it.
+    fn sync_in_part_adds_nothing(directory: &Directory) {
+        let before = images(directory);
         for seed in 0..100 {
             let mut under_way = directory.clone();
             let mut dice = Stream::new(seed);
@@ -306,5 +336,36 @@ mod tests {
             under_way.sync();
             assert_eq!(names(&under_way.durable), names(&directory.volatile));
         }
+    }
+
+    #[test]
+    fn sync_under_way_allows_only_images_that_were_allowed_before_it() {
+        let mut directory = Directory::default();
+        create(&mut directory, 1, "t", 1);
+        directory.sync();
+        rename(&mut directory, 2, "t", "CURRENT");
+        create(&mut directory, 3, "u", 2);
+        rename(&mut directory, 4, "u", "CURRENT");
+        sync_in_part_adds_nothing(&directory);
+    }
+
+    #[test]
+    fn directory_has_one_name_in_every_image_of_its_renames() {
+        let mut directory = Directory::default();
+        create(&mut directory, 1, "a", 1);
+        create(&mut directory, 2, "empty", 2);
+        directory.sync();
+        rename_dir(&mut directory, 3, "a", "b");
+        rename_dir(&mut directory, 4, "b", "empty");
+        let once = |name: &str| vec![(name.to_owned(), 1)];
+        let with = |name: &str| vec![(name.to_owned(), 1), ("empty".to_owned(), 2)];
+        assert_eq!(images(&directory), [with("a"), with("b"), once("empty"), once("empty")]);
+        sync_in_part_adds_nothing(&directory);
+        let mut unsynced = Directory::default();
+        create(&mut unsynced, 1, "a", 1);
+        rename_dir(&mut unsynced, 2, "a", "b");
+        rename_dir(&mut unsynced, 3, "b", "c");
+        assert!(images(&unsynced).iter().all(|image| image.len() < 2));
+        sync_in_part_adds_nothing(&unsynced);
     }
 }

@@ -77,7 +77,7 @@ pub enum CallClass {
     SyncDir,
     /// `rename`.
     Rename,
-    /// `unlink`.
+    /// `unlink`, and `remove_dir` where there is one.
     Unlink,
     /// `Entropy::fill`.
     Entropy,

@@ -118,26 +118,18 @@ impl Step {
                 let mut dice = Stream::from_rng(rng);
                 self.before.draw_sync(node, &mut dice).map(Inside::Synced)
             }
-            IoKind::Create | IoKind::Rename | IoKind::Unlink | IoKind::CreateDir | IoKind::Lock => {
+            kind if changes_names(kind) => {
                 let happened = Stream::from_rng(rng).chance(1, 2);
                 let inside = if happened { Inside::Happened } else { Inside::NotHappened };
                 self.changed_names().then_some(inside)
             }
-            IoKind::Open
-            | IoKind::ReadDir
-            | IoKind::Read
-            | IoKind::Len
-            | IoKind::Entropy
-            | IoKind::SetLen => None,
+            _ => None,
         }
     }
 
     /// The disk where the call came just so far; `None` where it cannot have.
     pub fn stopped_in(&self, inside: &Inside) -> Option<DiskState> {
-        let names = matches!(
-            self.call.kind,
-            IoKind::Create | IoKind::Rename | IoKind::Unlink | IoKind::CreateDir | IoKind::Lock
-        );
+        let names = changes_names(self.call.kind);
         match (self.call.kind, inside) {
             (IoKind::Sync | IoKind::SyncDir, Inside::Synced(synced)) => {
                 self.before.synced_in_part(self.call.node?, synced)
@@ -324,6 +316,11 @@ impl Inner {
         all.insert(id, kept);
         all
     }
+}
+
+fn changes_names(kind: IoKind) -> bool {
+    use IoKind::{Create, CreateDir, Lock, RemoveDir, Rename, Unlink};
+    matches!(kind, Create | Rename | Unlink | CreateDir | RemoveDir | Lock)
 }
 
 fn kept(synced: &[Synced]) -> Vec<bool> {

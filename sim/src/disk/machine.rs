@@ -447,8 +447,12 @@ impl Machine {
         self.open.iter().map(|(_, handles)| u64::from(*handles)).sum()
     }
 
-    /// Notes that a name of a file was removed, or given to another.
+    /// Notes that a name of a file was removed, or given to another. Nothing is read of a directory that
+    /// has none, and it takes no space.
     pub(crate) fn lost_a_name(&mut self, id: NodeId) {
+        if self.is_directory(id) {
+            return;
+        }
         let names = |node: &Option<Node>| match node {
             Some(Node::Directory(directory)) => directory.volatile.iter().any(|(_, n)| *n == id),
             _ => false,

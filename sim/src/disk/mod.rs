@@ -14,7 +14,7 @@
 //! | `survivors`, `inside` | the same in words: of a power loss, of a call cut short |
 //! | `state` | the whole disk as a value |
 //! | `machine`, `vfs`, `fault`, `trace` | the running machine behind the seam |
-//! | `look` | what the face of [`crate::fs`] asks for that the seam does not have |
+//! | `look`, `names` | what the face of [`crate::fs`] asks for that the seam does not have |
 //! | `medium` | what a medium may do in more than one way |
 //! | `clock`, `entropy` | time and randomness |
 //!
@@ -51,6 +51,7 @@ mod legal;
 mod look;
 mod machine;
 mod medium;
+mod names;
 mod plan;
 mod policy;
 mod promises;
@@ -70,6 +71,7 @@ pub use legal::LegalImages;
 pub(crate) use machine::EXHAUSTED;
 pub use machine::{Onlooker, SimDisk, site_name};
 pub use medium::{FailedSync, Filesystem, MEDIUM_COUNTS, Medium, UnlinkedReads, WritebackReport};
+pub(crate) use names::SimDirectory;
 pub use plan::CrashPlan;
 pub use policy::Policy;
 pub use state::{DiskState, FILE_BYTES_MAX};

@@ -56,11 +56,13 @@ pub enum IoKind {
     Entropy,
     /// `File::set_len` of the face that is like the standard library's: no call of the seam.
     SetLen,
+    /// The removal of an empty directory: no call of the seam either.
+    RemoveDir,
 }
 
 impl IoKind {
     /// Every call.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Create,
         Self::Open,
         Self::Rename,
@@ -76,6 +78,7 @@ impl IoKind {
         Self::Sync,
         Self::Entropy,
         Self::SetLen,
+        Self::RemoveDir,
     ];
 
     /// The name of the call.
@@ -96,6 +99,7 @@ impl IoKind {
             Self::Sync => "sync",
             Self::Entropy => "entropy",
             Self::SetLen => "set_len",
+            Self::RemoveDir => "remove_dir",
         }
     }
 
@@ -110,7 +114,7 @@ impl IoKind {
             Self::Create | Self::CreateDir => CallClass::Create,
             Self::Open => CallClass::Open,
             Self::Rename => CallClass::Rename,
-            Self::Unlink => CallClass::Unlink,
+            Self::Unlink | Self::RemoveDir => CallClass::Unlink,
             Self::ReadDir => CallClass::ReadDir,
             Self::SyncDir => CallClass::SyncDir,
             Self::Read => CallClass::Read,

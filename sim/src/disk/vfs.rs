@@ -16,11 +16,8 @@ use super::inode::Inode;
 use super::key::mixed;
 use super::machine::{Head, Machine, Notes, SimDisk};
 use super::medium::{FailedSync, UnlinkedReads, WRITEBACK_TOLD};
-use super::state::{FILE_BYTES_MAX, Found, Node, NodeId};
+use super::state::{FILE_BYTES_MAX, Node, NodeId};
 use super::trace::IoKind;
-
-/// Nodes beyond which a directory sync sweeps the ones that nothing reaches.
-const SWEEP_NODES_MIN: usize = 16;
 
 /// An open file of the simulated disk.
 #[derive(Debug)]
@@ -82,6 +79,12 @@ impl Vfs for SimDisk {
             }
             let source = machine.inner().lookup(from)?;
             let target = machine.inner().lookup(to)?;
+            // A store keeps its directories where they are.
+            let node = source.node.ok_or(io::ErrorKind::NotFound)?;
+            let mut both = std::iter::once(node).chain(target.node);
+            if both.any(|node| machine.is_directory(node)) {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
             machine.rename(source, target, notes)
         })
     }
@@ -140,27 +143,8 @@ impl Vfs for SimDisk {
 
     fn sync_dir(&self, path: &Path, site: CallSite) -> io::Result<()> {
         self.run(Head::of_path(IoKind::SyncDir, path, site)?, |machine, notes| {
-            let (id, directory) = machine.directory(path)?;
-            let idle = directory.is_quiet();
-            notes.node = Some(id);
-            notes.elided = machine.sync_is_elided(site);
-            if notes.elided {
-                return Ok(());
-            }
-            if let Some(fault) = notes.due {
-                let Machine { state, faults, medium, .. } = machine;
-                state.inner_mut().directory_mut(id).lose(&mut faults.dice, medium.failed_sync);
-                state.inner_mut().settle(id);
-                return Err(notes.strike(fault));
-            }
-            if !idle {
-                let inner = machine.inner_mut();
-                inner.sync_names(id);
-                if inner.nodes.len() > SWEEP_NODES_MIN {
-                    machine.sweep();
-                }
-            }
-            Ok(())
+            let (id, _) = machine.directory(path)?;
+            machine.sync_directory(id, site, notes)
         })
     }
 
@@ -317,14 +301,14 @@ impl SimFile {
 }
 
 impl<'a> Head<'a> {
-    fn of_path(kind: IoKind, path: &'a Path, site: CallSite) -> io::Result<Self> {
+    pub(super) fn of_path(kind: IoKind, path: &'a Path, site: CallSite) -> io::Result<Self> {
         Ok(Self { kind, path: path_text(path)?, to: None, offset: 0, len: 0, site })
     }
 }
 
 impl Notes {
     /// Notes that a fault struck; the error that the call gives for it.
-    fn strike(&mut self, fault: Fault) -> io::Error {
+    pub(super) fn strike(&mut self, fault: Fault) -> io::Error {
         self.struck = Some(fault);
         match fault {
             Fault::WriteNoSpace
@@ -344,14 +328,6 @@ enum NewNode {
 }
 
 impl Machine {
-    fn directory(&self, path: &Path) -> io::Result<(NodeId, &Directory)> {
-        let id = self.inner().lookup(path)?.node.ok_or(io::ErrorKind::NotFound)?;
-        match self.inner().node(id) {
-            Node::Directory(directory) => Ok((id, directory)),
-            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
-        }
-    }
-
     fn create(
         &mut self,
         parent: NodeId,
@@ -380,30 +356,6 @@ impl Machine {
         let id = inner.add(node);
         inner.change_entries(parent, change, vec![(Name::new(name), Some(id))]);
         notes.due.map_or(Ok(id), |fault| Err(notes.strike(fault)))
-    }
-
-    fn rename(
-        &mut self,
-        source: Found<'_>,
-        target: Found<'_>,
-        notes: &mut Notes,
-    ) -> io::Result<()> {
-        let node = source.node.ok_or(io::ErrorKind::NotFound)?;
-        let is_directory = |id| matches!(self.inner().node(id), Node::Directory(_));
-        let parent = match source.parent {
-            Some(parent) if !is_directory(node) && !target.node.is_some_and(is_directory) => parent,
-            _ => return Err(io::ErrorKind::IsADirectory.into()),
-        };
-        notes.node = Some(parent);
-        let happens = notes.due.is_none() || self.faults.dice.chance(1, 2);
-        // Two names of one file, after a crash between two renames, stay two names (POSIX).
-        if happens && target.node != Some(node) {
-            let assigns =
-                vec![(Name::new(source.name), None), (Name::new(target.name), Some(node))];
-            self.inner_mut().change_entries(parent, EntryChange::Rename, assigns);
-            target.node.inspect(|replaced| self.lost_a_name(*replaced));
-        }
-        notes.due.map_or(Ok(()), |fault| Err(notes.strike(fault)))
     }
 
     fn read(
@@ -578,7 +530,7 @@ impl Machine {
     }
 }
 
-fn path_text(path: &Path) -> io::Result<&str> {
+pub(super) fn path_text(path: &Path) -> io::Result<&str> {
     path.to_str().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 

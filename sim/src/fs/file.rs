@@ -2,13 +2,12 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::Location;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quiver_store::vfs::{EntryKind, File as _, Vfs};
+use quiver_store::vfs::{EntryKind, File as _};
 
-use super::{Metadata, SimFs};
-use crate::disk::SimFile;
+use super::Metadata;
+use crate::disk::{SimDirectory, SimFile};
 
 /// An open file of a [`SimFs`], as `std::fs::File`. Reads and writes at an offset are those of
 /// `std::os::unix::fs::FileExt`, by the same names.
@@ -21,7 +20,7 @@ pub struct File {
 #[derive(Clone, Debug)]
 enum Opened {
     File { file: Arc<SimFile>, reads: bool, writes: bool, appends: bool },
-    Directory { fs: SimFs, path: PathBuf },
+    Directory(Arc<SimDirectory>),
 }
 
 impl File {
@@ -30,16 +29,15 @@ impl File {
         Self { opened: Opened::File { file, reads, writes, appends }, cursor: Arc::default() }
     }
 
-    pub(super) fn of_directory(fs: &SimFs, path: &Path) -> Self {
-        let opened = Opened::Directory { fs: fs.clone(), path: path.to_owned() };
-        Self { opened, cursor: Arc::default() }
+    pub(super) fn of_directory(directory: SimDirectory) -> Self {
+        Self { opened: Opened::Directory(Arc::new(directory)), cursor: Arc::default() }
     }
 
     /// Reads bytes at an offset; how many. The cursor stays.
     #[track_caller]
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         match &self.opened {
-            Opened::Directory { .. } => Err(io::ErrorKind::IsADirectory.into()),
+            Opened::Directory(_) => Err(io::ErrorKind::IsADirectory.into()),
             Opened::File { reads: false, .. } => Err(bad_descriptor()),
             Opened::File { file, .. } => file.read_at(buf, offset, Location::caller()),
         }
@@ -104,7 +102,7 @@ impl File {
     pub fn sync_all(&self) -> io::Result<()> {
         match &self.opened {
             Opened::File { file, .. } => file.sync_data(Location::caller()),
-            Opened::Directory { fs, path } => fs.disk().sync_dir(path, Location::caller()),
+            Opened::Directory(directory) => directory.sync(Location::caller()),
         }
     }
 
@@ -122,7 +120,7 @@ impl File {
                 let len = file.len(Location::caller())?;
                 Ok(Metadata { kind: EntryKind::File, len })
             }
-            Opened::Directory { .. } => Ok(Metadata { kind: EntryKind::Directory, len: 0 }),
+            Opened::Directory(_) => Ok(Metadata { kind: EntryKind::Directory, len: 0 }),
         }
     }
 

@@ -7,8 +7,10 @@
 //! - S1. What returns Ok is visible at once, and durable only after [`File::sync_all`] (bytes and
 //!   length of one file) and [`SimFs::sync_dir`] (names in one directory). Nothing else makes anything
 //!   durable: not closing a file, not syncing another, not time.
-//! - S2. Errors have the kinds that Linux gives. What the disk does not have is `Unsupported`, or
-//!   `CrossesDevices` for a rename into another directory; nothing is done half.
+//! - S2. Errors have the kinds that Linux gives. Not there are links, permissions, times, maps, and a limit
+//!   to the length of a name. Refused are `..` in a path (`InvalidInput`) and a rename into another
+//!   directory (`CrossesDevices`), of a file or a directory; nothing is done half. A file is at most
+//!   [`FILE_BYTES_MAX`](crate::disk::FILE_BYTES_MAX) long (`FileTooLarge`).
 //! - S3. Calls may be short or `Interrupted` where a fault says so, as POSIX allows; the methods of
 //!   `Read` and `Write` that loop in the standard library loop here.
 //! - S4. There is one process and one thread of time: a fork of the disk sees all calls before it.
@@ -36,8 +38,10 @@
 mod file;
 mod options;
 mod place;
+#[cfg(test)]
+mod tests;
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::panic::Location;
 use std::path::Path;
 
@@ -151,8 +155,33 @@ impl SimFs {
         self.create(path)?.write_all_at(bytes.as_ref(), 0)
     }
 
-    /// Gives a file another name, replacing a file that has it. `CrossesDevices` if that is in
-    /// another directory: there the model of what a crash leaves ends.
+    /// All of a file that is a text.
+    ///
+    /// # Errors
+    /// As for [`SimFs::read`]; `InvalidData` if it is no UTF-8.
+    #[track_caller]
+    pub fn read_to_string(&self, path: impl AsRef<Path>) -> io::Result<String> {
+        String::from_utf8(self.read(path)?).map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Replaces a file by the bytes of another one; how many. Nothing of it is durable.
+    #[track_caller]
+    pub fn copy(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
+        let mut source = self.open(from)?;
+        if !source.metadata()?.is_file() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut target = self.create(to)?;
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes)?;
+        target.write_all(&bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Gives a file another name, replacing a file that has it; or a directory, replacing an empty one.
+    /// `CrossesDevices` if that is in another directory: there the model of what a crash leaves ends.
+    ///
+    /// It is one change of the names of the directory: both names are as before, or both as after it.
     #[track_caller]
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
         let (from, to) = (Place::of(from.as_ref())?, Place::of(to.as_ref())?);
@@ -164,7 +193,7 @@ impl SimFs {
         if !same_parent {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
-        self.disk.rename(from.path(), to.path(), Location::caller())
+        self.disk.rename_any(from.path(), to.path(), Location::caller())
     }
 
     /// What the kernel asks of two paths, in its order, before it looks at what stands at the second.
@@ -180,6 +209,14 @@ impl SimFs {
         if slash && kind != EntryKind::Directory {
             return Err(io::ErrorKind::NotADirectory.into());
         }
+        // Neither into itself nor in place of what it is in.
+        let (source, target) = (from.path(), to.path());
+        if target != source && target.starts_with(source) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if target != source && source.starts_with(target) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         Ok(())
     }
 
@@ -192,6 +229,44 @@ impl SimFs {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         self.disk.unlink(place.path(), Location::caller())
+    }
+
+    /// Removes the name of a directory in which no names are.
+    ///
+    /// The removal is pending in the parent like that of a file: [`SimFs::sync_dir`] of the parent makes it
+    /// durable. A crash before that leaves one of two things. The directory is gone, whatever became of the
+    /// changes inside of it. Or it is back, and each change inside of it that no sync had made durable is
+    /// there or not by itself: files that were removed from it may be back as well.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty`; `NotADirectory` for a file; `NotFound`; `ResourceBusy` for `/`.
+    #[track_caller]
+    pub fn remove_dir(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let place = Place::of(path.as_ref())?;
+        if place.ending() == Ending::Dot {
+            self.look(&place)?;
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.disk.remove_dir(place.path(), Location::caller())
+    }
+
+    /// Removes a directory with all that is below it, one name after the other: a crash in between leaves
+    /// any part of it.
+    #[track_caller]
+    pub fn remove_dir_all(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let path = path.as_ref();
+        let place = Place::of(path)?;
+        if !self.look(&place)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        for DirEntry { name, kind } in self.read_dir(place.path())? {
+            let below = place.path().join(name);
+            match kind {
+                EntryKind::Directory => self.remove_dir_all(below)?,
+                _ => self.remove_file(below)?,
+            }
+        }
+        self.remove_dir(path)
     }
 
     /// Creates a directory whose parent is there.
@@ -289,8 +364,12 @@ impl SimFs {
         self.disk.sync_dir(Place::of(path.as_ref())?.path(), Location::caller())
     }
 
-    /// Locks a file against every other lock, and creates it if it is missing. `WouldBlock` at once
-    /// if it is held; it ends with the guard or the process.
+    /// Locks a file against every other lock, and creates it if it is missing. It never waits, as
+    /// `std::fs::File::try_lock` and unlike its `lock`: there is nobody here to wait for, since a process has
+    /// one thread. It ends with the guard or the process, and no crash leaves it.
+    ///
+    /// # Errors
+    /// `WouldBlock` at once if it is held, by this process too; else as for [`SimFs::create`].
     #[track_caller]
     pub fn lock(&self, path: impl AsRef<Path>) -> io::Result<Box<dyn Lock>> {
         let place = Place::of(path.as_ref())?;

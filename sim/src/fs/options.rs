@@ -91,7 +91,7 @@ impl OpenOptions {
         } else {
             match fs.disk().look(path, site) {
                 Ok((EntryKind::File, _)) => {}
-                Ok(_) if !writes => return Ok(File::of_directory(fs, path)),
+                Ok(_) if !writes => return fs.disk().hold_directory(path).map(File::of_directory),
                 Ok(_) => return Err(io::ErrorKind::IsADirectory.into()),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.create => {
                     drop(fs.disk().create_new(path, site)?);

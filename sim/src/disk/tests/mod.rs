@@ -2,6 +2,7 @@
 
 mod faults;
 mod kindness;
+mod names;
 mod oracle;
 mod power_loss;
 mod shortened;

@@ -90,7 +90,12 @@ fn lane_of(called: &Called) -> String {
     let path: &str = &called.call.path;
     let of_names = matches!(
         called.call.kind,
-        IoKind::Create | IoKind::CreateDir | IoKind::Rename | IoKind::Unlink | IoKind::Lock
+        IoKind::Create
+            | IoKind::CreateDir
+            | IoKind::RemoveDir
+            | IoKind::Rename
+            | IoKind::Unlink
+            | IoKind::Lock
     );
     let path = match (of_names, path.rsplit_once('/')) {
         (true, Some((dir, _))) => dir,
