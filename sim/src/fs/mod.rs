@@ -1,8 +1,11 @@
 //! A filesystem with the face of `std::fs` that can lose power at any call.
 //!
 //! **Place.** For the author of any code that keeps files: it stands on the simulated disk
-//! ([`crate::disk`]) and knows nothing of the engine. Code that takes a [`SimFs`] where it would
-//! have called `std::fs` runs on it unchanged otherwise.
+//! ([`crate::disk`]) and knows nothing of the engine. Code is handed a [`SimFs`], and calls its methods where
+//! it called the functions of `std::fs` by the same names; `File::open(path)` becomes `fs.open(path)`, and
+//! [`OpenOptions::open`] takes the filesystem first. What it does with an open [`File`] stays as it is, by
+//! `Read`, `Write`, `Seek` and the methods of `FileExt`. Otherwise than there: [`SimFs::read_dir`] gives a
+//! list, [`SimFs::lock`] takes a path, and a directory has [`SimFs::sync_dir`].
 //!
 //! - S1. What returns Ok is visible at once, and durable only after [`File::sync_all`] (bytes and
 //!   length of one file) and [`SimFs::sync_dir`] (names in one directory). Nothing else makes anything

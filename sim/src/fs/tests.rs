@@ -1,10 +1,10 @@
-//! What a loss of power leaves of names.
+//! What a loss of power leaves of names, and who is told to have made a call.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek, Write};
 
 use super::*;
-use crate::disk::{Fault, FaultPlan, PlannedFault};
+use crate::disk::{Fault, FaultPlan, IoKind, PlannedFault, Recording};
 
 const FINE: &str = "no call fails";
 
@@ -126,4 +126,44 @@ fn all_below_a_directory_is_removed_and_nothing_else() {
     assert_eq!(fs.remove_dir_all("/dd").map_err(|e| e.kind()), Err(ErrorKind::NotADirectory));
     fs.remove_dir_all("/d/").expect(FINE);
     assert_eq!(paths(&fs.disk().state()), ["/dd"]);
+}
+
+/// A call, and the line that it is made at.
+macro_rules! at {
+    ($call:expr) => {{
+        $call.expect(FINE);
+        line!()
+    }};
+}
+
+#[test]
+#[rustfmt::skip]
+fn calls_are_recorded_with_the_line_of_who_asked() {
+    let fs = SimFs::new();
+    let mut file = fs.create_new("/a").expect(FINE);
+    fs.disk().set_recording(Recording::Trace);
+    let (mut bytes, mut text, one, two) = (Vec::new(), String::new(), 1, 2);
+    let lines = [
+        at!(file.write_all(b"0123456789")),
+        at!(write!(file, "{one}{two}")),
+        at!(file.rewind()),
+        at!(file.read_exact(&mut [0; 4])),
+        at!(file.read_to_end(&mut bytes)),
+        at!((&file).read_to_string(&mut text)),
+        at!((&file).write_all(b"more")),
+        at!(file.sync_all()),
+        at!(fs.copy("/a", "/b")),
+        at!(fs.create_dir_all("/x/y")),
+        at!(fs.remove_dir_all("x")),
+    ];
+    let trace = fs.disk().take_trace();
+    assert!(trace.iter().all(|call| call.site.file().ends_with("fs/tests.rs")), "{trace:#?}");
+    let told: BTreeSet<u32> = trace.iter().map(|call| call.site.line()).collect();
+    let rewinds = lines[2];
+    let made = lines.into_iter().filter(|line| *line != rewinds);
+    assert_eq!(told, made.collect());
+    let pieces = trace.iter().filter(|call| call.site.line() == lines[1]);
+    assert_eq!(pieces.filter(|call| call.kind == IoKind::Write).count(), 2);
+    assert_eq!((bytes.len(), text.as_str()), (8, ""));
+    assert_eq!(fs.read_to_string("/b").expect(FINE), "012345678912more");
 }
