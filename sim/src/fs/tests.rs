@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Seek, Write};
 
 use super::*;
-use crate::disk::{Fault, FaultPlan, IoKind, PlannedFault, Recording};
+use crate::disk::{
+    FailedSync, Fault, FaultPlan, Filesystem, IoKind, PlannedFault, Recording, WritebackReport,
+};
 
 const FINE: &str = "no call fails";
 
@@ -126,6 +128,30 @@ fn all_below_a_directory_is_removed_and_nothing_else() {
     assert_eq!(fs.remove_dir_all("/dd").map_err(|e| e.kind()), Err(ErrorKind::NotADirectory));
     fs.remove_dir_all("/d/").expect(FINE);
     assert_eq!(paths(&fs.disk().state()), ["/dd"]);
+}
+
+#[test]
+fn medium_and_bound_of_space_outlast_losses_of_power_and_kills() {
+    let medium = Medium {
+        filesystem: Filesystem::Ext4,
+        failed_sync: FailedSync::ShowsOld,
+        writeback: WritebackReport::AcrossKills,
+        unlinked_reads: UnlinkedReads::Fail,
+    };
+    let fs = directory_with_a_file();
+    fs.disk().set_medium(medium);
+    fs.disk().set_free_bytes(Some(10_000));
+    fs.write("/d/f", [7; 3000]).expect("there is room");
+    let bound = fs.disk().capacity_bytes();
+    let lost = fs.lose_power(Policy::Random, 1);
+    for next in [fs.kill(), fs.kill().lose_power(Policy::Nothing, 2), lost.kill(), lost] {
+        assert_eq!((next.disk().medium(), next.disk().capacity_bytes()), (medium, bound));
+        let full = next.write("/d/f", [7; 16_000]).map_err(|error| error.kind());
+        assert_eq!(full, Err(ErrorKind::StorageFull));
+        let file = next.open("/d/f").expect("it is durable");
+        next.remove_file("/d/f").expect("it is there");
+        file.read_at(&mut [0], 0).expect_err("the medium fails reads of what has no name");
+    }
 }
 
 /// A call, and the line that it is made at.
