@@ -25,7 +25,7 @@ const SAID: &str = "said";
 const KILL_KEY: u128 = 0x6b69_6c6c_6b69_6c6c_6b69_6c6c_6b69_6c6c;
 
 /// A disk that a stopped machine leaves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Image {
     /// The process was killed.
     Kill(DiskState),

@@ -2,8 +2,8 @@
 //!
 //! - G1. The report is that of the seeds in their order, up to the last one that counts, however many
 //!   threads there were. Only a hang without I/O calls depends on the clock.
-//! - G2. A thread whose image does not end is given up: it is told where it hangs, another takes its
-//!   place, and it goes on spinning until the program ends.
+//! - G2. A thread whose image does not end is given up: its case is told, another takes its place, and it
+//!   goes on spinning until the program ends. One that was making a failure smaller leaves the failure.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -13,13 +13,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::desk::Desk;
 use super::explore::{Explorer, Failure};
 use super::replay::Replayed;
 use super::report::Asked;
 use super::shrink::Shrinker;
 use super::{Finding, Found, Kind, Options, Report, Subject, Tally};
+use crate::address::Address;
 use crate::panic_trap;
-use crate::watch::{Silence, Watch};
+use crate::watch::Silence;
 
 /// How often the clock is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -28,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(50);
 type Done = (usize, u64, Tally, Option<Found>);
 
 struct Worker {
-    watch: Arc<Watch>,
+    desk: Arc<Desk>,
     silence: Silence,
     given_up: bool,
     thread: JoinHandle<()>,
@@ -75,18 +77,18 @@ pub fn explore<S: Subject>(subject: S, options: &Options) -> Report {
 impl<S: Subject> Campaign<S> {
     fn hire(&mut self) {
         let number = self.workers.len();
-        let watch = Arc::new(Watch::default());
+        let desk = Arc::new(Desk::default());
         let silence = Silence::begun();
-        let seen = watch.clone();
+        let seen = desk.clone();
         let (subject, options) = (self.subject.clone(), self.options.clone());
         let (next, sender) = (self.next.clone(), self.sender.clone());
         let thread = thread::spawn(move || {
             loop {
                 let seed = next.fetch_add(1, Ordering::Relaxed);
-                if !options.seeds.contains(&seed) || watch.is_stopped() {
+                if !options.seeds.contains(&seed) || desk.watch.is_stopped() {
                     return;
                 }
-                let one = || one_seed(&*subject, &options, seed, &watch);
+                let one = || one_seed(&*subject, &options, seed, &desk);
                 let (tally, found) =
                     panic_trap::catch(one).unwrap_or_else(|why| panicked(seed, &why));
                 if sender.send((number, seed, tally, found)).is_err() {
@@ -94,7 +96,7 @@ impl<S: Subject> Campaign<S> {
                 }
             }
         });
-        self.workers.push(Worker { watch: seen, silence, given_up: false, thread });
+        self.workers.push(Worker { desk: seen, silence, given_up: false, thread });
     }
 
     /// Takes in what comes, until all has come that counts.
@@ -112,7 +114,7 @@ impl<S: Subject> Campaign<S> {
             }
             self.give_up_on_the_silent();
         }
-        self.workers.iter().for_each(|worker| worker.watch.stop());
+        self.workers.iter().for_each(|worker| worker.desk.watch.stop());
     }
 
     /// Waits for the threads that end: the next campaign of the process is not disturbed by them.
@@ -142,25 +144,18 @@ impl<S: Subject> Campaign<S> {
     fn give_up_on_the_silent(&mut self) {
         let mut hung = Vec::new();
         for worker in self.workers.iter_mut().filter(|worker| !worker.given_up) {
-            if worker.silence.is_longer_than(self.options.patience, &worker.watch) {
-                let address = worker.watch.address();
+            if worker.silence.is_longer_than(self.options.patience, &worker.desk.watch) {
+                let address = worker.desk.watch.address();
                 // One that has nothing left to do is silent, too.
-                if worker.watch.turns() > 0 && !self.done.contains_key(&address.seed) {
+                if worker.desk.watch.turns() > 0 && !self.done.contains_key(&address.seed) {
                     worker.given_up = true;
-                    worker.watch.stop();
-                    hung.push(address);
+                    worker.desk.watch.stop();
+                    hung.push((address, worker.desk.clone()));
                 }
             }
         }
-        for address in hung {
-            let patience = self.options.patience.as_secs_f64();
-            let expected = format!("an image that is checked within {patience} s");
-            let found = format!(
-                "image {address} (seed, point, image) has not come back, and makes no I/O call too \
-                 many: it spins or waits; its thread is given up"
-            );
-            let finding = Finding::new(Kind::Hangs, expected, found);
-            let found = Found { case: None, finding, story: Vec::new(), images: 0 };
+        for (address, desk) in hung {
+            let found = hung_up(address, &desk, self.options.patience);
             let tally = Tally { seeds: 1, ..Tally::default() };
             self.done.insert(address.seed, (tally, Some(found)));
             self.hire();
@@ -185,20 +180,39 @@ impl<S: Subject> Campaign<S> {
     }
 }
 
+/// What a thread that is given up leaves (G2).
+fn hung_up(address: Address, desk: &Desk, patience: Duration) -> Found {
+    let told = format!(
+        "image {address} (seed, point, image) has not come back, and makes no I/O call too many: it spins \
+         or waits; its thread is given up"
+    );
+    if let Some(Failure { case, finding }) = desk.failure() {
+        let mut story = vec![format!("it was to be made smaller: {told}")];
+        story.extend(desk.case().map(|case| format!("which is: {case}")));
+        return Found { case, finding, story, images: 0 };
+    }
+    let expected = format!("an image that is checked within {} s", patience.as_secs_f64());
+    let finding = Finding::new(Kind::Hangs, expected, told);
+    let advice = "`replay` of this case does not come back either: stop it there with a debugger";
+    Found { case: desk.case(), finding, story: vec![advice.to_owned()], images: 0 }
+}
+
 fn one_seed<S: Subject>(
     subject: &S,
     options: &Options,
     seed: u64,
-    watch: &Watch,
+    desk: &Desk,
 ) -> (Tally, Option<Found>) {
-    let mut explorer = Explorer::new(subject, options, seed, watch);
+    let mut explorer = Explorer::new(subject, options, seed, desk);
     let failure = explorer.explore();
     let tally = std::mem::take(&mut explorer.tally);
     let Some((plan, mut failure)) = failure else { return (tally, None) };
     let images = tally.images;
     if options.shrink && failure.case.is_some() {
-        let shrinker = Shrinker::new(subject, options, watch, failure.finding.kind);
+        desk.shrinks(Some(failure.clone()));
+        let shrinker = Shrinker::new(subject, options, desk, failure.finding.kind);
         failure = shrinker.shrink(plan, failure);
+        desk.shrinks(None);
     }
     let Failure { case, finding } = failure;
     let replayed = case.as_ref().map(|case| explorer.replay(case));

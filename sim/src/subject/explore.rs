@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::case::Case;
+use super::desk::{Desk, Doing};
 use super::examine::Shares;
 use super::history::{Act, Struck};
 use super::run::{Made, Run};
@@ -16,7 +17,6 @@ use crate::address::Address;
 use crate::disk::{DiskState, Fault, Inside, Step, Survivors, Tear};
 use crate::explore::chain::{At, Crash, End};
 use crate::explore::image::{Image, Images};
-use crate::watch::Watch;
 
 /// Images of a point, at least and at most.
 const IMAGES_OF_POINT: (u64, u64) = (2, 24);
@@ -46,11 +46,13 @@ pub(super) struct Explorer<'a, S: Subject> {
     pub(super) subject: &'a S,
     pub(super) options: &'a Options,
     pub(super) seed: u64,
-    pub(super) watch: &'a Watch,
+    pub(super) desk: &'a Desk,
     pub(super) tally: Tally,
     /// Each image is gone on with, not a share of them: a history that was made smaller has few.
     pub(super) thorough: bool,
     seen: BTreeMap<u128, S::State>,
+    /// The case of the act whose images are looked at, without a crash.
+    under: Option<Case>,
 }
 
 /// A history: some of the acts of a seed, and a fault.
@@ -78,14 +80,13 @@ impl Plan {
 }
 
 impl<'a, S: Subject> Explorer<'a, S> {
-    pub(super) fn new(subject: &'a S, options: &'a Options, seed: u64, watch: &'a Watch) -> Self {
+    pub(super) fn new(subject: &'a S, options: &'a Options, seed: u64, desk: &'a Desk) -> Self {
         let (tally, seen) = (Tally::default(), BTreeMap::new());
-        Self { subject, options, seed, watch, tally, thorough: false, seen }
+        Self { subject, options, seed, desk, tally, thorough: false, seen, under: None }
     }
 
     /// Explores the history of the seed.
     pub(super) fn explore(&mut self) -> Option<(Plan, Failure)> {
-        self.watch.at(&Address::run(self.seed));
         let count = history::len(self.seed, self.options);
         let mut plan = Plan { seed: self.seed, acts: (0..count).collect(), struck: None };
         let mut run = self.run(&plan);
@@ -119,7 +120,8 @@ impl<'a, S: Subject> Explorer<'a, S> {
     }
 
     pub(super) fn run(&self, plan: &Plan) -> Run<S> {
-        self.watch.at(&Address::run(self.seed));
+        let case = plan.case(plan.acts.len(), Vec::new());
+        self.desk.begins(&Address::run(self.seed), Doing { case, last: None });
         let acts = plan.acts(self.subject);
         Run::of(self.subject, self.options, acts, plan.struck)
     }
@@ -135,6 +137,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
         let made = run.made.iter().enumerate();
         for (place, Made { act, step }) in made {
             let window = run.window(self.subject, *act);
+            self.under = Some(plan.case(*act, Vec::new()));
             let same_act = run.made[..place].iter().filter(|made| made.act == *act);
             let nth = same_act.filter(|made| made.step.call.kind == step.call.kind).count();
             for inside in [false, true] {
@@ -150,6 +153,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
         }
         let last = run.acts.len();
         let window = run.window_after(last);
+        self.under = Some(plan.case(last, Vec::new()));
         let images = Images::of(&run.end, true);
         let point = [(points - 1, 0)];
         let failure = self.point(&images, wanted, &window, &[], At::After, &point);
@@ -174,10 +178,9 @@ impl<'a, S: Subject> Explorer<'a, S> {
             let address = above.below(last.0, number);
             let Some((image, inside)) = images.get_with_inside(number, address) else { break };
             any = true;
-            if self.watch.is_stopped() {
+            if self.desk.watch.is_stopped() {
                 return None;
             }
-            self.watch.at(&address);
             if !self.is_of_the_medium(&image) {
                 continue;
             }
@@ -186,6 +189,10 @@ impl<'a, S: Subject> Explorer<'a, S> {
                 crashes.push(said(&image, &at, inside.clone()));
                 crashes
             };
+            let mut case = self.under.clone().expect("it is a point of an act");
+            case.crashes = before.to_vec();
+            let stop = Some((image.clone(), at.clone(), inside.clone()));
+            self.desk.begins(&address, Doing { case, last: stop });
             let key = image.key();
             if let Some(shown) = self.seen.get(&key) {
                 self.tally.duplicates += 1;
@@ -259,7 +266,7 @@ fn images_of(step: &Step, inside: bool) -> Images<'_> {
 }
 
 /// A crash in words that mean the same without the stream that drew it.
-fn said(image: &Image, at: &At, inside: Option<Inside>) -> Crash {
+pub(super) fn said(image: &Image, at: &At, inside: Option<Inside>) -> Crash {
     let at = match (at, inside) {
         (At::Before(kind, nth), Some(how)) => At::Inside(*kind, *nth, how),
         (at, _) => at.clone(),

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `history`, `run` | operations and a fault drawn from a seed; one process that carries them out |
 //! | `explore`, `examine` | the crash images of a run; one image, recovered and checked |
-//! | `campaign`, `report` | many seeds on many threads, with an eye on the clock; what it came to |
+//! | `campaign`, `desk`, `report` | many seeds on many threads, with an eye on the clock; what each is at; what it came to |
 //! | `case`, `replay`, `shrink` | one failure in a line; looked at again; made smaller |
 //! | `told` | states in words |
 //!
@@ -73,6 +73,7 @@
 
 mod campaign;
 mod case;
+mod desk;
 mod examine;
 mod explore;
 mod history;
@@ -185,7 +186,8 @@ pub struct Options {
     pub jobs: usize,
     /// I/O calls of one opening, operation or look. More is a hang.
     pub calls_max: u64,
-    /// How long nothing may come of one image. Longer is a hang, and its thread is given up.
+    /// How long nothing may come of one image while the processors are at work; six times that where they
+    /// are not, as with code that waits for itself. Longer is a hang, and its thread is given up.
     pub patience: Duration,
     /// Seeds with findings after which it ends.
     pub findings_max: usize,

@@ -1,14 +1,15 @@
 //! One case, looked at again and told.
 
+use super::desk::{Desk, Doing};
 use super::examine::Shares;
 use super::explore::{Explorer, Plan, image_of, stopped};
 use super::history::Act;
 use super::run::{Made, Outcome, Run};
 use super::{Case, Finding, Options, Subject};
+use crate::address::Address;
 use crate::disk::{IoCall, IoKind, Step};
 use crate::explore::chain::{At, End};
 use crate::explore::image::Image;
-use crate::watch::Watch;
 
 /// Calls of one operation or recovery that are told.
 const CALLS_TOLD_MAX: usize = 24;
@@ -27,11 +28,14 @@ pub struct Replayed {
 
 /// Carries a case out again: its operations, its fault, its crashes, and every check of the last image.
 ///
+/// It is done by the thread that calls. Where the code under test spins or waits for ever it does not come
+/// back, which is what to stop a debugger in.
+///
 /// # Errors
 /// What of the case does not fit the run: code that makes other calls now, or another subject.
 pub fn replay<S: Subject>(subject: &S, options: &Options, case: &Case) -> Result<Replayed, String> {
-    let watch = Watch::default();
-    Explorer::new(subject, options, case.seed, &watch).replay(case)
+    let desk = Desk::default();
+    Explorer::new(subject, options, case.seed, &desk).replay(case)
 }
 
 impl<S: Subject> Explorer<'_, S> {
@@ -72,6 +76,7 @@ impl<S: Subject> Explorer<'_, S> {
         let (state, place) = stopped(&steps, &run.end, &crash.at)?;
         let mut story = told(&run, last, place, Some(&crash.at));
         let mut image = image_of(&state, &crash.end)?;
+        self.desk.begins(&Address::run(*seed), Doing { case: case.clone(), last: None });
         story.extend(end_told(&image, &crash.end));
         let window = if after { run.window_after(last) } else { run.window(self.subject, last) };
         let mut shares = Shares { further: true, steps: !nested.is_empty() };

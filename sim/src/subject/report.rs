@@ -88,8 +88,8 @@ impl fmt::Display for Finding {
 /// A failure.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// By which [`super::replay`] finds it again; `None` for what does not come back at will: a hang
-    /// without I/O calls, two runs that differ.
+    /// By which [`super::replay`] finds it again; that of a hang without I/O calls hangs again. `None` for
+    /// what does not come back at will: two runs that differ, a panic of the subject's own words.
     pub case: Option<Case>,
     /// What is wrong.
     pub finding: Finding,

@@ -5,13 +5,13 @@
 //! - K2. Each attempt looks at a whole history anew, and takes its first failure: without an operation
 //!   the calls are others, and so are the crashes that matter.
 
+use super::desk::Desk;
 use super::explore::{Explorer, Failure, Plan};
 use super::history::Struck;
 use super::run::Run;
 use super::{Case, Kind, Options, Subject};
 use crate::disk::{Base, Survivors};
 use crate::explore::chain::End;
-use crate::watch::Watch;
 
 /// Attempts, at most.
 const ATTEMPTS_MAX: usize = 400;
@@ -20,14 +20,14 @@ const ATTEMPTS_MAX: usize = 400;
 pub(super) struct Shrinker<'a, S: Subject> {
     subject: &'a S,
     options: &'a Options,
-    watch: &'a Watch,
+    desk: &'a Desk,
     kind: Kind,
     attempts: usize,
 }
 
 impl<'a, S: Subject> Shrinker<'a, S> {
-    pub(super) fn new(subject: &'a S, options: &'a Options, watch: &'a Watch, kind: Kind) -> Self {
-        Self { subject, options, watch, kind, attempts: 0 }
+    pub(super) fn new(subject: &'a S, options: &'a Options, desk: &'a Desk, kind: Kind) -> Self {
+        Self { subject, options, desk, kind, attempts: 0 }
     }
 
     /// A smaller failure, or the same.
@@ -84,7 +84,7 @@ impl<'a, S: Subject> Shrinker<'a, S> {
     }
 
     fn run(&self, plan: &Plan) -> Run<S> {
-        Explorer::new(self.subject, self.options, plan.seed, self.watch).run(plan)
+        Explorer::new(self.subject, self.options, plan.seed, self.desk).run(plan)
     }
 
     fn try_plan(&mut self, plan: Plan, smallest: &mut (Plan, Failure)) -> bool {
@@ -92,7 +92,7 @@ impl<'a, S: Subject> Shrinker<'a, S> {
             return false;
         }
         self.attempts += 1;
-        let mut explorer = Explorer::new(self.subject, self.options, plan.seed, self.watch);
+        let mut explorer = Explorer::new(self.subject, self.options, plan.seed, self.desk);
         explorer.thorough = true;
         let run = explorer.run(&plan);
         let failure = explorer.every_point(&plan, &run);
@@ -155,7 +155,7 @@ impl<'a, S: Subject> Shrinker<'a, S> {
             return false;
         }
         self.attempts += 1;
-        let mut explorer = Explorer::new(self.subject, self.options, case.seed, self.watch);
+        let mut explorer = Explorer::new(self.subject, self.options, case.seed, self.desk);
         // Other survivors may make another recovery, in which the next crash is none.
         match explorer.replay(&smaller) {
             Ok(replayed)

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::*;
@@ -34,6 +35,10 @@ enum Wrong {
     ReadsForever,
     /// A torn record is thought about for ever.
     SpinsForever,
+    /// A torn record is waited for.
+    WaitsForever,
+    /// A record is acknowledged before it is synced, and once that was found, nothing opens any more.
+    NoSyncThenSpins,
     /// The file is never closed.
     ForgetsHandle,
     /// Each opening leaves a file.
@@ -74,6 +79,8 @@ const RECORD_BYTES: usize = 300;
 
 /// Ends what spins, when the test is over.
 static GO_ON: AtomicBool = AtomicBool::new(true);
+static GO_ON_WAITING: (Mutex<bool>, Condvar) = (Mutex::new(true), Condvar::new());
+static GO_ON_SHRINKING: AtomicBool = AtomicBool::new(false);
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
 impl Op {
@@ -141,6 +148,12 @@ impl Kv {
                 }
                 Ok(())
             }
+            Wrong::WaitsForever => {
+                let (go_on, ended) = &GO_ON_WAITING;
+                let go_on = go_on.lock().expect("nobody panics with it");
+                drop(ended.wait_while(go_on, |go_on| *go_on).expect("nobody panics with it"));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -168,6 +181,9 @@ impl Subject for Kv {
 
     fn open(&self, fs: &SimFs) -> Result<Open> {
         let wrong = self.0;
+        while wrong == Wrong::NoSyncThenSpins && GO_ON_SHRINKING.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
         if !fs.exists("/kv") {
             fs.create_dir("/kv")?;
         }
@@ -224,7 +240,8 @@ impl Subject for Kv {
         store.appended += 1;
         let forgets =
             self.0 == Wrong::SecondAppendAfterTornTail && store.torn && store.appended > 1;
-        if self.0 != Wrong::NoSync && !forgets {
+        let syncs = !matches!(self.0, Wrong::NoSync | Wrong::NoSyncThenSpins);
+        if syncs && !forgets {
             match store.log.sync_all() {
                 Err(_) if self.0 == Wrong::RetriesSync => store.log.sync_all()?,
                 synced => synced?,
@@ -234,6 +251,14 @@ impl Subject for Kv {
         store.end += RECORD_BYTES as u64;
         op.apply(&mut store.rows);
         Ok(())
+    }
+
+    fn accepts(&self, shown: &Self::State, window: &[Self::State]) -> bool {
+        let is_one = window.contains(shown);
+        if !is_one && self.0 == Wrong::NoSyncThenSpins {
+            GO_ON_SHRINKING.store(true, Ordering::Relaxed);
+        }
+        is_one
     }
 
     fn observe(&self, store: &mut Open) -> Result<BTreeMap<u8, u8>> {
@@ -323,18 +348,48 @@ fn each_bug_is_found_by_its_kind_shrunk_and_replayed() {
     }
 }
 
+/// Hangs are told with the case of an image on which a record is torn.
+fn hangs(wrong: Wrong, patience: Duration, end: impl FnOnce()) {
+    let report = explore(Kv(wrong), &Options { patience, findings_max: 2, ..options(0..6) });
+    end();
+    assert_eq!(report.found.len(), 2, "{report}");
+    for Found { finding, case, story, .. } in &report.found {
+        assert_eq!(finding.kind, Kind::Hangs, "{report}");
+        assert!(finding.found.contains("spins or waits"), "{report}");
+        assert!(story[0].contains("debugger"), "{report}");
+        let case: Case = case.as_ref().expect("it was at one").to_string().parse().expect("a case");
+        let other = replay(&Kv(Wrong::PanicsOnTorn), &options(0..1), &case).expect("it fits");
+        assert_eq!(other.finding.map(|finding| finding.kind), Some(Kind::Panicked), "{report}");
+    }
+}
+
 #[test]
-fn what_spins_is_told_and_the_campaign_goes_on() {
-    GO_ON.store(true, Ordering::Relaxed);
+fn what_spins_is_told_by_its_case_and_the_campaign_goes_on() {
+    hangs(Wrong::SpinsForever, Duration::from_millis(700), || {
+        GO_ON.store(false, Ordering::Relaxed)
+    });
+}
+
+#[test]
+fn what_waits_is_told_by_its_case_and_the_campaign_goes_on() {
+    hangs(Wrong::WaitsForever, Duration::from_millis(200), || {
+        *GO_ON_WAITING.0.lock().expect("nobody panics with it") = false;
+        GO_ON_WAITING.1.notify_all();
+    });
+}
+
+#[test]
+fn failure_is_told_though_making_it_smaller_hangs() {
     let patience = Duration::from_millis(700);
     let report =
-        explore(Kv(Wrong::SpinsForever), &Options { patience, findings_max: 2, ..options(0..6) });
-    GO_ON.store(false, Ordering::Relaxed);
-    assert_eq!(report.found.len(), 2, "{report}");
-    for found in &report.found {
-        assert_eq!(found.finding.kind, Kind::Hangs, "{report}");
-        assert!(found.finding.found.contains("spins"), "{report}");
-    }
+        explore(Kv(Wrong::NoSyncThenSpins), &Options { patience, jobs: 1, ..options(0..1) });
+    GO_ON_SHRINKING.store(false, Ordering::Relaxed);
+    let Found { finding, case, story, .. } = report.found.first().expect("nothing is synced");
+    assert!(finding.kind.is_like(Kind::Lost), "{report}");
+    assert!(story[0].starts_with("it was to be made smaller"), "{report}");
+    let replayed = replay(&Kv(Wrong::NoSync), &options(0..1), case.as_ref().expect("a crash"));
+    let replayed = replayed.expect("it fits").finding.expect("it comes back at will");
+    assert_eq!(replayed.kind, finding.kind, "{report}");
 }
 
 #[test]
