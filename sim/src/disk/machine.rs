@@ -288,6 +288,11 @@ impl SimDisk {
         self.lock_machine().handles()
     }
 
+    /// How many locks are held, each guard counted.
+    pub fn held_locks(&self) -> u64 {
+        self.lock_machine().locked.len() as u64
+    }
+
     /// The most files that were open at a time since this was asked last.
     pub fn take_open_handles_most(&self) -> u64 {
         let mut machine = self.lock_machine();

@@ -66,6 +66,14 @@ pub(super) fn and_dropped<Store, T>(
     result.and_then(|value| dropped.map(|()| value))
 }
 
+/// What a store that is gone has left open or locked.
+pub(super) fn left_open(disk: &SimDisk) -> Option<Finding> {
+    let (open, locked) = (disk.open_handles(), disk.held_locks());
+    let found = format!("{open} open and {locked} locked when the store was gone");
+    (open + locked > 0)
+        .then(|| Finding::new(Kind::Leaks, "no open file and no lock is left", found))
+}
+
 /// What a kill or a loss of power left, opened by the next process.
 struct Recovery<Store, State> {
     fs: SimFs,
@@ -126,13 +134,7 @@ impl<S: Subject> Explorer<'_, S> {
             }
             if shares.further { self.further(&fs, store, &shown, window, killed) } else { Ok(()) }
         })?;
-        match fs.disk().open_handles() {
-            0 => Ok(Recovered { shown, steps }),
-            open => {
-                let found = format!("{open} open when the store was gone");
-                Err(Finding::new(Kind::Leaks, "no open file is left", found))
-            }
-        }
+        left_open(fs.disk()).map_or(Ok(Recovered { shown, steps }), Err)
     }
 
     /// Opens it again, loses power, and goes on with it.

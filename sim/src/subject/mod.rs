@@ -24,7 +24,7 @@
 //! - C4. It takes new operations, a few in a row, each of which then is as durable as any
 //!   ([`Kind::NotAfterwards`]).
 //! - C5. Crashes while it recovers are crashes as well, held to the same.
-//! - C6. No open file is left when the store is dropped ([`Kind::Leaks`]).
+//! - C6. No open file and no lock is left when the store is dropped ([`Kind::Leaks`]).
 //! - C7. Two runs of a seed make the same calls ([`Kind::Unsteady`]).
 //!
 //! What a fault may do: the operation that it strikes fails, and so may those after it until the store

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::examine::guarded;
+use super::examine::{guarded, left_open};
 use super::history::{Act, Struck};
 use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject};
@@ -286,11 +286,7 @@ impl<S: Subject> Runner<'_, S> {
     }
 
     fn look_for_open_files(&mut self) {
-        let left = self.fs.disk().open_handles();
-        if left > 0 && self.run.finding.is_none() {
-            let found = format!("{left} open when the store was gone");
-            self.find(Some(Finding::new(Kind::Leaks, "no open file is left", found)));
-        }
+        self.find(left_open(self.fs.disk()));
     }
 
     fn take_calls(&mut self, act: usize) {

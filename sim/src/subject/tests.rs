@@ -41,6 +41,8 @@ enum Wrong {
     NoSyncThenSpins,
     /// The file is never closed.
     ForgetsHandle,
+    /// The lock is never given back.
+    ForgetsLock,
     /// Each opening leaves a file.
     LeavesFiles,
     /// It draws on something else than the seed.
@@ -197,6 +199,7 @@ impl Subject for Kv {
             self.rewrite(fs, &ops)?;
         }
         match wrong {
+            Wrong::ForgetsLock => std::mem::forget(fs.lock("/kv/lock")?),
             Wrong::LeavesFiles => {
                 let name = format!("/kv/left-{}", fs.read_dir("/kv")?.len());
                 fs.create(name)?;
@@ -323,6 +326,7 @@ fn each_bug_is_found_by_its_kind_shrunk_and_replayed() {
         (Wrong::RefusesTorn, &[Kind::DoesNotOpen]),
         (Wrong::ReadsForever, &[Kind::Hangs]),
         (Wrong::ForgetsHandle, &[Kind::Leaks]),
+        (Wrong::ForgetsLock, &[Kind::Leaks]),
         (Wrong::LeavesFiles, &[Kind::Leaks]),
         (Wrong::ForgetsRemovals, lost),
         (Wrong::PanicsOnDrop, &[Kind::Panicked]),
