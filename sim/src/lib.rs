@@ -141,5 +141,10 @@ pub mod vault;
 #[doc(hidden)]
 pub mod watch;
 
+/// The code of the front page compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct FrontPage;
+
 /// The engine whose seam the simulated disk stands behind.
 pub use quiver_store;
