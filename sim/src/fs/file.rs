@@ -20,7 +20,7 @@ const READ_FIRST_BYTES: usize = 8 << 10;
 /// What it asks for at most.
 const READ_BYTES_MAX: usize = 1 << 20;
 
-/// An open file of a [`SimFs`], as `std::fs::File`. Reads and writes at an offset are those of
+/// An open file of a [`SimFs`](super::SimFs), as `std::fs::File`. Reads and writes at an offset are those of
 /// `std::os::unix::fs::FileExt`, by the same names.
 #[derive(Debug)]
 pub struct File {

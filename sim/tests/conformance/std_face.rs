@@ -308,8 +308,8 @@ const RENAMES: [(&str, &str); 40] = [
 
 fn path(dice: &mut Stream) -> &'static str {
     match dice.chance(1, 6) {
-        true => *dice.pick(&SPELLINGS),
-        false => *dice.pick(&PATHS),
+        true => dice.pick::<&str>(&SPELLINGS),
+        false => dice.pick::<&str>(&PATHS),
     }
 }
 
