@@ -314,7 +314,8 @@ impl<F: FnMut(&SalvageProgress) -> ControlFlow<()>> Rescue<'_, F> {
     }
 
     fn lose(&mut self, loss: Loss) {
-        self.report.rows_lost_at_most += loss.rows_at_most;
+        let lost = &mut self.report.rows_lost_at_most;
+        *lost = lost.saturating_add(loss.rows_at_most);
         self.state.rows_lost = self.report.rows_lost_at_most;
         if self.report.losses.len() < LOSSES_MAX {
             self.report.losses.push(loss);
