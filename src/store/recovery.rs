@@ -214,10 +214,8 @@ fn recover(
     let orphans: BTreeSet<String> =
         listing.files.into_iter().filter(|name| !named.contains(name)).collect();
     let next_collection = CollectionId(live.last_collection.0 + 1).max(manifest.next_collection);
-    let there = &live.version.collections;
-    let was_drop = manifest.collections.iter().any(|entry| !there.contains_key(&entry.id));
     let mut on_disk = OnDisk {
-        last_drop: if was_drop { live.last } else { Lsn(0) },
+        last_drop: last_drop(&manifest, &live),
         next_version: listing.next_version.max(ManifestVersion(manifest.version.0 + 1)),
         next_file: listing.next_file.max(FileId(manifest.next_file.0)),
         next_collection,
@@ -239,6 +237,13 @@ fn recover(
             .map_err(unfinished)?;
     }
     Ok(Recovered { keys, on_disk, live, lost })
+}
+
+/// Up to where collections of the manifest were dropped in the log; 0 where none was.
+fn last_drop(manifest: &Manifest, live: &LiveSet) -> Lsn {
+    let there = &live.version.collections;
+    let was_drop = manifest.collections.iter().any(|entry| !there.contains_key(&entry.id));
+    if was_drop { live.last } else { Lsn(0) }
 }
 
 /// The segments that are open, as long as anyone holds them.
