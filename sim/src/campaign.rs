@@ -32,7 +32,7 @@ use crate::panic_trap;
 use crate::replica;
 use crate::stream::Stream;
 use crate::system::System;
-use crate::tally::{AN_ANSWER, ENUMERATED, NO_PANIC_OF_OURS, Tally, Violation};
+use crate::tally::{ENUMERATED, NO_PANIC_OF_OURS, Tally, Violation};
 use crate::watch::{Silence, Watch};
 pub use pace::{MARKS_MAX, Pace};
 
@@ -325,7 +325,7 @@ impl Campaign {
                 let Sums { tally, next, pace, .. } = &*sums;
                 progress(Progress { tally, elapsed, next: *next, pace });
                 if let Some(address) = hanging(workers, self.patience) {
-                    sums.tally.violations.push(hang(address, self.patience));
+                    sums.tally.violations.push(Violation::hang(address, self.patience));
                     return End::Hang;
                 }
             }
@@ -433,16 +433,6 @@ fn hanging(workers: &mut [Worker], patience: Duration) -> Option<Address> {
         is_hanging.then(|| watch.address())
     });
     hanging.next()
-}
-
-fn hang(address: Address, patience: Duration) -> Violation {
-    Violation {
-        address,
-        invariant: Invariant::I5,
-        expected: AN_ANSWER.to_string(),
-        found: format!("none within {} seconds, and no I/O call", patience.as_secs()),
-        trace: Vec::new(),
-    }
 }
 
 #[cfg(test)]

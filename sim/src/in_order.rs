@@ -2,70 +2,242 @@
 //!
 //! **Place.** Under the campaigns that know beforehand what is to be done: sweep, damage, swarm and
 //! exhaust. What they add up is then a function of the work, not of the number of threads.
+//!
+//! - N1. Results are taken from zero on, until there are enough or it is cancelled. What was done beyond
+//!   that is thrown away.
+//! - N2. A worker that stays at one thing for too long is told by what it is at, and ends the rest. Its
+//!   thread cannot be stopped and ends with the process, so that no worker borrows anything.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::panic;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-/// Does the work of each number below `count`, and gives its results to `take` from zero on, until that
-/// has enough. What was done beyond that is thrown away; a cancellation leaves out what was not begun.
-pub fn in_order<R: Send>(
-    count: u64,
-    jobs: usize,
-    cancel: &AtomicBool,
-    work: impl Fn(u64) -> R + Sync,
+use crate::address::Address;
+use crate::watch::{Silence, Watch};
+
+/// How often the calling thread looks up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How much there is to do, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// How many numbers.
+    pub count: u64,
+    /// How many threads.
+    pub jobs: usize,
+    /// How long a worker may stay at one thing.
+    pub patience: Duration,
+    /// What is not begun by then is left out.
+    pub cancel: &'a AtomicBool,
+}
+
+/// A worker's seat, on which lies what it is at.
+#[derive(Debug)]
+pub struct Seat<C> {
+    /// Told of each image, and to stop.
+    pub watch: Watch,
+    at: Mutex<Option<C>>,
+}
+
+impl<C> Default for Seat<C> {
+    fn default() -> Self {
+        Self { watch: Watch::default(), at: Mutex::default() }
+    }
+}
+
+impl<C: Clone> Seat<C> {
+    /// Says what comes next.
+    pub fn begins(&self, case: C) {
+        *self.at() = Some(case);
+        self.watch.goes_on();
+    }
+
+    /// Whoever has nothing to do does not hang.
+    fn rests(&self) {
+        *self.at() = None;
+    }
+
+    fn at(&self) -> MutexGuard<'_, Option<C>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does the work of each number, and gives its results to `take` (N1). What a worker hangs at is returned,
+/// with the image (N2).
+pub fn in_order<C, R>(
+    plan: &Plan<'_>,
+    work: impl Fn(u64, &Seat<C>) -> R + Send + Sync + 'static,
     mut take: impl FnMut(R) -> ControlFlow<()>,
-) {
-    let (next, enough) = (AtomicU64::new(0), AtomicBool::new(false));
+) -> Option<(C, Address)>
+where
+    C: Clone + Send + 'static,
+    R: Send + 'static,
+{
+    if plan.cancel.load(Ordering::Relaxed) {
+        return None;
+    }
+    let (work, next, count) = (Arc::new(work), Arc::new(AtomicU64::new(0)), plan.count);
     let (sender, results) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            let (sender, next, enough, work) = (sender.clone(), &next, &enough, &work);
-            scope.spawn(move || {
-                while !enough.load(Ordering::Relaxed) && !cancel.load(Ordering::Relaxed) {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    if place >= count || sender.send((place, work(place))).is_err() {
-                        break;
-                    }
+    let mut workers = Vec::new();
+    for _ in 0..plan.jobs.max(1) {
+        let seat = Arc::new(Seat::default());
+        let (sender, next, work) = (sender.clone(), next.clone(), work.clone());
+        let own = seat.clone();
+        let thread = thread::spawn(move || {
+            while !own.watch.is_stopped() {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                if place >= count {
+                    break;
                 }
-            });
-        }
-        drop(sender);
-        let (mut early, mut turn) = (BTreeMap::new(), 0);
-        for (place, result) in results {
-            early.insert(place, result);
-            while let Some(result) = early.remove(&turn) {
-                turn += 1;
-                if !enough.load(Ordering::Relaxed) && take(result).is_break() {
-                    enough.store(true, Ordering::Relaxed);
+                let done = work(place, &own);
+                own.rests();
+                if sender.send((place, done)).is_err() {
+                    break;
                 }
             }
+        });
+        workers.push(Worker { seat, silence: Silence::begun(), thread });
+    }
+    drop(sender);
+    let hanging = collect(plan, &mut workers, &results, &mut take);
+    workers.iter().for_each(|worker| worker.seat.watch.stop());
+    if hanging.is_none() {
+        for worker in workers {
+            worker.thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
         }
-    });
+    }
+    hanging
+}
+
+struct Worker<C> {
+    seat: Arc<Seat<C>>,
+    silence: Silence,
+    thread: thread::JoinHandle<()>,
+}
+
+fn collect<C: Clone, R>(
+    plan: &Plan<'_>,
+    workers: &mut [Worker<C>],
+    results: &Receiver<(u64, R)>,
+    take: &mut impl FnMut(R) -> ControlFlow<()>,
+) -> Option<(C, Address)> {
+    let (mut early, mut turn, mut is_enough) = (BTreeMap::new(), 0, false);
+    let mut looked = Instant::now();
+    loop {
+        match results.recv_timeout(TICK) {
+            Ok((place, result)) => {
+                early.insert(place, result);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        while !is_enough && let Some(result) = early.remove(&turn) {
+            turn += 1;
+            is_enough = take(result).is_break();
+        }
+        if is_enough || plan.cancel.load(Ordering::Relaxed) {
+            workers.iter().for_each(|worker| worker.seat.watch.stop());
+        }
+        if looked.elapsed() >= TICK {
+            looked = Instant::now();
+            let hanging = hanging(workers, plan.patience);
+            if hanging.is_some() {
+                return hanging;
+            }
+        }
+    }
+}
+
+fn hanging<C: Clone>(workers: &mut [Worker<C>], patience: Duration) -> Option<(C, Address)> {
+    workers.iter_mut().find_map(|Worker { seat, silence, .. }| {
+        let is_hanging = silence.is_longer_than(patience, &seat.watch);
+        let case = is_hanging.then(|| seat.at().clone()).flatten();
+        case.map(|case| (case, seat.watch.address()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    static NEVER: AtomicBool = AtomicBool::new(false);
+
+    fn plan(count: u64, jobs: usize, cancel: &AtomicBool) -> Plan<'_> {
+        Plan { count, jobs, patience: Duration::from_secs(60), cancel }
+    }
+
     #[test]
     fn results_come_in_order_from_any_number_of_threads_until_there_are_enough() {
         for jobs in [1, 2, 7] {
             let mut taken = Vec::new();
-            let work = |number: u64| (0..(100 - number) * 50).fold(number, |sum, _| sum);
-            in_order(100, jobs, &AtomicBool::new(false), work, |number| {
+            let work = |number: u64, seat: &Seat<u64>| {
+                seat.begins(number);
+                (0..(100 - number) * 50).fold(number, |sum, _| sum)
+            };
+            let hanging = in_order(&plan(100, jobs, &NEVER), work, |number| {
                 taken.push(number);
                 if number == 60 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             assert_eq!(taken, (0..=60).collect::<Vec<u64>>(), "{jobs} threads");
+            assert_eq!(hanging, None);
         }
     }
 
     #[test]
-    fn cancelled_work_is_not_begun() {
-        let take = |(): ()| -> ControlFlow<()> { unreachable!("nothing was begun") };
-        in_order(5, 2, &AtomicBool::new(true), |_| (), take);
+    fn cancelled_work_is_left_out() {
+        let cancel = AtomicBool::new(false);
+        let mut taken = 0;
+        let work = |_, seat: &Seat<()>| {
+            seat.begins(());
+            thread::sleep(TICK / 10);
+        };
+        in_order(&plan(u64::MAX, 2, &cancel), work, |()| {
+            taken += 1;
+            if taken == 3 {
+                cancel.store(true, Ordering::Relaxed);
+            }
+            ControlFlow::Continue(())
+        });
+        assert!((3..1000).contains(&taken), "{taken}");
+        let none = |_: &Seat<()>| unreachable!("it was cancelled before it began");
+        let take = |()| ControlFlow::Continue(());
+        assert_eq!(in_order(&plan(5, 2, &cancel), move |_, seat| none(seat), take), None);
+    }
+
+    #[test]
+    fn worker_that_does_not_come_back_is_told_and_who_has_nothing_to_do_is_not() {
+        let short = Plan { patience: Duration::from_millis(300), ..plan(4, 4, &NEVER) };
+        let mut taken = Vec::new();
+        let work = |number: u64, seat: &Seat<u64>| {
+            for part in 0..4 {
+                seat.begins(number * 10 + part);
+                while number == 2 && part == 1 {
+                    std::hint::spin_loop();
+                }
+            }
+            number
+        };
+        let hanging = in_order(&short, work, |number| {
+            taken.push(number);
+            ControlFlow::Continue(())
+        });
+        let hanging = hanging.map(|(case, _)| case);
+        assert_eq!((hanging, taken), (Some(21), vec![0, 1]));
+    }
+
+    #[test]
+    fn panic_of_a_worker_is_the_callers() {
+        let work = |number: u64, seat: &Seat<u64>| {
+            seat.begins(number);
+            assert!(number < 3, "of the work");
+        };
+        let take = |()| ControlFlow::Continue(());
+        let told = panic::catch_unwind(|| in_order(&plan(5, 2, &NEVER), work, take));
+        assert!(told.is_err());
     }
 }

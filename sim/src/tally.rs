@@ -10,6 +10,7 @@
 //!   kept in the order in which they came.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
@@ -40,6 +41,17 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// A store that does not come back from an image or a run.
+    pub fn hang(address: Address, patience: Duration) -> Self {
+        Self {
+            address,
+            invariant: Invariant::I5,
+            expected: AN_ANSWER.to_owned(),
+            found: format!("none within {} seconds, and no I/O call", patience.as_secs_f64()),
+            trace: Vec::new(),
+        }
+    }
+
     /// The command that shows it again.
     pub fn replay(&self) -> String {
         match self.address.kind() {

@@ -32,10 +32,15 @@ impl Watch {
             self.crashes[2 * place + 1].store(*image, Ordering::Relaxed);
         }
         self.depth.store(address.crashes().len() as u64, Ordering::Relaxed);
+        self.goes_on();
+    }
+
+    /// Says that the worker has gone on.
+    pub fn goes_on(&self) {
         self.turns.fetch_add(1, Ordering::Release);
     }
 
-    /// How many images were begun.
+    /// How many images were begun, and how often the worker went on otherwise.
     pub fn turns(&self) -> u64 {
         self.turns.load(Ordering::Acquire)
     }

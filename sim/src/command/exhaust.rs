@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
+use crate::campaign::PATIENCE;
 use crate::engine::Engine;
 use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, PointBounds, Sequence};
 use crate::report;
@@ -55,13 +57,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         points: PointBounds { images_max: arguments.images_max, thorough: arguments.thorough },
         jobs: jobs_or_cores(arguments.jobs),
         shard: arguments.shard.unwrap_or((0, 1)),
+        patience: PATIENCE,
     };
     let done = match &arguments.sequence {
         Some(sequence) => exhaust::one(&Engine, sequence, bounds.encrypted, bounds.points),
         None => {
             let bar = progress_bar();
             let show = &mut |length: usize, sequences: u64| show(&bar, &bounds, length, sequences);
-            let done = exhaust::run(&Engine, &bounds, &cancelled_by_ctrl_c(), show);
+            let engine: Arc<dyn System> = Arc::new(Engine);
+            let done = exhaust::run(&engine, &bounds, &cancelled_by_ctrl_c(), show);
             bar.finish_and_clear();
             done
         }

@@ -10,7 +10,7 @@
 
 mod corpus;
 mod exhaust;
-mod first;
+mod hunt;
 mod merge;
 mod mutants;
 mod patches;

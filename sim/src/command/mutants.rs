@@ -10,30 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::hunt::{GROUNDS, Ground, Hunt, ground};
 use super::patches::{self, Copy, Patch};
 use super::reports::Reports;
-use super::sweep::default_bounds;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
-use crate::campaign::{Campaign, PATIENCE, Report, Which};
-use crate::damage;
-use crate::disk::Filesystem;
+use crate::campaign::Which;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::{self, number};
 use crate::swarm;
-use crate::sweep;
 use crate::system::System;
-
-/// How many times as long an image of an encrypted store takes.
-const ENCRYPTED_TAKES: u64 = 5;
-
-/// How many images a campaign checks before the sweep has its turn, which takes a known number.
-const IMAGES_BEFORE_SWEEP: u64 = 60_000;
-
-/// Seeds whose stores are damaged for each bug that only damage shows.
-const DAMAGED_SEEDS: u64 = 100;
-
-/// Seeds whose tasks meet for each bug that only they show.
-const SWARM_SEEDS: u64 = 200;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -77,43 +62,10 @@ struct Verdict {
     first: Option<(String, String)>,
 }
 
-/// Where a wrong engine is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ground {
-    /// In a campaign and the sweep.
-    Crashes(Which),
-    /// In stores that are damaged.
-    Damage,
-    /// In swarms.
-    Tasks,
-}
-
-const GROUNDS: [(&str, Ground); 4] = [
-    ("plain", Ground::Crashes(Which::Plain)),
-    ("encrypted", Ground::Crashes(Which::Encrypted)),
-    ("damage", Ground::Damage),
-    ("tasks", Ground::Tasks),
-];
-
-fn ground(name: &str) -> Result<Ground, String> {
-    let found = GROUNDS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, ground)| *ground).ok_or_else(|| format!("there is no ground {name}"))
-}
-
 /// Whether a name means a ground.
 #[cfg(test)]
 pub(super) fn is_ground(name: &str) -> bool {
     ground(name).is_ok()
-}
-
-impl Ground {
-    fn of(bug: &Bug, which: Which) -> Self {
-        match (bug.is_of_tasks(), bug.is_of_damage()) {
-            (true, _) => Self::Tasks,
-            (_, true) => Self::Damage,
-            _ => Self::Crashes(which),
-        }
-    }
 }
 
 /// The patches that are wanted; names that nothing has are refused.
@@ -146,8 +98,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
     images += more_images;
     let resealed = Arc::new(Planted::new(Bug::Resealed));
-    let (seed, which) = (arguments.seed, Which::Plain);
-    let resealed = campaign(arguments, which, seed, resealed, arguments.control, &cancel);
+    let resealed = hunt_of(arguments, resealed, &cancel).campaign(Which::Plain, arguments.control);
     if let Some(violation) = resealed.tally.violations.first() {
         let address = violation.address;
         return Err(Refusal(format!("the wrapper is no control: it fails at {address}"), 1));
@@ -173,8 +124,7 @@ fn sound(
     cancel: &AtomicBool,
 ) -> Result<(SyncSites, u64), Refusal> {
     let control = Arc::new(Planted::new(Bug::None));
-    let (seed, images) = (arguments.seed, arguments.control);
-    let sound = campaign(arguments, which, seed, control.clone(), images, cancel);
+    let sound = hunt_of(arguments, control.clone(), cancel).campaign(which, arguments.control);
     match sound.tally.violations.first() {
         None => Ok((control.sync_sites(), sound.tally.images_checked)),
         Some(violation) => {
@@ -212,15 +162,15 @@ impl Table {
     ) -> Result<bool, Refusal> {
         let only = &arguments.only;
         for (site, (which, calls)) in sites.into_iter().filter(|_| only.is_empty()) {
-            let verdict = hunt(arguments, Bug::ElidedSync(site.clone()), which, cancel);
+            let verdict =
+                hunt(arguments, Bug::ElidedSync(site.clone()), Ground::Crashes(which), cancel);
             let Some(verdict) = verdict else { return Ok(false) };
             print(out, &verdict)?;
             self.elided.push((verdict, calls));
         }
         let is_wanted = |bug: &&Bug| only.is_empty() || only.iter().any(|name| name == bug.name());
         for bug in Bug::PLANTED.iter().filter(is_wanted) {
-            let which = if bug.is_of_encryption() { Which::Encrypted } else { Which::Plain };
-            let verdict = hunt(arguments, bug.clone(), which, cancel);
+            let verdict = hunt(arguments, bug.clone(), Ground::of(bug), cancel);
             let Some(verdict) = verdict else { return Ok(false) };
             print(out, &verdict)?;
             self.planted.push(verdict);
@@ -307,7 +257,7 @@ fn switched(
 ) -> Result<ExitCode, Refusal> {
     let nothing = Arc::new(Planted::new(Bug::None));
     let verdict = Verdict { name: String::new(), conditions: Vec::new(), images: 0, first: None };
-    let verdict = verdict.hunted(arguments, ground, nothing, cancel);
+    let verdict = verdict.hunted(hunt_of(arguments, nothing, cancel), ground);
     writeln!(out, "{}", verdict.map_or(Value::Null, |verdict| row(&verdict)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -364,150 +314,31 @@ fn sound_copy(arguments: &Arguments, copy: &Copy) -> Result<u64, Refusal> {
 }
 
 /// Looks for a wrong engine; `None` if cancelled.
-fn hunt(arguments: &Arguments, bug: Bug, which: Which, cancel: &AtomicBool) -> Option<Verdict> {
+fn hunt(arguments: &Arguments, bug: Bug, ground: Ground, cancel: &AtomicBool) -> Option<Verdict> {
     let name = match &bug {
         Bug::ElidedSync(site) => format!("no sync at {site}"),
         other => other.name().to_owned(),
     };
     let conditions = bug.conditions().iter().map(|&condition| condition.to_owned()).collect();
     let verdict = Verdict { name, conditions, images: 0, first: None };
-    let ground = Ground::of(&bug, which);
-    verdict.hunted(arguments, ground, Arc::new(Planted::new(bug)), cancel)
+    verdict.hunted(hunt_of(arguments, Arc::new(Planted::new(bug)), cancel), ground)
 }
 
 impl Verdict {
-    /// Looks on a ground; where that is crashes, as the default run does: in a campaign, and in the
-    /// sweep, which puts faults where a campaign rarely draws them. `None` if cancelled.
-    fn hunted(
-        mut self,
-        arguments: &Arguments,
-        ground: Ground,
-        system: Arc<Planted>,
-        cancel: &AtomicBool,
-    ) -> Option<Self> {
-        let which = match ground {
-            Ground::Tasks => {
-                self.swarm(arguments, &*system, cancel);
-                return (!cancel.load(Ordering::Relaxed)).then_some(self);
-            }
-            Ground::Damage => {
-                self.damage(arguments, &*system, cancel);
-                return (!cancel.load(Ordering::Relaxed)).then_some(self);
-            }
-            Ground::Crashes(which) => which,
-        };
-        // Histories with keys take a multiple of the time.
-        let bound = match which {
-            Which::Encrypted => arguments.images / ENCRYPTED_TAKES,
-            _ => arguments.images,
-        };
-        let first = bound.min(IMAGES_BEFORE_SWEEP);
-        let from = (which, arguments.seed);
-        let seeds = self.campaign(arguments, from, system.clone(), first, cancel);
-        if self.first.is_none() && self.images < bound {
-            self.sweep(&*system, jobs_or_cores(arguments.jobs), cancel);
-        }
-        if self.first.is_none() && self.images < bound {
-            let rest = bound - self.images;
-            self.campaign(arguments, (which, arguments.seed + seeds), system, rest, cancel);
-        }
-        (!cancel.load(Ordering::Relaxed)).then_some(self)
-    }
-}
-
-impl Verdict {
-    /// Goes on in a campaign; how many seeds it took.
-    fn campaign(
-        &mut self,
-        arguments: &Arguments,
-        (which, seed): (Which, u64),
-        system: Arc<dyn System>,
-        images: u64,
-        cancel: &AtomicBool,
-    ) -> u64 {
-        let tally = campaign(arguments, which, seed, system, images, cancel).tally;
-        self.images += tally.images_checked + tally.replica_images();
-        let first = tally.violations.first();
-        self.first = first.map(|violation| {
-            (violation.invariant.name().to_owned(), violation.address.to_string())
-        });
-        tally.seeds + tally.seeds_left_out
-    }
-
-    /// Goes on in the sweep.
-    fn sweep(&mut self, system: &dyn System, jobs: usize, cancel: &AtomicBool) {
-        let done = sweep::sweep(system, &default_bounds(jobs, (0, 1)), cancel);
-        self.images += done.tally.images_checked;
-        let first = done.violations.first();
-        self.first = first
-            .map(|(case, violation)| (violation.invariant.name().to_owned(), case.to_string()));
-    }
-}
-
-impl Verdict {
-    /// Goes on in swarms.
-    fn swarm(&mut self, arguments: &Arguments, system: &dyn System, cancel: &AtomicBool) {
-        let bounds = swarm::Bounds {
-            seed: arguments.seed,
-            seeds: SWARM_SEEDS,
-            jobs: jobs_or_cores(arguments.jobs),
-            shard: (0, 1),
-            alone: false,
-        };
-        let Some(done) = swarm::run(system, &bounds, cancel) else { return };
-        self.images += done.tally.images_checked;
-        let first = done.violations.first();
-        self.first = first.map(|(violation, _)| {
-            (violation.invariant.name().to_owned(), violation.address.to_string())
-        });
-    }
-
-    /// Goes on with damage, which has a known number of cases.
-    fn damage(&mut self, arguments: &Arguments, system: &dyn System, cancel: &AtomicBool) {
-        let bounds = damage::Bounds {
-            seed: arguments.seed,
-            seeds: DAMAGED_SEEDS,
-            jobs: jobs_or_cores(arguments.jobs),
-            shard: (0, 1),
-            violations_max: 1,
-        };
-        let done = damage::run(system, &bounds, cancel);
-        self.images += done.counts.images;
-        let first = done.violations.first();
+    /// Looks on a ground; `None` if cancelled.
+    fn hunted(mut self, mut hunt: Hunt<'_>, ground: Ground) -> Option<Self> {
+        let first = hunt.on(ground);
+        self.images += hunt.images;
         self.first =
-            first.map(|found| (found.finding.invariant.name().to_owned(), found.case.to_string()));
+            first.map(|(invariant, place)| (invariant.name().to_owned(), place.to_string()));
+        (!hunt.is_cancelled()).then_some(self)
     }
 }
 
-fn campaign(
-    arguments: &Arguments,
-    which: Which,
-    seed: u64,
-    system: Arc<dyn System>,
-    images: u64,
-    cancel: &AtomicBool,
-) -> Report {
-    let campaign = Campaign {
-        seed,
-        seeds: None,
-        images: Some(images),
-        limit: None,
-        jobs: jobs_or_cores(arguments.jobs),
-        shard: (0, 1),
-        which,
-        filesystem: Filesystem::Posix,
-        patience: PATIENCE,
-        system,
-    };
-    let enough = AtomicBool::new(false);
-    campaign.run(
-        &mut |progress| {
-            if cancel.load(Ordering::Relaxed) || !progress.tally.violations.is_empty() {
-                enough.store(true, Ordering::Relaxed);
-            }
-        },
-        &enough,
-    )
+fn hunt_of<'a>(arguments: &Arguments, system: Arc<dyn System>, cancel: &'a AtomicBool) -> Hunt<'a> {
+    let (seed, jobs) = (arguments.seed, jobs_or_cores(arguments.jobs));
+    let images_max = arguments.images;
+    Hunt { system, seed, jobs, images_max, images: 0, is_wanted: |_| true, cancel }
 }
 
 /// A line of the table: the number behind the name is that of the conditions.

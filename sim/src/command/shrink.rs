@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,23 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::exhaust::images_max;
-use super::first::{self, First};
+use super::hunt::{Ground, Hunt, Place};
 use super::replay::Target;
 use super::sweep::SEEDED;
-use super::{CORPUS, Refusal, cancelled_by_ctrl_c};
+use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
+use crate::address::Address;
+use crate::campaign::Which;
 use crate::checker::Invariant;
 use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
+use crate::planted::Bug;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
 use crate::sweep::Case;
+use crate::system::System;
+
+/// How many images are looked at for a planted bug without an address.
+const IMAGES_OF_HUNT: u64 = 400_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -181,13 +189,43 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
         _ => {
             let wrong = systems.wrong.as_ref().expect("a planted bug has a wrong system");
             let name = arguments.mutant.as_deref().expect("without one there was no name");
-            match first::violation(name, wrong, cancel)? {
-                First::Address(address) => shrink::of_address(system, status, address, violates),
-                First::Case(case) => shrink::of_case(system, status, &case, SEEDED, violates),
+            match first(name, wrong, cancel)? {
+                Place::Address(address) => shrink::of_address(system, status, address, violates),
+                Place::Swept(case) => shrink::of_case(system, status, &case, SEEDED, violates),
+                Place::Damaged(case) => Err(format!("damage is not made smaller: replay {case}")),
             }
         }
     };
     Ok((file.map_err(|why| Refusal(why, 1))?, out))
+}
+
+/// Where a planted bug shows first, of what can be made small. What leader and follower come to is passed
+/// over: their histories are not.
+fn first(name: &str, system: &Arc<dyn System>, cancel: &AtomicBool) -> Result<Place, Refusal> {
+    let bug = Bug::PLANTED.iter().find(|bug| bug.name() == name);
+    let ground = bug.map_or(Ground::Crashes(Which::Plain), Ground::of);
+    if ground == Ground::Damage {
+        let why = format!(
+            "{name} shows in damaged stores only, and damage is not made smaller: `mutants --only \
+             {name}` says where it is found"
+        );
+        return Err(Refusal(why, 2));
+    }
+    let (system, jobs, images_max) = (system.clone(), jobs_or_cores(None), IMAGES_OF_HUNT);
+    let is_wanted = |address: &Address| !address.is_replica();
+    let mut hunt = Hunt { system, seed: 1, jobs, images_max, images: 0, is_wanted, cancel };
+    if let Some((_, place)) = hunt.on(ground) {
+        return Ok(place);
+    }
+    if hunt.is_cancelled() {
+        return Err(Refusal("cancelled before the bug was found".to_owned(), 130));
+    }
+    let images = report::number(hunt.images);
+    let why = format!(
+        "{name} is not found in {images} images, but for where leader and follower meet, which is not made \
+         smaller: give an address that `mutants --only {name}` prints"
+    );
+    Err(Refusal(why, 1))
 }
 
 /// What the file is called by default; nothing where nothing is asked for.

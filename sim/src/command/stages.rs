@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -78,12 +79,13 @@ impl Stages<'_> {
     }
 
     fn parts(&mut self) {
-        let Campaign { seed, jobs, shard, images, seeds, limit, .. } = self.campaign;
+        let Campaign { seed, jobs, shard, images, seeds, limit, patience, .. } = self.campaign;
         let asked = self.bounds.parts;
         let cancel = self.cancel;
         if asked.sweep && self.state.swept.is_none() {
             let bounds = default_bounds(jobs, shard);
-            let mut swept = until(limit, cancel, |stop| sweep::sweep(&Engine, &bounds, stop));
+            let mut swept =
+                until(limit, cancel, |stop| sweep::sweep(Arc::new(Engine), &bounds, stop));
             swept.cancelled = cancel.load(Ordering::Relaxed);
             self.state.swept = Some(swept);
             self.keep();
@@ -91,16 +93,17 @@ impl Stages<'_> {
         if asked.damage && self.state.hurt.is_none() {
             let seeds = seeds_of(images, seeds, IMAGES_PER_DAMAGED_SEED, DAMAGED_SEEDS_MAX);
             let violations_max = damage::VIOLATIONS_MAX;
-            let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max };
-            let mut hurt = until(limit, cancel, |stop| damage::run(&Engine, &bounds, stop));
+            let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max, patience };
+            let mut hurt =
+                until(limit, cancel, |stop| damage::run(Arc::new(Engine), &bounds, stop));
             hurt.cancelled = cancel.load(Ordering::Relaxed);
             self.state.hurt = Some(hurt);
             self.keep();
         }
         if asked.swarm && self.state.swarmed.is_none() {
             let seeds = seeds_of(images, seeds, IMAGES_PER_SWARM_SEED, SWARM_SEEDS_MAX);
-            let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false };
-            let done = until(limit, cancel, |stop| swarm::run(&Engine, &bounds, stop));
+            let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false, patience };
+            let done = until(limit, cancel, |stop| swarm::run(Arc::new(Engine), &bounds, stop));
             let mut swarmed = done.expect("it was asked whether it is there");
             swarmed.cancelled = cancel.load(Ordering::Relaxed);
             self.state.swarmed = Some(swarmed);

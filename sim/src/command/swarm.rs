@@ -3,11 +3,13 @@
 use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
+use crate::campaign::PATIENCE;
 use crate::engine::Engine;
 use crate::report;
 use crate::swarm::{self, Bounds, Report};
@@ -45,9 +47,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         jobs: jobs_or_cores(arguments.jobs),
         shard: arguments.shard.unwrap_or((0, 1)),
         alone: arguments.seed.is_some(),
+        patience: PATIENCE,
     };
     let cancel = cancelled_by_ctrl_c();
-    let done = swarm::run(&Engine, &bounds, &cancel).ok_or_else(missing)?;
+    let done = swarm::run(Arc::new(Engine), &bounds, &cancel).ok_or_else(missing)?;
     let print = |out: &mut StdoutLock<'_>| {
         if done.violations.is_empty() {
             done.story.iter().try_for_each(|line| writeln!(out, "{line}"))?;

@@ -3,11 +3,13 @@
 use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
+use crate::campaign::PATIENCE;
 use crate::engine::Engine;
 use crate::report;
 use crate::sweep::{self, Bounds, Case, Report};
@@ -57,9 +59,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         pairs_one_in: arguments.pairs_one_in,
         jobs: jobs_or_cores(arguments.jobs),
         shard: (0, 1),
+        patience: PATIENCE,
     };
     let cancel = cancelled_by_ctrl_c();
-    let done = sweep::sweep(&Engine, &bounds, &cancel);
+    let done = sweep::sweep(Arc::new(Engine), &bounds, &cancel);
     let print = |out: &mut StdoutLock<'_>| {
         write!(out, "{}{}", report::sweep_text(&done), report::sweep_violations(&done))?;
         verdict(&done).unwrap_or(Ok(ExitCode::SUCCESS))
@@ -70,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
 
 /// The bounds of the part that the default run makes.
 pub(super) fn default_bounds(jobs: usize, shard: (u64, u64)) -> Bounds {
-    Bounds { seeded: SEEDED, pairs_one_in: PAIRS_ONE_IN, jobs, shard }
+    Bounds { seeded: SEEDED, pairs_one_in: PAIRS_ONE_IN, jobs, shard, patience: PATIENCE }
 }
 
 /// How a sweep ends the command, if it does.

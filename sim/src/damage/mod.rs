@@ -8,7 +8,8 @@
 //!   several, and again behind and inside the recovery from the first.
 //! - D3. What is expected follows from the undamaged bytes, read here (`log`, `layout`) and not by
 //!   the engine, and from the model.
-//! - D4. The result is a function of the bounds alone, not of the number of threads.
+//! - D4. The result is a function of the bounds alone, not of the number of threads; but for a store that
+//!   hangs, which is told as a violation of its case, and ends the run.
 
 mod base;
 mod bytes;
@@ -26,6 +27,7 @@ mod twin;
 mod wound;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,10 +37,11 @@ pub use counts::Counts;
 use crate::checker::Finding;
 use crate::disk::{DiskState, Recording, SimDisk};
 use crate::history::{Action, History, Shape};
-use crate::in_order::in_order;
+use crate::in_order::{Plan, Seat, in_order};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
+use crate::tally::AN_ANSWER;
 use base::Base;
 use exam::{Exam, Way};
 use hit::wrong;
@@ -71,6 +74,8 @@ pub struct Bounds {
     pub shard: (u64, u64),
     /// Violations after which it ends.
     pub violations_max: usize,
+    /// How long one case may take before it counts as hanging.
+    pub patience: Duration,
 }
 
 /// What does not hold, and of which case.
@@ -97,6 +102,16 @@ pub struct Report {
     pub cancelled: bool,
 }
 
+impl Report {
+    fn hangs<A>(&mut self, hanging: Option<(Case, A)>, bounds: &Bounds) {
+        self.violations.extend(hanging.map(|(case, _)| {
+            let seconds = bounds.patience.as_secs_f64();
+            let finding = wrong(AN_ANSWER, format!("none within {seconds} seconds"));
+            Found { case, finding, wounds: Vec::new() }
+        }));
+    }
+}
+
 /// A case under way.
 struct Tried<'a> {
     system: &'a dyn System,
@@ -117,10 +132,10 @@ enum Item {
 }
 
 /// Does all of it.
-pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
+pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
     let mut report = Report::default();
-    let (small, missing) = stores(system, &mut report);
+    let (small, missing) = stores(&system, bounds, cancel, &mut report);
     let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
     for (store, one) in small.iter().enumerate() {
         let starts = (0..one.places.len()).step_by(PLACES);
@@ -135,7 +150,7 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report 
     }
     let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
     let items: Vec<Item> = own.map(|(item, _)| item).collect();
-    carry_out(system, (&small, &items), bounds, cancel, &mut report);
+    carry_out(system, (small, items), bounds, cancel, &mut report);
     if report.violations.len() < bounds.violations_max {
         report.violations.extend(missing.into_iter().map(not_made));
     }
@@ -150,6 +165,7 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report 
 /// There is no such case.
 pub fn run_case(system: &dyn System, case: &Case) -> Result<Report, String> {
     let mut report = Report::default();
+    let seat = Seat::default();
     match case {
         Case::Small(name, place) => {
             let known = stores::names().find(|known| known == name);
@@ -162,16 +178,16 @@ pub fn run_case(system: &dyn System, case: &Case) -> Result<Report, String> {
             if index(*place) >= count {
                 return Err(format!("{name} has {count} places for damage, there is no {place}"));
             }
-            look_for_homes(system, &mut small, &mut report);
-            at_a_place(system, &small, index(*place), &mut report);
+            look_for_homes(system, &mut small, &seat, &mut report);
+            at_a_place(system, &small, index(*place), &seat, &mut report);
         }
         Case::Drawn(seed, place) => {
             let ended = ended(system, *seed);
-            drawn(system, *seed, *place, ended.as_ref(), &mut report);
+            drawn((system, &seat), (*seed, *place), ended.as_ref(), &mut report);
         }
         Case::Running(seed, place) => {
             let ended = ended(system, *seed);
-            open(system, *seed, *place, ended.as_ref(), &mut report);
+            open((system, &seat), (*seed, *place), ended.as_ref(), &mut report);
         }
     }
     Ok(report)
@@ -181,13 +197,44 @@ fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+/// How the work of either half is shared out among threads.
+fn plan<'a>(count: usize, bounds: &Bounds, cancel: &'a AtomicBool) -> Plan<'a> {
+    Plan { count: count as u64, jobs: bounds.jobs, patience: bounds.patience, cancel }
+}
+
 /// The small stores, and the names of those that are missing.
-fn stores(system: &dyn System, report: &mut Report) -> (Vec<Small>, Vec<&'static str>) {
-    let (mut small, missing) = stores::all(system);
-    for one in &mut small {
-        look_for_homes(system, one, report);
-    }
-    (small, missing)
+fn stores(
+    system: &Arc<dyn System>,
+    bounds: &Bounds,
+    cancel: &AtomicBool,
+    report: &mut Report,
+) -> (Vec<Small>, Vec<&'static str>) {
+    let names: Vec<&'static str> = stores::names().collect();
+    let (mut made, mut missing) = (Vec::new(), Vec::new());
+    let (system, of_workers) = (system.clone(), names.clone());
+    let hanging = in_order(
+        &plan(names.len(), bounds, cancel),
+        move |number, seat| {
+            let (name, mut found) = (of_workers[index(number)], Report::default());
+            seat.begins(Case::Small(name.to_owned(), 0));
+            let mut small = stores::one(&*system, name);
+            if let Some(small) = &mut small {
+                look_for_homes(&*system, small, seat, &mut found);
+            }
+            (name, small, found)
+        },
+        |(name, small, found)| {
+            report.counts.add(&found.counts);
+            report.violations.extend(found.violations);
+            match small {
+                Some(small) => made.push(small),
+                None => missing.push(name),
+            }
+            ControlFlow::Continue(())
+        },
+    );
+    report.hangs(hanging, bounds);
+    (made, missing)
 }
 
 fn not_made(name: &'static str) -> Found {
@@ -196,28 +243,25 @@ fn not_made(name: &'static str) -> Found {
 }
 
 /// Which segment shows which row, and that the store is whole before anything happens to it.
-fn look_for_homes(system: &dyn System, small: &mut Small, report: &mut Report) {
+fn look_for_homes(system: &dyn System, small: &mut Small, seat: &Seat<Case>, report: &mut Report) {
     let case = Case::Small(small.name.to_owned(), 0);
     let Small { base, .. } = small;
-    attempt(system, &case, report, &[], |tried| {
+    attempt((system, seat), &case, report, &[], |tried| {
         tried.exam(base, base.state.clone(), &[]).examine()?;
         stores::find_homes(tried, base)
     });
 }
 
 fn carry_out(
-    system: &dyn System,
-    (small, items): (&[Small], &[Item]),
+    system: Arc<dyn System>,
+    (small, items): (Vec<Small>, Vec<Item>),
     bounds: &Bounds,
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
-    let place = |number: u64| usize::try_from(number).expect("it is below the number of items");
-    in_order(
-        items.len() as u64,
-        bounds.jobs,
-        cancel,
-        |number| carry_out_one(system, small, &items[place(number)]),
+    let hanging = in_order(
+        &plan(items.len(), bounds, cancel),
+        move |number, seat| carry_out_one(&*system, &small, &items[index(number)], seat),
         // Results are added up in the order of the items (D4).
         |result| {
             report.counts.add(&result.counts);
@@ -229,23 +273,25 @@ fn carry_out(
             }
         },
     );
+    report.hangs(hanging, bounds);
 }
 
-fn carry_out_one(system: &dyn System, small: &[Small], item: &Item) -> Report {
+fn carry_out_one(system: &dyn System, small: &[Small], item: &Item, seat: &Seat<Case>) -> Report {
     let mut report = Report::default();
     match item {
         Item::Small(store, places) => {
             for place in places.clone() {
-                at_a_place(system, &small[*store], place, &mut report);
+                at_a_place(system, &small[*store], place, seat, &mut report);
             }
         }
         Item::Seed(seed) => {
+            seat.begins(Case::Drawn(*seed, 0));
             let ended = ended(system, *seed);
             for place in 0..DRAWN {
-                drawn(system, *seed, place, ended.as_ref(), &mut report);
+                drawn((system, seat), (*seed, place), ended.as_ref(), &mut report);
             }
             for place in 0..running_of(*seed) {
-                open(system, *seed, place, ended.as_ref(), &mut report);
+                open((system, seat), (*seed, place), ended.as_ref(), &mut report);
             }
         }
     }
@@ -262,12 +308,13 @@ fn running_of(seed: u64) -> u64 {
 
 /// Runs something of a case; what does not hold, a panic too, goes into the report.
 fn attempt(
-    system: &dyn System,
+    (system, seat): (&dyn System, &Seat<Case>),
     case: &Case,
     report: &mut Report,
     path: &[u64],
     run: impl FnOnce(&mut Tried<'_>) -> Result<(), Finding>,
 ) {
+    seat.begins(case.clone());
     let seed = crate::digest::name_key(&case.to_string());
     let counts = &mut report.counts;
     let mut tried = Tried { system, counts, stream: Stream::at(seed, path) };
@@ -281,11 +328,17 @@ fn attempt(
 }
 
 /// D1.
-fn at_a_place(system: &dyn System, small: &Small, place: usize, report: &mut Report) {
+fn at_a_place(
+    system: &dyn System,
+    small: &Small,
+    place: usize,
+    seat: &Seat<Case>,
+    report: &mut Report,
+) {
     let case = Case::Small(small.name.to_owned(), place as u64);
     let mut words = Vec::new();
     let before = report.violations.len();
-    attempt(system, &case, report, &[1], |tried| {
+    attempt((system, seat), &case, report, &[1], |tried| {
         let (form, path, sector) = &small.places[place];
         let base = &small.base;
         let at = (*form, path.as_path(), *sector);
@@ -298,11 +351,16 @@ fn at_a_place(system: &dyn System, small: &Small, place: usize, report: &mut Rep
 }
 
 /// D2.
-fn drawn(system: &dyn System, seed: u64, place: u64, ended: Option<&Base>, report: &mut Report) {
+fn drawn(
+    (system, seat): (&dyn System, &Seat<Case>),
+    (seed, place): (u64, u64),
+    ended: Option<&Base>,
+    report: &mut Report,
+) {
     let case = Case::Drawn(seed, place);
     let mut words = Vec::new();
     let before = report.violations.len();
-    attempt(system, &case, report, &[1], |tried| {
+    attempt((system, seat), &case, report, &[1], |tried| {
         let crashed;
         let base = match place % 4 {
             3 => {
@@ -331,11 +389,16 @@ fn drawn(system: &dyn System, seed: u64, place: u64, ended: Option<&Base>, repor
 }
 
 /// Damage while it is open.
-fn open(system: &dyn System, seed: u64, place: u64, ended: Option<&Base>, report: &mut Report) {
+fn open(
+    (system, seat): (&dyn System, &Seat<Case>),
+    (seed, place): (u64, u64),
+    ended: Option<&Base>,
+    report: &mut Report,
+) {
     let Some(base) = ended else { return };
     let case = Case::Running(seed, place);
     let (mut words, before) = (Vec::new(), report.violations.len());
-    attempt(system, &case, report, &[1], |tried| {
+    attempt((system, seat), &case, report, &[1], |tried| {
         tried.counts.cases += 1;
         running::run(tried, base, &mut words)
     });

@@ -63,19 +63,7 @@ pub(super) struct Small {
     pub(super) places: Vec<(Form, std::path::PathBuf, usize)>,
 }
 
-/// All of them; the names of those that cannot be made.
-pub(super) fn all(system: &dyn System) -> (Vec<Small>, Vec<&'static str>) {
-    let (mut made, mut missing) = (Vec::new(), Vec::new());
-    for name in names() {
-        match one(system, name) {
-            Some(small) => made.push(small),
-            None => missing.push(name),
-        }
-    }
-    (made, missing)
-}
-
-/// Their names.
+/// The names of all.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TOLD.into_iter().map(|(name, _)| name).chain(MADE.map(|(name, ..)| name))
 }

@@ -14,10 +14,12 @@
 //!   that share all but their last two operations are one piece of work, and share what they recovered.
 //! - X4. What is not looked at is counted: points with more legal images than the bound, and how many of
 //!   those there are.
+//! - X5. A store that hangs is told with its sequence, and ends it: its thread cannot be stopped.
 
 mod alphabet;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,7 +29,7 @@ use crate::explore;
 pub use crate::explore::scope::Bounds as PointBounds;
 use crate::explore::scope::{self, Coverage, Seen};
 use crate::forward::Forward;
-use crate::in_order::in_order;
+use crate::in_order::{Plan, Seat, in_order};
 use crate::panic_trap;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
@@ -57,6 +59,8 @@ pub struct Bounds {
     pub jobs: usize,
     /// Which of how many parts of the work: `(i, n)` with `i < n`.
     pub shard: (u64, u64),
+    /// How long one image may take before it counts as hanging.
+    pub patience: Duration,
 }
 
 /// What one length of sequences came to.
@@ -111,7 +115,7 @@ struct Done {
 /// Looks at everything within the bounds; `progress` is told of the length and of how many of its
 /// sequences were looked at.
 pub fn run(
-    system: &dyn System,
+    system: &Arc<dyn System>,
     bounds: &Bounds,
     cancel: &AtomicBool,
     progress: &mut dyn FnMut(usize, u64),
@@ -123,11 +127,10 @@ pub fn run(
         let (part, parts) = bounds.shard;
         let count = work.pieces.saturating_sub(part).div_ceil(parts);
         let mut level = Level::default();
-        in_order(
-            count,
-            bounds.jobs,
-            cancel,
-            |place| work.piece(system, bounds, place * parts + part, cancel),
+        let (system, bounds_of_work) = (system.clone(), *bounds);
+        let hanging = in_order(
+            &Plan { count, jobs: bounds.jobs, patience: bounds.patience, cancel },
+            move |place, seat| work.piece(&*system, &bounds_of_work, place * parts + part, seat),
             |done: Done| {
                 level.add(&done.level);
                 report.violations.extend(done.violations);
@@ -139,6 +142,10 @@ pub fn run(
                 }
             },
         );
+        report.violations.extend(hanging.map(|(sequence, address)| {
+            let violation = Violation::hang(address, bounds.patience);
+            (sequence, violation)
+        }));
         report.levels.push(level);
         report.cancelled = cancel.load(Ordering::Relaxed);
         if report.cancelled || !report.violations.is_empty() {
@@ -158,7 +165,8 @@ pub fn one(
 ) -> Report {
     let start = Instant::now();
     let mut done = Done::default();
-    look_at(system, sequence, (encrypted, points), &mut Seen::new(), &mut done);
+    let seat = Seat::default();
+    look_at(system, sequence, (encrypted, points), &seat, &mut Seen::new(), &mut done);
     let Done { level, violations } = done;
     let elapsed = start.elapsed();
     Report { levels: vec![level], violations, cancelled: false, elapsed }
@@ -180,15 +188,21 @@ impl Work {
         Self { length, pieces: count(length - together), each: count(together) }
     }
 
-    fn piece(&self, system: &dyn System, bounds: &Bounds, piece: u64, cancel: &AtomicBool) -> Done {
+    fn piece(
+        &self,
+        system: &dyn System,
+        bounds: &Bounds,
+        piece: u64,
+        seat: &Seat<Sequence>,
+    ) -> Done {
         let (mut done, mut seen) = (Done::default(), Seen::new());
         for number in piece * self.each..(piece + 1) * self.each {
-            if cancel.load(Ordering::Relaxed) || done.violations.len() >= VIOLATIONS_MAX {
+            if seat.watch.is_stopped() || done.violations.len() >= VIOLATIONS_MAX {
                 break;
             }
             let sequence = Sequence::numbered(bounds.letters, self.length, number);
             let how = (bounds.encrypted, bounds.points);
-            look_at(system, &sequence, how, &mut seen, &mut done);
+            look_at(system, &sequence, how, seat, &mut seen, &mut done);
         }
         done
     }
@@ -198,13 +212,16 @@ fn look_at(
     system: &dyn System,
     sequence: &Sequence,
     (encrypted, points): (bool, scope::Bounds),
+    seat: &Seat<Sequence>,
     seen: &mut Seen,
     done: &mut Done,
 ) {
     let history = sequence.history(encrypted);
+    seat.begins(sequence.clone());
+    seat.watch.at(&history.address());
     let looked = panic_trap::catch(|| {
         let forward = Forward::of(system, &history);
-        scope::last_operation(system, &history, &forward, points, seen)
+        scope::last_operation(system, &history, &forward, points, &seat.watch, seen)
     });
     let (mut tally, coverage) = looked
         .unwrap_or_else(|panic| (explore::panicked(history.seed, panic), Coverage::default()));

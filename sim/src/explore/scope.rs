@@ -73,10 +73,10 @@ pub fn last_operation(
     history: &History,
     forward: &Forward,
     bounds: Bounds,
+    watch: &Watch,
     seen: &mut Seen,
 ) -> (Tally, Coverage) {
-    let watch = Watch::default();
-    let mut explorer = Explorer::new(system, history, &watch, false);
+    let mut explorer = Explorer::new(system, history, watch, false);
     explorer.take_run(forward);
     explorer.seen = std::mem::take(seen);
     explorer.thorough = bounds.thorough.then_some(false);

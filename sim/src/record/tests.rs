@@ -107,16 +107,26 @@ fn shards_of_parts_come_to_what_one_run_does() {
     // A shard of so many is two of twice as many.
     let shards = [(0, 64), (0, 128), (64, 128)];
     let [whole, one, other] = shards.map(|shard| {
-        let bounds = sweep::Bounds { seeded: 0, pairs_one_in: 300, jobs: 2, shard };
-        read_back(sweep::sweep(&Engine, &bounds, &never()), report::sweep_json, parts::sweep)
+        let bounds =
+            sweep::Bounds { seeded: 0, pairs_one_in: 300, jobs: 2, shard, patience: PATIENCE };
+        read_back(
+            sweep::sweep(Arc::new(Engine), &bounds, &never()),
+            report::sweep_json,
+            parts::sweep,
+        )
     });
     let joined = parts::join_sweeps(one, other);
     assert!(joined.runs > 0 && joined.pairs > 0 && joined.tally.images_checked > 0);
     assert_eq!((joined.histories, joined.full), (whole.histories, whole.full));
     assert_eq!((joined.tally, joined.planned), (whole.tally, whole.planned));
     let [whole, one, other] = shards.map(|shard| {
-        let bounds = damage::Bounds { seed: 1, seeds: 1, jobs: 2, shard, violations_max: 1 };
-        read_back(damage::run(&Engine, &bounds, &never()), report::damage_json, parts::damage)
+        let (jobs, patience) = (2, PATIENCE);
+        let bounds = damage::Bounds { seed: 1, seeds: 1, jobs, shard, violations_max: 1, patience };
+        read_back(
+            damage::run(Arc::new(Engine), &bounds, &never()),
+            report::damage_json,
+            parts::damage,
+        )
     });
     assert!(one.counts.cases > 0 && other.counts.cases > 0);
     assert_eq!(parts::join_damage(one, other).counts, whole.counts);
@@ -124,8 +134,9 @@ fn shards_of_parts_come_to_what_one_run_does() {
         return;
     }
     let [whole, one, other] = [(0, 1), (0, 2), (1, 2)].map(|shard| {
-        let bounds = swarm::Bounds { seed: 1, seeds: 5, jobs: 2, shard, alone: false };
-        let done = swarm::run(&Engine, &bounds, &never()).expect("it is built");
+        let (jobs, patience) = (2, PATIENCE);
+        let bounds = swarm::Bounds { seed: 1, seeds: 5, jobs, shard, alone: false, patience };
+        let done = swarm::run(Arc::new(Engine), &bounds, &never()).expect("it is built");
         read_back(done, report::swarm_json, parts::swarm)
     });
     let joined = parts::join_swarms(one, other);

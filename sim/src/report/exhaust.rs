@@ -64,7 +64,9 @@ pub fn exhaust_violations(report: &Report, bounds: &Bounds) -> String {
         let body = super::found(violation, &violation.address);
         out.push_str(&format!("\nafter: {sequence}\n{body}"));
         out.push_str(&format!("  again: {}", super::cargo(&again)));
-        out.push_str(&format!("  smaller: {}", super::cargo(&smaller)));
+        if violation.shrink().is_some() {
+            out.push_str(&format!("  smaller: {}", super::cargo(&smaller)));
+        }
     }
     out
 }
@@ -189,6 +191,7 @@ mod tests {
             points: PointBounds { images_max, thorough: true },
             jobs: 1,
             shard,
+            patience: crate::campaign::PATIENCE,
         };
         let rest = "--encrypted --images-max 64 --thorough --sequence '+a; a.x=9'";
         let text = exhaust_violations(&report, &bounds);

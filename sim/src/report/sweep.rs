@@ -48,7 +48,11 @@ pub fn sweep_violations(report: &Report) -> String {
     let mut out = String::new();
     for (case, violation) in &report.violations {
         out.push_str(&format!("\n{}", super::found(violation, &violation.address)));
+        let is_shrunk = violation.shrink().is_some();
         for (word, verb) in [("again", "sweep"), ("smaller", "shrink")] {
+            if verb == "shrink" && !is_shrunk {
+                continue;
+            }
             let command = super::cargo(&format!("quiver-sim {verb} --case '{case}'"));
             out.push_str(&format!("  {word}: {command}"));
         }

@@ -1,7 +1,5 @@
 //! From an address or a case of the sweep to a reproducer: what was drawn becomes what is said.
 
-use std::sync::atomic::AtomicBool;
-
 use crate::address::{Address, Of};
 use crate::checker::Invariant;
 use crate::disk::{Base, Policy, Survivors};
@@ -56,9 +54,7 @@ fn of_swarm(
     address: Address,
     wanted: Option<Invariant>,
 ) -> Result<Reproducer, String> {
-    let bounds =
-        swarm::Bounds { seed: address.seed, seeds: 1, jobs: 1, shard: (0, 1), alone: true };
-    let report = swarm::run(system, &bounds, &AtomicBool::new(false)).ok_or(swarm::MISSING)?;
+    let report = swarm::one(system, address.seed).ok_or(swarm::MISSING)?;
     let history = report.history.ok_or("the simulator itself fails there")?;
     let violations: Vec<Violation> = report.violations.into_iter().map(|(one, _)| one).collect();
     pin(system, &history, the_wanted(&violations, wanted, &address)?, None)

@@ -152,8 +152,10 @@ fn a_case_of_the_sweep_is_shrunk_too() {
     let status = Status::Planted("sync-error-ignored".to_owned());
     let systems = Systems::of(&status).expect("it is one of the names");
     let wrong = systems.wrong.expect("it is planted");
-    let bounds = crate::sweep::Bounds { seeded: 0, pairs_one_in: 1000, jobs: 1, shard: (0, 1) };
-    let swept = crate::sweep::sweep(&*wrong, &bounds, &AtomicBool::new(false));
+    let shard = (0, 1);
+    let bounds =
+        crate::sweep::Bounds { seeded: 0, pairs_one_in: 1000, jobs: 1, shard, patience: PATIENCE };
+    let swept = crate::sweep::sweep(wrong.clone(), &bounds, &AtomicBool::new(false));
     let mut seen = Vec::new();
     for (case, violation) in swept.violations {
         if seen.contains(&violation.invariant) {
@@ -266,7 +268,7 @@ fn images_of_sequences_are_pinned_by_their_own_numbers() {
         for bug in
             [Bug::AcknowledgedBeforeSync, Bug::DroppedCollectionStays, Bug::UnsyncedDirectory]
         {
-            let planted = Planted::new(bug.clone());
+            let planted: Arc<dyn System> = Arc::new(Planted::new(bug.clone()));
             let (letters, shard) = (PLAIN, (0, 1));
             let bounds = Bounds {
                 depth: 3,
@@ -275,11 +277,12 @@ fn images_of_sequences_are_pinned_by_their_own_numbers() {
                 points: PointBounds { images_max, thorough: false },
                 jobs: 2,
                 shard,
+                patience: PATIENCE,
             };
             let done = exhaust::run(&planted, &bounds, &AtomicBool::new(false), &mut |_, _| ());
             for (sequence, violation) in done.violations {
                 let history = sequence.history(false);
-                let file = pin::pin(&planted, &history, &violation, Some(images_max));
+                let file = pin::pin(&*planted, &history, &violation, Some(images_max));
                 file.unwrap_or_else(|why| panic!("{bug:?}, {images_max}, {sequence}: {why}"));
                 pinned += 1;
             }

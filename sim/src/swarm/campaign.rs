@@ -4,13 +4,18 @@
 //!   number of threads: what seeds behind the last violation did is thrown away.
 //! - C2. The runtime is cheap on a thread that had one before, so each thread makes one run after another.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::counts::{self, Counts};
+#[cfg(madsim)]
+use crate::address::Address;
 use crate::history::History;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
+#[cfg(madsim)]
+use crate::watch::Watch;
 
 /// Violations after which it ends.
 #[cfg(madsim)]
@@ -32,6 +37,8 @@ pub struct Bounds {
     pub shard: (u64, u64),
     /// Whether one seed is looked at alone: run again and told as a whole.
     pub alone: bool,
+    /// How long one image may take before it counts as hanging.
+    pub patience: Duration,
 }
 
 /// What a seed comes to.
@@ -100,30 +107,30 @@ impl Report {
 
 /// Runs seeds; nothing where this build has no runtime.
 #[cfg(not(madsim))]
-pub fn run(_system: &dyn System, _bounds: &Bounds, _cancel: &AtomicBool) -> Option<Report> {
+pub fn run(_system: Arc<dyn System>, _bounds: &Bounds, _cancel: &AtomicBool) -> Option<Report> {
     None
 }
 
 /// Runs seeds; nothing where this build has no runtime.
 #[cfg(madsim)]
-pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Option<Report> {
+pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Option<Report> {
     use std::ops::ControlFlow;
     use std::sync::atomic::Ordering;
     use std::time::Instant;
 
-    use crate::in_order::in_order;
+    use crate::in_order::{Plan, in_order};
 
     let start = Instant::now();
     let mut report = Report { counts: Counts::zero(), ..Report::default() };
     let (part, parts) = bounds.shard;
     let count = (bounds.seeds.saturating_sub(part)).div_ceil(parts);
-    in_order(
-        count,
-        bounds.jobs,
-        cancel,
-        |place| {
-            let seed = bounds.seed.wrapping_add(place * parts + part);
-            outcome_of(system, seed, bounds.alone)
+    let (first, alone) = (bounds.seed, bounds.alone);
+    let hanging = in_order(
+        &Plan { count, jobs: bounds.jobs, patience: bounds.patience, cancel },
+        move |place, seat| {
+            let seed = first.wrapping_add(place * parts + part);
+            seat.begins(());
+            outcome_of(&*system, seed, alone, &seat.watch)
         },
         |outcome| {
             report.add(outcome);
@@ -134,20 +141,38 @@ pub fn run(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Option<
             }
         },
     );
+    report.violations.extend(hanging.map(|((), address)| {
+        let violation = Violation::hang(address, bounds.patience);
+        (violation, Vec::new())
+    }));
     report.cancelled = cancel.load(Ordering::Relaxed);
+    report.elapsed = start.elapsed();
+    Some(report)
+}
+
+/// Runs one seed alone, in the calling thread; nothing where this build has no runtime.
+#[cfg(not(madsim))]
+pub fn one(_system: &dyn System, _seed: u64) -> Option<Report> {
+    None
+}
+
+/// Runs one seed alone, in the calling thread; nothing where this build has no runtime.
+#[cfg(madsim)]
+pub fn one(system: &dyn System, seed: u64) -> Option<Report> {
+    let start = std::time::Instant::now();
+    let mut report = Report { counts: Counts::zero(), ..Report::default() };
+    report.add(outcome_of(system, seed, true, &Watch::default()));
     report.elapsed = start.elapsed();
     Some(report)
 }
 
 /// A panic that is not the store's is the simulator's own.
 #[cfg(madsim)]
-fn outcome_of(system: &dyn System, seed: u64, alone: bool) -> Outcome {
-    use crate::address::Address;
+fn outcome_of(system: &dyn System, seed: u64, alone: bool, watch: &Watch) -> Outcome {
     use crate::checker::Invariant;
     use crate::tally::NO_PANIC_OF_OURS;
 
-    let watch = crate::watch::Watch::default();
-    let played = crate::panic_trap::catch(|| super::play::play(system, seed, alone, &watch));
+    let played = crate::panic_trap::catch(|| super::play::play(system, seed, alone, watch));
     played.unwrap_or_else(|panic| {
         let violation = Violation {
             address: Address::swarm(seed),

@@ -47,7 +47,7 @@ mod story;
 #[cfg(madsim)]
 mod tasks;
 
-pub use campaign::{Bounds, Report, run};
+pub use campaign::{Bounds, Report, one, run};
 pub use counts::Counts;
 
 /// What to tell somebody who asks for a swarm that this build does not have.

@@ -13,13 +13,15 @@
 //!   histories; of all pairs as many as the bound allows, drawn by their place.
 //! - W4. The disk is also full from each operation on, with more or less space left, for one operation
 //!   or to the end.
-//! - W5. The result is a function of the bounds alone, not of the number of threads.
+//! - W5. The result is a function of the bounds alone, not of the number of threads; but for a store that
+//!   hangs, which is told as a violation of its case, and ends the sweep.
 
 mod case;
 mod histories;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -27,16 +29,16 @@ pub use case::{Case, Full};
 pub use histories::{Named, all};
 pub(crate) use histories::{told, told_in};
 
+use crate::address::Address;
 use crate::disk::{CallClass, Fault};
 use crate::explore;
 use crate::forward::{FULL_DISK, Forward};
 use crate::history::Strike;
-use crate::in_order::in_order;
+use crate::in_order::{Plan, Seat, in_order};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
 use crate::tally::{Tally, Violation};
-use crate::watch::Watch;
 
 /// Points behind a fault that are looked at, besides the end.
 const POINTS: usize = 2;
@@ -59,6 +61,8 @@ pub struct Bounds {
     pub jobs: usize,
     /// Which of how many parts of the work.
     pub shard: (u64, u64),
+    /// How long one image may take before it counts as hanging.
+    pub patience: Duration,
 }
 
 /// What a sweep came to.
@@ -107,6 +111,11 @@ impl Report {
         self.violations.extend(other.violations);
     }
 
+    fn hangs(&mut self, hanging: Option<(Case, Address)>, bounds: &Bounds) {
+        let told = hanging.map(|(case, address)| (case, Violation::hang(address, bounds.patience)));
+        self.violations.extend(told);
+    }
+
     /// The counters that stayed at zero.
     pub fn idle(&self) -> Vec<String> {
         let unfired = self.planned.iter().filter(|(_, (planned, unfired))| planned == unfired);
@@ -128,33 +137,64 @@ impl Report {
     }
 }
 
-/// A history and one fault in it; with all that may follow it where pairs are made.
-struct Item<'a> {
-    named: &'a Named,
+/// A history by its place, and one fault in it; with all that may follow it where pairs are made.
+struct Item {
+    history: usize,
     case: Case,
 }
 
 /// Sweeps.
-pub fn sweep(system: &dyn System, bounds: &Bounds, cancel: &AtomicBool) -> Report {
+pub fn sweep(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
-    let histories = all(bounds.seeded, system.encrypts());
+    let histories = Arc::new(all(bounds.seeded, system.encrypts()));
     let mut report = Report { histories: histories.len() as u64, ..Report::zero() };
-    let mut items = Vec::new();
-    for named in &histories {
-        match without_faults(system, named) {
-            Ok(counted) => items.extend(items_of(named, &counted)),
-            Err(violations) => report.violations.extend(violations),
-        }
-    }
+    let items = items(&system, &histories, bounds, cancel, &mut report);
     let (part, parts) = bounds.shard;
     let own = items.into_iter().zip(0u64..).filter(|(_, place)| place % parts == part);
-    let items: Vec<Item<'_>> = own.map(|(item, _)| item).collect();
+    let items: Vec<Item> = own.map(|(item, _)| item).collect();
     if report.violations.is_empty() {
-        carry_out(system, bounds, &items, cancel, &mut report);
+        carry_out(system, histories, items, bounds, cancel, &mut report);
     }
     report.cancelled = cancel.load(Ordering::Relaxed);
     report.elapsed = start.elapsed();
     report
+}
+
+/// How the work of either half is shared out among threads.
+fn plan<'a>(count: usize, bounds: &Bounds, cancel: &'a AtomicBool) -> Plan<'a> {
+    Plan { count: count as u64, jobs: bounds.jobs, patience: bounds.patience, cancel }
+}
+
+/// A number of a plan, as the place of what it stands for.
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("it is below the number of items")
+}
+
+/// Each history without faults, and what is to be tried in it.
+fn items(
+    system: &Arc<dyn System>,
+    histories: &Arc<Vec<Named>>,
+    bounds: &Bounds,
+    cancel: &AtomicBool,
+    report: &mut Report,
+) -> Vec<Item> {
+    let mut items = Vec::new();
+    let (system, of_workers) = (system.clone(), histories.clone());
+    let mut place = 0;
+    let hanging = in_order(
+        &plan(histories.len(), bounds, cancel),
+        move |number, seat| without_faults(&*system, &of_workers[index(number)], seat),
+        |counted| {
+            match counted {
+                Ok(counted) => items.extend(items_of(place, &histories[place], &counted)),
+                Err(violations) => report.violations.extend(violations),
+            }
+            place += 1;
+            ControlFlow::Continue(())
+        },
+    );
+    report.hangs(hanging, bounds);
+    items
 }
 
 /// Runs one case alone.
@@ -166,23 +206,25 @@ pub fn run_case(system: &dyn System, case: &Case, seeded: u64) -> Result<Report,
     let named = histories.iter().find(|named| named.name == case.history);
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
     let mut report = Report { histories: 1, ..Report::zero() };
-    run(system, named, case, &mut report);
+    run(system, named, case, &Seat::default(), &mut report);
     Ok(report)
 }
 
 fn carry_out(
-    system: &dyn System,
+    system: Arc<dyn System>,
+    histories: Arc<Vec<Named>>,
+    items: Vec<Item>,
     bounds: &Bounds,
-    items: &[Item<'_>],
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
-    let place = |number: u64| usize::try_from(number).expect("it is below the number of items");
-    in_order(
-        items.len() as u64,
-        bounds.jobs,
-        cancel,
-        |number| carry_out_one(system, bounds, &items[place(number)]),
+    let one_in = bounds.pairs_one_in;
+    let hanging = in_order(
+        &plan(items.len(), bounds, cancel),
+        move |number, seat| {
+            let Item { history, case } = &items[index(number)];
+            carry_out_one(&*system, (&histories[*history], case), one_in, seat)
+        },
         // Results are added up in the order of the items (W5).
         |result| {
             report.add(result);
@@ -193,16 +235,22 @@ fn carry_out(
             }
         },
     );
+    report.hangs(hanging, bounds);
 }
 
-fn carry_out_one(system: &dyn System, bounds: &Bounds, item: &Item<'_>) -> Report {
+fn carry_out_one(
+    system: &dyn System,
+    (named, case): (&Named, &Case),
+    one_in: u64,
+    seat: &Seat<Case>,
+) -> Report {
     let mut report = Report::default();
-    let Some(forward) = run(system, item.named, &item.case, &mut report) else { return report };
-    if item.named.pairs {
-        for case in followers(&item.case, &forward) {
-            let mut dice = Stream::at(item.named.history.seed, &[case_number(&case)]);
-            if dice.chance(1, bounds.pairs_one_in) {
-                run(system, item.named, &case, &mut report);
+    let Some(forward) = run(system, named, case, seat, &mut report) else { return report };
+    if named.pairs {
+        for case in followers(case, &forward) {
+            let mut dice = Stream::at(named.history.seed, &[case_number(&case)]);
+            if dice.chance(1, one_in) {
+                run(system, named, &case, seat, &mut report);
             }
         }
     }
@@ -210,11 +258,19 @@ fn carry_out_one(system: &dyn System, bounds: &Bounds, item: &Item<'_>) -> Repor
 }
 
 /// Runs one case; the forward run, unless it panicked.
-fn run(system: &dyn System, named: &Named, case: &Case, report: &mut Report) -> Option<Forward> {
+fn run(
+    system: &dyn System,
+    named: &Named,
+    case: &Case,
+    seat: &Seat<Case>,
+    report: &mut Report,
+) -> Option<Forward> {
     let history = case.apply(&named.history);
+    seat.begins(case.clone());
+    seat.watch.at(&history.address());
     let ran = panic_trap::catch(|| {
         let forward = Forward::of(system, &history);
-        let tally = explore::sample(system, &history, &forward, POINTS, &Watch::default());
+        let tally = explore::sample(system, &history, &forward, POINTS, &seat.watch);
         (forward, tally)
     });
     let (forward, mut tally) = match ran {
@@ -245,10 +301,14 @@ fn run(system: &dyn System, named: &Named, case: &Case, report: &mut Report) -> 
 type Counted = Vec<Vec<(CallClass, Option<Fault>)>>;
 
 /// The calls of a history without faults, by process.
-fn without_faults(system: &dyn System, named: &Named) -> Result<Counted, Vec<(Case, Violation)>> {
+fn without_faults(
+    system: &dyn System,
+    named: &Named,
+    seat: &Seat<Case>,
+) -> Result<Counted, Vec<(Case, Violation)>> {
     let case = Case { history: named.name.clone(), full: None, strikes: Vec::new(), dice: 0 };
     let mut report = Report::default();
-    let forward = run(system, named, &case, &mut report);
+    let forward = run(system, named, &case, seat, &mut report);
     match forward {
         Some(forward) if report.violations.is_empty() => Ok(forward.counted),
         _ => Err(report.violations),
@@ -256,7 +316,7 @@ fn without_faults(system: &dyn System, named: &Named) -> Result<Counted, Vec<(Ca
 }
 
 /// Every fault at every call of its kind (W1).
-fn items_of<'a>(named: &'a Named, counted: &Counted) -> Vec<Item<'a>> {
+fn items_of(history: usize, named: &Named, counted: &Counted) -> Vec<Item> {
     // What comes behind the last step is the forward run's own: faults are over then.
     let mut items = Vec::new();
     for (process, calls) in counted.iter().enumerate() {
@@ -266,12 +326,12 @@ fn items_of<'a>(named: &'a Named, counted: &Counted) -> Vec<Item<'a>> {
                 for dice in 0..ways(fault) {
                     let strikes = vec![Strike { process, call, fault }];
                     let case = Case { history: named.name.clone(), full: None, strikes, dice };
-                    items.push(Item { named, case });
+                    items.push(Item { history, case });
                 }
             }
         }
     }
-    items.extend(full_disks(named).map(|case| Item { named, case }));
+    items.extend(full_disks(named).map(|case| Item { history, case }));
     items
 }
 

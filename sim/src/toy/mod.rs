@@ -54,6 +54,8 @@ pub(crate) enum Bug {
     ReadsForEver,
     /// Something is computed for ever.
     SpinsForEver,
+    /// Something is waited for that never comes.
+    WaitsForEver,
     /// A failed sync is tried again.
     RetriesSync,
     /// A delete is not replayed.
@@ -177,8 +179,12 @@ impl System for Toy {
     }
 
     fn open(&self, env: Env, options: &Options) -> Result<Box<dyn Session>> {
-        if self.0 == Bug::SpinsForEver && env.vfs.read_dir(&env.dir, files::here()).is_ok() {
+        let hangs = self.0 == Bug::SpinsForEver || self.0 == Bug::WaitsForEver;
+        if hangs && env.vfs.read_dir(&env.dir, files::here()).is_ok() {
             loop {
+                if self.0 == Bug::WaitsForEver {
+                    std::thread::park();
+                }
                 std::hint::black_box(0);
             }
         }

@@ -10,8 +10,10 @@ use crate::campaign::{Campaign, End, Report, Which};
 use crate::checker::Invariant;
 use crate::disk::Filesystem;
 use crate::explore::replay;
-use crate::tally::Violation;
+use crate::system::System;
+use crate::tally::{AN_ANSWER, Violation};
 use crate::watch::Watch;
+use crate::{damage, exhaust, report, sweep};
 
 fn run(bug: Bug, images: u64, jobs: usize) -> Report {
     let campaign = Campaign {
@@ -161,6 +163,34 @@ fn endless_computing_is_found_with_its_address() {
     let report = run(Bug::SpinsForEver, 50_000, 1);
     assert_eq!(report.end, End::Hang);
     assert_eq!(report.tally.violations[0].invariant, Invariant::I5);
+}
+
+/// One that waits, which takes nothing from other tests.
+#[test]
+fn store_that_never_comes_back_is_told_with_its_case_by_sweep_exhaust_and_damage() {
+    let (never, patience) = (AtomicBool::new(false), Duration::from_millis(200));
+    let system = || -> Arc<dyn System> { Arc::new(Toy(Bug::WaitsForEver)) };
+    let (jobs, shard) = (2, (0, 1));
+
+    let bounds = sweep::Bounds { seeded: 0, pairs_one_in: 100, jobs, shard, patience };
+    let done = sweep::sweep(system(), &bounds, &never);
+    let (case, violation) = done.violations.last().expect("it hangs");
+    assert_eq!((&*violation.expected, violation.shrink()), (AN_ANSWER, None), "{case}");
+    assert!(!report::sweep_violations(&done).contains("smaller"));
+
+    let (letters, encrypted) = (exhaust::PLAIN, false);
+    let points = exhaust::PointBounds { images_max: 64, thorough: false };
+    let bounds = exhaust::Bounds { depth: 2, letters, encrypted, points, jobs, shard, patience };
+    let done = exhaust::run(&system(), &bounds, &never, &mut |_, _| ());
+    let (sequence, violation) = done.violations.last().expect("it hangs");
+    assert_eq!((&*violation.expected, violation.shrink()), (AN_ANSWER, None), "{sequence}");
+    assert!(!report::exhaust_violations(&done, &bounds).contains("smaller"));
+
+    let (seed, seeds, violations_max) = (1, 4, 1);
+    let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max, patience };
+    let done = damage::run(system(), &bounds, &never);
+    let found = done.violations.last().expect("it hangs");
+    assert_eq!(found.finding.expected, AN_ANSWER, "{}", found.case);
 }
 
 #[test]
