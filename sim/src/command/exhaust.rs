@@ -1,13 +1,14 @@
 //! `quiver-sim exhaust`: every sequence of a few operations.
 
-use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::io::{StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::bar::progress_bar;
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs, run::shard};
 use crate::campaign::PATIENCE;
@@ -15,6 +16,9 @@ use crate::engine::Engine;
 use crate::exhaust::{self, Bounds, ENCRYPTED, IMAGES_MAX, PLAIN, PointBounds, Sequence};
 use crate::report;
 use crate::system::System;
+
+/// What a bar shows.
+const BAR: &str = "{bar:32} {human_pos}/{human_len} sequences of {msg}, {eta} left";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -62,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let done = match &arguments.sequence {
         Some(sequence) => exhaust::one(&Engine, sequence, bounds.encrypted, bounds.points),
         None => {
-            let bar = progress_bar();
+            let bar = progress_bar(1, BAR);
             let show = &mut |length: usize, sequences: u64| show(&bar, &bounds, length, sequences);
             let engine: Arc<dyn System> = Arc::new(Engine);
             let done = exhaust::run(&engine, &bounds, &cancelled_by_ctrl_c(), show);
@@ -109,15 +113,6 @@ pub(super) fn images_max(text: &str) -> Result<u64, String> {
         Ok(images @ 1..=1_000_000) => Ok(images),
         _ => Err("expected 1 to 1000000 images".to_owned()),
     }
-}
-
-fn progress_bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "{bar:32} {human_pos}/{human_len} sequences of {msg}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("a constant template");
-    ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(5)).with_style(style)
 }
 
 fn show(bar: &ProgressBar, bounds: &Bounds, length: usize, sequences: u64) {

@@ -8,6 +8,7 @@
 //! | 3 | no violation, but a counter stayed at zero: the run was too short, or a check is dead; not of one shard of many |
 //! | 130 | ended by Ctrl-C, with the table so far, or the file; a second one ends it at once |
 
+mod bar;
 mod corpus;
 mod exhaust;
 mod hunt;

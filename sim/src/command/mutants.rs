@@ -367,3 +367,39 @@ fn row(verdict: &Verdict) -> Value {
         "address": verdict.first.as_ref().map(|(_, place)| place),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(name: &str, is_caught: bool) -> Verdict {
+        let first = is_caught.then(|| ("I1 durability".to_owned(), "7:1:2".to_owned()));
+        Verdict { name: name.to_owned(), conditions: Vec::new(), images: 10, first }
+    }
+
+    fn concluded(table: &Table) -> (String, String) {
+        let mut out = Vec::new();
+        let code = table.conclude(&mut out).unwrap_or_else(|_| panic!("a buffer takes it all"));
+        (format!("{code:?}"), String::from_utf8(out).expect("text"))
+    }
+
+    /// What was found counts, what was not tried is no success, and a bug that was missed is worse.
+    #[test]
+    fn table_that_was_cancelled_says_so_in_every_form() {
+        let is = |code: u8| format!("{:?}", ExitCode::from(code));
+        let planted = vec![verdict("one", true)];
+        let mut table = Table { planted, cancelled: true, ..Table::default() };
+        let (code, text) = concluded(&table);
+        assert!(code == is(130) && text.contains("the rest was not tried"), "{code}: {text}");
+        assert!(text.contains("median 10, worst 10 (one)") && !text.contains("all "), "{text}");
+        let said = table.json();
+        assert_eq!((&said["cancelled"], &said["all_caught"]), (&json!(true), &json!(false)));
+        let page = report::mutants_html(&said);
+        assert!(page.contains("1 wrong engines were found, the rest was not tried"));
+        table.planted.push(verdict("two", false));
+        let (code, text) = concluded(&table);
+        assert!(code == is(1) && text.contains("1 not caught"), "{code}: {text}");
+        table = Table { planted: vec![verdict("one", true)], ..Table::default() };
+        assert_eq!(concluded(&table).0, is(0));
+    }
+}

@@ -4,7 +4,7 @@
 //! A file that is there stays whole until there is a smaller one to put in its place.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::bar::progress_bar;
 use super::exhaust::images_max;
 use super::hunt::{Ground, Hunt, Place};
 use super::replay::Target;
@@ -29,6 +29,9 @@ use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
 use crate::sweep::Case;
 use crate::system::System;
+
+/// What a bar shows.
+const BAR: &str = "{bar:24} {human_pos}/{human_len} runs, {msg}";
 
 /// How many images are looked at for a planted bug without an address.
 const IMAGES_OF_HUNT: u64 = 400_000;
@@ -82,7 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let before = Size::of(&file);
     let limit = Some(Duration::from_secs(60 * arguments.minutes));
     let budget = Budget { runs: arguments.runs, limit, cancel: Some(&*cancel) };
-    let bar = progress_bar(arguments.runs);
+    let bar = progress_bar(arguments.runs, BAR);
     let start = Instant::now();
     let shrunk = shrink::shrink(systems.shows(), file, budget, &mut |size, runs| {
         bar.set_position(runs);
@@ -258,14 +261,4 @@ fn default_out(name: &str) -> Result<PathBuf, Refusal> {
         }
         Err(error) => Err(Refusal(format!("cannot look for {}: {error}", out.display()), 2)),
     }
-}
-
-fn progress_bar(runs: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} runs, {msg}");
-    ProgressBar::with_draw_target(Some(runs), ProgressDrawTarget::stderr_with_hz(5))
-        .with_style(style.expect("a constant template"))
-        .with_message("starting")
 }

@@ -7,7 +7,7 @@
 //!   the campaigns have what the parts left. A part that its share has cut is as small as that.
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::bar::progress_bar;
 use super::sweep::default_bounds;
 use crate::campaign::{Campaign, Course, End, Progress, Report, Which};
 use crate::damage;
@@ -172,7 +173,7 @@ impl Stages<'_> {
             }
             None => {}
         }
-        let bar = progress_bar(campaign, self.quiet);
+        let bar = bar_of(campaign, self.quiet);
         let mut kept = Instant::now();
         let cancel = self.cancel;
         let mut told = |progress: Progress<'_>| {
@@ -251,8 +252,8 @@ fn seeds_of(images: Option<u64>, seeds: Option<u64>, images_each: u64, most: u64
     of_images.or(seeds).unwrap_or(most).clamp(1, most)
 }
 
-fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {
-    if quiet || !io::stderr().is_terminal() {
+fn bar_of(campaign: &Campaign, quiet: bool) -> ProgressBar {
+    if quiet {
         return ProgressBar::hidden();
     }
     let (length, unit) = match (campaign.images, campaign.seeds, campaign.limit) {
@@ -262,10 +263,7 @@ fn progress_bar(campaign: &Campaign, quiet: bool) -> ProgressBar {
         (None, None, None) => unreachable!("a run without bounds gets one in images"),
     };
     let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{msg}}, {{eta}} left");
-    let style = ProgressStyle::with_template(&template).expect("a constant template");
-    ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(5))
-        .with_style(style)
-        .with_message("starting")
+    progress_bar(length, &template)
 }
 
 fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {

@@ -128,13 +128,30 @@ fn apart(name: &str, one: &Record, other: &Record) -> Result<(), String> {
     let shard = one.shards.name(*part);
     let of_seeds = |record: &Record| record.done.end == End::Target;
     let same_seeds = one.shards == other.shards && of_seeds(one) && of_seeds(other);
-    if same_seeds && one.done.tally != other.done.tally {
+    if same_seeds && !are_equal(one, other) {
         return Err(format!(
             "shard {shard} is in {name} too, and came to something else there; one of the two \
              machines or programs is not as the other: run that shard again on both"
         ));
     }
     Err(format!("shard {shard} is in {name} already, which counts; leave one of the two out"))
+}
+
+/// Whether two records of the same seeds came to the same. Parts that a bound in minutes may have cut say
+/// nothing of that.
+fn are_equal(one: &Record, other: &Record) -> bool {
+    if one.done.tally != other.done.tally {
+        return false;
+    }
+    let swept = |Record { swept, .. }: &Record| {
+        swept.as_ref().map(|part| (part.planned.clone(), part.tally.clone()))
+    };
+    let hurt = |Record { hurt, .. }: &Record| hurt.as_ref().map(|part| part.counts.clone());
+    let swarmed = |Record { swarmed, .. }: &Record| {
+        swarmed.as_ref().map(|part| (part.counts.clone(), part.tally.clone()))
+    };
+    let parts = |record: &Record| (swept(record), hurt(record), swarmed(record));
+    one.bounds.minutes.is_some() || parts(one) == parts(other)
 }
 
 /// A record of what a shard found, and of nothing else (G4).

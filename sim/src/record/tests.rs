@@ -298,6 +298,13 @@ fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
         change(&mut record);
         text(&record)
     };
+    const OTHER: &str = "shard 1/3 is in a too, and came to something else there";
+    let other_part = |change: &dyn Fn(&mut Record)| {
+        other(&|one| {
+            one.shards = Shards::one((0, 3));
+            change(one);
+        })
+    };
     let cases = [
         (other(&|one| one.engine_version = "0.2.0".to_owned()), "engine version 0.2.0, a of 0.1.0"),
         (
@@ -309,13 +316,10 @@ fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
         (other(&|one| one.bounds.until_met = true), "until_met is true, not false"),
         (other(&|one| one.shards = Shards::one((1, 4))), "it is one of 4 shards, a one of 3"),
         (other(&|one| one.shards = Shards::one((0, 3))), "shard 1/3 is in a already, which counts"),
-        (
-            other(&|one| {
-                one.shards = Shards::one((0, 3));
-                one.done.tally.trace_hash = 1;
-            }),
-            "shard 1/3 is in a too, and came to something else there",
-        ),
+        (other_part(&|one| one.done.tally.trace_hash = 1), OTHER),
+        (other_part(&|one| one.swept.as_mut().expect("it was asked for").tally.seeds = 1), OTHER),
+        (other_part(&|one| one.hurt.as_mut().expect("it was asked for").counts.cases = 1), OTHER),
+        (other_part(&|one| one.swarmed.as_mut().expect("it was asked for").tally.seeds = 1), OTHER),
         ("{".to_owned(), "as if cut off"),
     ];
     for (bad, says) in cases {

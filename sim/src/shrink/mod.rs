@@ -7,9 +7,10 @@
 //!   panic if it was a panic and without one if it was not. Another violation, or none, is a failure,
 //!   and so is a candidate whose words do not fit its run. As in a campaign, a finding of the run
 //!   itself comes before whatever a crash would show: it is that one that counts then.
-//! - Z2. **What is made smaller**, in this order and again until nothing changes: the operations, the
-//!   faults, the crashes, the contents of operations, names, dimensions, settings and dice, and then
-//!   what survives, from nothing and from everything, whichever takes fewer words.
+//! - Z2. **What is made smaller**, in this order and again until nothing changes: the operations, by
+//!   leaving some out and by one in the place of several; the faults, the crashes, the contents of
+//!   operations, names, dimensions, settings and dice; and then what survives, from nothing and from
+//!   everything, whichever takes fewer words.
 //! - Z3. A candidate that lost operations is also tried with the plainest crashes, and then by a hunt
 //!   through its own points: what the operations left out is often just the place of the crash.
 //! - Z4. The result is a function of the start and the budget in runs. A bound in time and a
@@ -168,7 +169,9 @@ impl Shrinker<'_> {
         loop {
             let before = self.best.text();
             let passes = [
+                Self::keep_the_last,
                 Self::drop_operations,
+                Self::join_operations,
                 Self::drop_faults,
                 Self::plainer_crashes,
                 Self::plainer_contents,

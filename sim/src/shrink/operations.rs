@@ -1,8 +1,14 @@
 //! Fewer operations, fewer faults.
 
 use super::Shrinker;
-use crate::history::{Action, History, Planned, Strike};
+use crate::history::{Action, Change, History, Member, Operation, Planned, Strike};
 use crate::repro::Reproducer;
+
+/// How many operations besides creations are tried alone, before any are left out.
+const LAST_OPERATIONS: [usize; 4] = [1, 2, 4, 8];
+
+/// How many operations in a row become one at most.
+const TOGETHER_MAX: usize = 4;
 
 /// How many ways to fall out are tried for a strike that becomes a fault.
 const STRIKE_DICE: u64 = 16;
@@ -13,7 +19,58 @@ fn starts_a_process(action: &Action) -> bool {
     matches!(action, Close | Kill | KillInside(_) | PowerLoss | PowerLossInside(_))
 }
 
+/// Whether an operation makes a collection.
+fn creates(action: &Action) -> bool {
+    let creates = |member: &Member| matches!(member, Member::Create(..));
+    match action {
+        Action::Single(member) => creates(member),
+        Action::Group(members, _) => members.iter().any(creates),
+        _ => false,
+    }
+}
+
+/// The changes of rows that an operation asks for, if it asks for nothing else.
+fn changes(action: &Action) -> Option<&[Change]> {
+    match action {
+        Action::Single(Member::Write(changes)) => Some(changes),
+        Action::Batch(changes) | Action::Write(changes) => Some(changes),
+        Action::Group(members, _) => match &members[..] {
+            [Member::Write(changes)] => Some(changes),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// One operation that may do what several did: their changes at once where they are writes, else calls that
+/// seal, merge and reopen as a whole.
+fn together(operations: &[Operation]) -> Vec<Action> {
+    let lists: Option<Vec<&[Change]>> =
+        operations.iter().map(|operation| changes(&operation.action)).collect();
+    let Some(lists) = lists else {
+        return vec![Action::Compact(None), Action::MaintainAll, Action::Close, Action::Kill];
+    };
+    let mut all: Vec<Change> = Vec::new();
+    for change in lists.into_iter().flatten() {
+        // A batch changes a row once: as it was changed last.
+        all.retain(|other| (other.slot, &other.id) != (change.slot, &change.id));
+        all.push(change.clone());
+    }
+    vec![Action::Write(all)]
+}
+
 impl Reproducer {
+    /// The same with one operation in the place of some, and with their faults.
+    fn with_one_for(&self, operations: std::ops::Range<usize>, action: Action) -> Self {
+        let (first, rest) = (operations.start, operations.start + 1..operations.end);
+        let mut file = self.without(rest);
+        let replaced = &self.history.operations[operations];
+        let faults = replaced.iter().flat_map(|operation| operation.faults.clone()).collect();
+        file.history.operations[first] = Operation { action, faults };
+        file.history.luck[first].loss = None;
+        file
+    }
+
     /// The same without some of its operations.
     fn without(&self, operations: std::ops::Range<usize>) -> Self {
         let mut file = self.clone();
@@ -39,6 +96,25 @@ impl Reproducer {
 }
 
 impl Shrinker<'_> {
+    /// Keeps the creations and the last operations alone. A hunt sees nearly every image of so short a
+    /// history, and of a long one so few that halving it may lose sight of the violation.
+    pub(super) fn keep_the_last(&mut self) {
+        for last in LAST_OPERATIONS {
+            let mut candidate = self.best.clone();
+            let History { operations, luck, .. } = &mut candidate.history;
+            let early = operations.len().saturating_sub(last);
+            let is_kept: Vec<bool> = (0..operations.len())
+                .map(|place| place >= early || creates(&operations[place].action))
+                .collect();
+            let (mut of_operations, mut of_luck) = (is_kept.iter(), is_kept.iter());
+            operations.retain(|_| of_operations.next() == Some(&true));
+            luck.retain(|_| of_luck.next() != Some(&false));
+            if self.attempt_and_hunt(candidate) {
+                return;
+            }
+        }
+    }
+
     /// Leaves out operations: all, halves, quarters, single ones, the late ones first, for those
     /// rest on the early ones.
     pub(super) fn drop_operations(&mut self) {
@@ -57,6 +133,24 @@ impl Shrinker<'_> {
                 end = end.saturating_sub(size).min(self.best.history.operations.len());
             }
             size /= 2;
+        }
+    }
+
+    /// Puts one operation in the place of several in a row, of as many as will go.
+    pub(super) fn join_operations(&mut self) {
+        for size in (2..=TOGETHER_MAX).rev() {
+            let mut first = 0;
+            while first + size <= self.best.history.operations.len() && !self.is_over() {
+                let range = first..first + size;
+                let actions = together(&self.best.history.operations[range.clone()]);
+                let mut joined = actions.into_iter().map(|action| {
+                    let candidate = self.best.with_one_for(range.clone(), action);
+                    self.attempt_loosely(candidate)
+                });
+                if !joined.any(|is_shown| is_shown) {
+                    first += 1;
+                }
+            }
         }
     }
 

@@ -256,6 +256,55 @@ fn a_file_whose_crash_is_gone_is_found_again_in_its_history() {
     assert!(Size::of(&again.file).operations <= 3);
 }
 
+/// Its crash is rare among the images of a long history, so that leaving half of it out loses sight of it.
+const BATCH_IN_TWO_FRAMES: &str = r#"quiver-sim reproducer 1
+status planted batch-in-two-frames
+violates I2
+option step_bytes 64
+option merge_factor 2
+slot s0 "c0" dim 11
+slot s1 "c1" dim 11
+
+open
+create s0 stored x"01040000000b000000020100000005030100000003070100000001"
+kill
+delete s0 "kk"
+keep-indexes
+write {
+    upsert s0 "b" [0*11] ""
+    upsert s0 "kk" [0*11] ""
+}
+checkpoint
+field s0 numeric "x.y"
+write {
+    upsert s0 "kkk" [0*11] ""
+    upsert s0 "d" [0*11] ""
+    upsert s0 "kk" [0*11] ""
+}
+checkpoint
+upsert s0 "kk" [0*11] ""
+checkpoint
+upsert s0 "kkk" [0*11] ""
+checkpoint
+upsert s0 "kk" [0*11] ""
+kill
+create s1 stored x"01040000000b000000020100000005030100000003070100000001"
+write {
+    upsert s0 "kk" [0*11] ""
+    upsert s1 "kkk" [0*11] "a"*808
+}
+crash before sync 0 power-loss everything
+    but loses change 0 sectors 2 of /store/log-0000000022-*.wal
+"#;
+
+#[test]
+fn violation_of_the_last_operation_is_looked_for_without_those_before() {
+    let file = Reproducer::parse(BATCH_IN_TWO_FRAMES).expect("it is one");
+    let system = Systems::of(&file.status).expect("it is planted").wrong.expect("it is wrong");
+    let Shrunk { file, runs, finished } = shrunk(&*system, file);
+    assert!(finished && file.history.operations.len() <= 3, "{runs} runs:\n{}", file.text());
+}
+
 /// The number of an image counts among as many as were looked at of its point: it is found again only
 /// where as many are counted.
 #[test]
