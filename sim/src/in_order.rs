@@ -194,7 +194,7 @@ mod tests {
         let mut taken = 0;
         let work = |_, seat: &Seat<()>| {
             seat.begins(());
-            thread::sleep(TICK / 10);
+            thread::yield_now();
         };
         in_order(&plan(u64::MAX, 2, &cancel), work, |()| {
             taken += 1;
@@ -203,7 +203,7 @@ mod tests {
             }
             ControlFlow::Continue(())
         });
-        assert!((3..1000).contains(&taken), "{taken}");
+        assert!(taken >= 3, "{taken}");
         let none = |_: &Seat<()>| unreachable!("it was cancelled before it began");
         let take = |()| ControlFlow::Continue(());
         assert_eq!(in_order(&plan(5, 2, &cancel), move |_, seat| none(seat), take), None);
@@ -216,8 +216,10 @@ mod tests {
         let work = |number: u64, seat: &Seat<u64>| {
             for part in 0..4 {
                 seat.begins(number * 10 + part);
-                while number == 2 && part == 1 {
-                    std::hint::spin_loop();
+                if number == 2 && part == 1 {
+                    loop {
+                        thread::park();
+                    }
                 }
             }
             number
