@@ -25,8 +25,9 @@ use crate::system::System;
 /// How many times as long an image of an encrypted store takes.
 const ENCRYPTED_TAKES: u64 = 5;
 
-/// How many images a campaign checks before the sweep has its turn, which takes a known number.
-const IMAGES_BEFORE_SWEEP: u64 = 60_000;
+/// How many images a campaign checks before the sweep has its turn, which takes about as long as half a
+/// million; of encrypted stores half as many.
+const IMAGES_BEFORE_SWEEP: u64 = 100_000;
 
 /// Seeds whose stores are damaged for each bug that only damage shows.
 const DAMAGED_SEEDS: u64 = 100;
@@ -118,11 +119,11 @@ impl Hunt<'_> {
 
     /// H1.
     fn in_crashes(&mut self, which: Which) -> Option<(Invariant, Place)> {
-        let images_max = match which {
-            Which::Encrypted => self.images_max / ENCRYPTED_TAKES,
-            Which::All | Which::Plain => self.images_max,
+        let (images_max, before_sweep) = match which {
+            Which::Encrypted => (self.images_max / ENCRYPTED_TAKES, IMAGES_BEFORE_SWEEP / 2),
+            Which::All | Which::Plain => (self.images_max, IMAGES_BEFORE_SWEEP),
         };
-        let found = self.in_campaigns(which, images_max.min(IMAGES_BEFORE_SWEEP));
+        let found = self.in_campaigns(which, images_max.min(before_sweep));
         let found = found.or_else(|| (self.images < images_max).then(|| self.in_sweep())?);
         found.or_else(|| self.in_campaigns(which, images_max))
     }

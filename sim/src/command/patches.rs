@@ -254,6 +254,16 @@ mod tests {
         }
     }
 
+    /// Whoever changes the sources is told of it by the tests, not by the next `mutants --patches`.
+    #[test]
+    fn every_patch_applies_to_the_sources_beside_the_others() {
+        let copy = tempfile::tempdir().expect("a temporary directory");
+        write_copy(copy.path()).expect("the sources are there");
+        for patch in all().unwrap_or_else(|Refusal(what, _)| panic!("{what}")) {
+            patch.apply(copy.path()).unwrap_or_else(|Refusal(what, _)| panic!("{what}"));
+        }
+    }
+
     #[test]
     fn head_without_a_word_and_patch_without_its_name_are_refused() {
         let refused = |text: &str| Patch::of("a".to_owned(), text.to_owned()).is_err();
