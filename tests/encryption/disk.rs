@@ -86,6 +86,30 @@ impl Disk {
         self.vfs.unlink(Path::new(path), here()).expect("there");
     }
 
+    /// Takes a file away; its bytes, to put it back.
+    pub(crate) fn take(&self, path: &str) -> Vec<u8> {
+        let bytes = self.read(path);
+        self.remove(path);
+        bytes
+    }
+
+    /// A store with a new collection `dossiers`, and the path of its key.
+    pub(crate) fn with_dossiers(&self) -> (Store, CollectionId, String) {
+        let store = self.open();
+        let before = self.keys("/store");
+        let id = store.create_collection("dossiers", schema()).expect("new");
+        (store, id, format!("/store/{}", self.new_key(&before)))
+    }
+
+    /// Has a checkpoint park what cannot be read without a file, which is there again behind it.
+    pub(crate) fn park_without(&self, path: &str) {
+        let bytes = self.take(path);
+        let store = self.open();
+        store.checkpoint().expect("parked");
+        store.close().expect("closed");
+        self.write(path, &bytes);
+    }
+
     /// All bytes of all files but the lock.
     pub(crate) fn everything(&self, dir: &str) -> Vec<u8> {
         let names = self.names(dir).into_iter().filter(|name| name != "LOCK");

@@ -24,8 +24,7 @@ fn missing_data_key_is_its_collections_state_and_putting_it_back_restores_all() 
     store.rename_collection("dossiers", "files").expect("free");
     drop(store);
     let path = format!("/store/{key}");
-    let bytes = disk.read(&path);
-    disk.remove(&path);
+    let bytes = disk.take(&path);
 
     // Twice, so that what could not be read is carried through a settled tail, and parked.
     for round in 1..=2 {
@@ -65,24 +64,19 @@ fn missing_data_key_is_its_collections_state_and_putting_it_back_restores_all() 
 #[test]
 fn key_of_a_collection_that_only_the_log_knows_survives_opens_and_its_own_absence() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = disk.new_key(&before);
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
     drop(store);
     for _ in 0..3 {
         let store = disk.open();
         assert_eq!(store.len(id).expect("open"), 20);
     }
-    let path = format!("/store/{key}");
-    let bytes = disk.read(&path);
-    disk.remove(&path);
+    let bytes = disk.take(&key);
     let store = disk.open();
     assert_eq!(store.len(id).expect_err("no key").kind(), ErrorKind::KeyUnavailable);
     store.checkpoint().expect("its creation is parked");
     drop(store);
-    disk.write(&path, &bytes);
+    disk.write(&key, &bytes);
     let store = disk.open();
     fill(&store, id, 20);
     check_whole(&store, id);
@@ -92,15 +86,12 @@ fn key_of_a_collection_that_only_the_log_knows_survives_opens_and_its_own_absenc
 #[test]
 fn creation_and_drop_in_one_log_need_no_key() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = disk.new_key(&before);
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
     assert!(store.drop_collection("dossiers").expect("there"));
     drop(store);
     drop(disk.open());
-    disk.remove(&format!("/store/{key}"));
+    disk.remove(&key);
     for _ in 0..2 {
         let store = disk.open();
         assert!(store.collection_names().expect("open").is_empty());
@@ -110,15 +101,12 @@ fn creation_and_drop_in_one_log_need_no_key() {
 #[test]
 fn collection_whose_key_is_lost_for_good_can_be_dropped_by_its_id() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = disk.new_key(&before);
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
     store.checkpoint().expect("sealed");
     fill(&store, id, 20);
     drop(store);
-    disk.remove(&format!("/store/{key}"));
+    disk.remove(&key);
     let store = disk.open();
     assert!(store.drop_collection_by_id(id).expect("there"));
     assert!(!store.drop_collection_by_id(id).expect("gone"));
@@ -135,10 +123,7 @@ fn collection_whose_key_is_lost_for_good_can_be_dropped_by_its_id() {
 #[test]
 fn records_parked_twice_without_their_key_in_between_come_back() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = format!("/store/{}", disk.new_key(&before));
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
     store.checkpoint().expect("sealed");
     store.delete(id, "agent-0003").expect("there");
@@ -146,21 +131,11 @@ fn records_parked_twice_without_their_key_in_between_come_back() {
     let names = disk.names("/store");
     let segment = names.iter().find(|name| name.ends_with(".seg")).expect("sealed");
     let segment = format!("/store/{segment}");
-    let whole = disk.read(&segment);
-    disk.remove(&segment);
-    let store = disk.open();
-    store.checkpoint().expect("parked");
-    store.close().expect("closed");
-    disk.write(&segment, &whole);
+    disk.park_without(&segment);
     let store = disk.open();
     store.upsert(id, "agent-0099", &[0.0, 0.0], b"").expect("well again");
     drop(store);
-    let key_bytes = disk.read(&key);
-    disk.remove(&key);
-    let store = disk.open();
-    store.checkpoint().expect("parked again, sealed as it is");
-    store.close().expect("closed");
-    disk.write(&key, &key_bytes);
+    disk.park_without(&key);
     let store = disk.open();
     assert_eq!(store.get(id, "agent-0003").expect("well again"), None);
     assert!(store.get(id, "agent-0099").expect("well again").is_some());
@@ -172,21 +147,13 @@ fn records_parked_twice_without_their_key_in_between_come_back() {
 #[test]
 fn name_among_parked_records_stays_when_they_are_sealed() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = format!("/store/{}", disk.new_key(&before));
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
     store.checkpoint().expect("sealed");
     store.rename_collection("dossiers", "files").expect("free");
     store.upsert(id, "agent-0099", &[0.0, 0.0], b"").expect("written");
     drop(store);
-    let key_bytes = disk.read(&key);
-    disk.remove(&key);
-    let store = disk.open();
-    store.checkpoint().expect("parked");
-    drop(store);
-    disk.write(&key, &key_bytes);
+    disk.park_without(&key);
     for _ in 0..2 {
         let store = disk.open();
         assert_eq!(store.collection_names().expect("open"), ["files"]);
@@ -215,18 +182,9 @@ fn log_with_a_drop_verifies_without_keys() {
 #[test]
 fn creation_that_was_parked_is_settled_once_its_key_is_back() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = disk.new_key(&before);
+    let (store, id, key) = disk.with_dossiers();
     drop(store);
-    let path = format!("/store/{key}");
-    let bytes = disk.read(&path);
-    disk.remove(&path);
-    let store = disk.open();
-    store.checkpoint().expect("its creation is parked");
-    drop(store);
-    disk.write(&path, &bytes);
+    disk.park_without(&key);
     let store = disk.open();
     store.checkpoint().expect("an end");
     assert!(!disk.names("/store").iter().any(|name| name.starts_with("parked-")));
@@ -240,42 +198,38 @@ fn creation_that_was_parked_is_settled_once_its_key_is_back() {
 #[test]
 fn wrong_key_of_a_collection_that_only_the_log_knows_is_found_by_a_verification() {
     let disk = Disk::new();
-    let store = disk.open();
-    let before = disk.keys("/store");
-    let id = store.create_collection("dossiers", schema()).expect("new");
-    let key = disk.new_key(&before);
+    let (store, id, key) = disk.with_dossiers();
     fill(&store, id, 0);
+    let name = key.strip_prefix("/store/").expect("its directory");
     let found = |store: &Store| {
         let report = store.verify(VerifyOptions::default(), |_| ControlFlow::Continue(()));
         let findings = report.expect("open").findings;
         findings
             .iter()
-            .for_each(|found| assert_eq!((&found.file, found.collection), (&key, Some(id))));
+            .for_each(|found| assert_eq!((&*found.file, found.collection), (name, Some(id))));
         findings.iter().map(|finding| finding.error.kind()).collect::<Vec<_>>()
     };
     assert!(found(&store).is_empty());
-    let path = format!("/store/{key}");
-    let bytes = disk.read(&path);
-    disk.remove(&path);
+    let bytes = disk.take(&key);
     assert_eq!(found(&store), [ErrorKind::Corrupt], "missing");
     // A byte of the sealed key, with and without a checksum that holds.
     let mut changed = bytes.clone();
     changed[50] ^= 1;
-    disk.write(&path, &changed);
+    disk.write(&key, &changed);
     assert_eq!(found(&store), [ErrorKind::Corrupt], "damaged");
     let end = changed.len() - 4;
     let checksum = crc32c::crc32c(&changed[..end]).to_le_bytes();
     changed[end..].copy_from_slice(&checksum);
-    disk.remove(&path);
-    disk.write(&path, &changed);
+    disk.remove(&key);
+    disk.write(&key, &changed);
     assert_eq!(found(&store), [ErrorKind::KeyUnavailable], "of another key");
     drop(store);
     let store = disk.open();
     assert_eq!(store.len(id).expect_err("refused").kind(), ErrorKind::KeyUnavailable);
     assert_eq!(found(&store), [ErrorKind::KeyUnavailable]);
     drop(store);
-    disk.remove(&path);
-    disk.write(&path, &bytes);
+    disk.remove(&key);
+    disk.write(&key, &bytes);
     let store = disk.open();
     assert!(found(&store).is_empty());
     assert_eq!(store.len(id).expect("its key"), 20);
@@ -287,10 +241,7 @@ fn wrong_key_of_a_collection_that_only_the_log_knows_is_found_by_a_verification(
 fn name_that_was_given_behind_parked_records_outlives_their_parking_again() {
     for with_row in [true, false] {
         let disk = Disk::new();
-        let store = disk.open();
-        let before = disk.keys("/store");
-        let id = store.create_collection("dossiers", schema()).expect("new");
-        let key = disk.new_key(&before);
+        let (store, id, key) = disk.with_dossiers();
         fill(&store, id, 0);
         store.checkpoint().expect("sealed");
         let segment = disk.names("/store").into_iter().find(|name| name.starts_with("segment-"));
@@ -300,14 +251,8 @@ fn name_that_was_given_behind_parked_records_outlives_their_parking_again() {
             store.upsert(id, "agent-0003", &[1.0, 2.0], b"again").expect("durable");
         }
         drop(store);
-        let path = format!("/store/{key}");
-        let bytes = disk.read(&path);
-        disk.remove(&path);
-        let store = disk.open();
-        store.checkpoint().expect("parked");
-        store.close().expect("closed");
+        disk.park_without(&key);
 
-        disk.write(&path, &bytes);
         // Beyond the footer, so that it opens, and whoever looks for a row finds the damage.
         let mut damaged = disk.read(&segment);
         let store = disk.open();
