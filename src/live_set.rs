@@ -100,13 +100,16 @@ impl Version {
         if self.collections.len() >= COLLECTIONS_MAX {
             return Err(Error::corrupt(format!("more than {COLLECTIONS_MAX} collections")));
         }
-        if collection.is_known() && self.names.insert(name, id).is_some() {
-            let name = collection.name;
+        if collection.is_known() && self.names.contains_key(&name) {
             return Err(Error::corrupt(format!("two collections named {name}")));
         }
-        if self.collections.insert(id, Arc::new(collection)).is_some() {
+        if self.collections.contains_key(&id) {
             return Err(Error::corrupt(format!("two collections of id {id}")));
         }
+        if collection.is_known() {
+            self.names.insert(name, id);
+        }
+        self.collections.insert(id, Arc::new(collection));
         Ok(())
     }
 
@@ -361,6 +364,21 @@ mod tests {
         let collection = Collection::new(id, KeyId::NONE, "a".to_owned(), descriptor());
         let error = version.insert(collection).expect_err("one too many");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
+    }
+
+    /// What a salvage shows is the state before the damage: a creation that is refused changes nothing.
+    #[test]
+    fn name_and_id_that_are_given_twice_stay_with_the_first() {
+        let mut live = LiveSet::default();
+        create(&mut live, 1, "a").expect("a name");
+        let error = create(&mut live, 2, "a").expect_err("the same name");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(live.version.id("a"), Some(CollectionId(1)));
+        let again = Collection::new(CollectionId(1), KeyId::NONE, "b".to_owned(), descriptor());
+        let error = Arc::make_mut(&mut live.version).insert(again).expect_err("the same id");
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert_eq!(live.version.id("b"), None);
+        assert!(live.version.collection(CollectionId(1)).is_ok_and(|found| found.name == "a"));
     }
 
     #[test]

@@ -23,9 +23,10 @@ use crate::address::Address;
 use crate::campaign::Which;
 use crate::checker::Invariant;
 use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
+use crate::panic_trap;
 use crate::planted::Bug;
 use crate::report;
-use crate::repro::{Reproducer, Status, Systems, Verdict, invariant_of};
+use crate::repro::{Reproducer, Status, Systems, Verdict, Violates, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
 use crate::sweep::Case;
 use crate::system::System;
@@ -158,6 +159,13 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
             return Err(Refusal(why.to_owned(), 2));
         }
         let file = super::replay::read(path)?;
+        let said = file.violates;
+        let file = as_shown(file);
+        if file.violates != said {
+            let (shown, said) = (file.violates.invariant.name(), said.invariant.name());
+            let path = path.display();
+            writeln!(io::stderr(), "{path} shows {shown}, not {said}: that is made smaller")?;
+        }
         let out = arguments.out.clone().unwrap_or_else(|| path.clone());
         may_write(&out)?;
         return Ok((file, out));
@@ -200,6 +208,18 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
         }
     };
     Ok((file.map_err(|why| Refusal(why, 1))?, out))
+}
+
+/// A file by what it shows where it does not show what it says: what an input of the fuzzer says of itself
+/// means nothing.
+fn as_shown(file: Reproducer) -> Reproducer {
+    let Ok(systems) = Systems::of(&file.status) else { return file };
+    let Ok(played) = panic_trap::catch(|| file.play(systems.shows())) else { return file };
+    let first = played.tally.violations.first().map(Violates::of);
+    match first.filter(|_| file.shown(&played).is_none() && file.status != Status::Fixed) {
+        Some(violates) => Reproducer { violates, ..file },
+        None => file,
+    }
 }
 
 /// Where a planted bug shows first, of what can be made small. What leader and follower come to is passed
@@ -260,5 +280,22 @@ fn default_out(name: &str) -> Result<PathBuf, Refusal> {
             Err(Refusal(why, 2))
         }
         Err(error) => Err(Refusal(format!("cannot look for {}: {error}", out.display()), 2)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An input of `store_ops` that was found names an invariant at random.
+    #[test]
+    fn file_that_shows_another_violation_than_it_says_is_shrunk_by_what_it_shows() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/sim");
+        let text = fs::read_to_string(path.join("planted-acknowledged-before-sync.repro"));
+        let file = Reproducer::parse(&text.expect("it is there")).expect("it is one");
+        let shown = as_shown(file.clone()).violates;
+        assert_eq!(shown, file.violates, "what is said is shown");
+        let other = Violates { invariant: Invariant::I13, panics: true };
+        assert_eq!(as_shown(Reproducer { violates: other, ..file }).violates, shown);
     }
 }

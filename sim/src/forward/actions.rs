@@ -349,6 +349,7 @@ impl Runner<'_> {
 
     /// The store writes again once faults are over, after a reopen where it says so (I11).
     pub(super) fn come_back(&mut self) {
+        self.faults_over = true;
         self.arm(&[]);
         self.limit_space(None);
         // What is called from here on is not to be struck.

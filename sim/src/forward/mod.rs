@@ -226,6 +226,8 @@ struct Runner<'a> {
     said: Said,
     /// Another clock for its processes than the one that they are drawn.
     time: Option<Arc<dyn Clock>>,
+    /// Whether all is done that the history says: nothing is struck any more, in no process.
+    faults_over: bool,
     stopped: bool,
 }
 
@@ -273,6 +275,7 @@ impl<'a> Runner<'a> {
             words: Vec::new(),
             said: Said::default(),
             time: None,
+            faults_over: false,
             stopped: false,
         }
     }
@@ -340,6 +343,9 @@ impl<'a> Runner<'a> {
 
     /// Arms what the history has for the process that begins.
     fn arm_strikes(&mut self) {
+        if self.faults_over {
+            return;
+        }
         let process = self.out.counted.len() - 1;
         let own = self.history.strikes.iter().filter(|strike| strike.process == process);
         let planned =
