@@ -104,7 +104,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
         Refusal(why.to_owned(), 1)
     })?;
     let mut file = file.explained(violation);
-    if finished && arguments.mutant.is_some() {
+    // A file that said how small it is says it anew.
+    if finished && (arguments.mutant.is_some() || file.shrinks_to.is_some()) {
         file.shrinks_to = Some(file.history.operations.len());
     }
     // Z5: from here on only what was read back from the file is told.
