@@ -4,7 +4,7 @@
 //! exhaust. What they add up is then a function of the work, not of the number of threads.
 //!
 //! - N1. Results are taken from zero on, until there are enough or it is cancelled. What was done beyond
-//!   that is thrown away.
+//!   that is thrown away, and so is what was under way when it was cancelled: it may be a part only.
 //! - N2. A worker that stays at one thing for too long is told by what it is at, and ends the rest. Its
 //!   thread cannot be stopped and ends with the process, so that no worker borrows anything.
 
@@ -32,7 +32,7 @@ pub struct Plan<'a> {
     pub jobs: usize,
     /// How long a worker may stay at one thing.
     pub patience: Duration,
-    /// What is not begun by then is left out.
+    /// What is not done by then is left out.
     pub cancel: &'a AtomicBool,
 }
 
@@ -53,8 +53,9 @@ impl<C> Default for Seat<C> {
 impl<C: Clone> Seat<C> {
     /// Says what comes next.
     pub fn begins(&self, case: C) {
-        *self.at() = Some(case);
+        // In this order, for who looks in between: nothing lies here yet.
         self.watch.goes_on();
+        *self.at() = Some(case);
     }
 
     /// Whoever has nothing to do does not hang.
@@ -96,7 +97,7 @@ where
                 }
                 let done = work(place, &own);
                 own.rests();
-                if sender.send((place, done)).is_err() {
+                if own.watch.is_stopped() || sender.send((place, done)).is_err() {
                     break;
                 }
             }
@@ -118,6 +119,12 @@ struct Worker<C> {
     seat: Arc<Seat<C>>,
     silence: Silence,
     thread: thread::JoinHandle<()>,
+}
+
+impl<C: Clone> Worker<C> {
+    fn has_panicked(&self) -> bool {
+        self.thread.is_finished() && self.seat.at().is_some()
+    }
 }
 
 fn collect<C: Clone, R>(
@@ -145,6 +152,10 @@ fn collect<C: Clone, R>(
         }
         if looked.elapsed() >= TICK {
             looked = Instant::now();
+            // Whose thread is over with something on the seat has panicked: that is the caller's.
+            if workers.iter().any(Worker::has_panicked) {
+                return None;
+            }
             let hanging = hanging(workers, plan.patience);
             if hanging.is_some() {
                 return hanging;
@@ -213,15 +224,20 @@ mod tests {
     fn worker_that_does_not_come_back_is_told_and_who_has_nothing_to_do_is_not() {
         let short = Plan { patience: Duration::from_millis(300), ..plan(4, 4, &NEVER) };
         let mut taken = Vec::new();
-        let work = |number: u64, seat: &Seat<u64>| {
+        let before = AtomicU64::new(0);
+        let work = move |number: u64, seat: &Seat<u64>| {
             for part in 0..4 {
                 seat.begins(number * 10 + part);
                 if number == 2 && part == 1 {
+                    while before.load(Ordering::Relaxed) < 2 {
+                        seat.watch.goes_on();
+                    }
                     loop {
                         thread::park();
                     }
                 }
             }
+            before.fetch_add(u64::from(number < 2), Ordering::Relaxed);
             number
         };
         let hanging = in_order(&short, work, |number| {
@@ -240,6 +256,17 @@ mod tests {
         };
         let take = |()| ControlFlow::Continue(());
         let told = panic::catch_unwind(|| in_order(&plan(5, 2, &NEVER), work, take));
+        assert!(told.is_err());
+        // Nor is it taken for a hang while another goes on for longer.
+        let work = |number: u64, seat: &Seat<u64>| {
+            seat.begins(number);
+            assert!(number > 0, "of the work");
+            while !seat.watch.is_stopped() {
+                seat.watch.goes_on();
+            }
+        };
+        let short = Plan { patience: Duration::from_millis(200), ..plan(2, 2, &NEVER) };
+        let told = panic::catch_unwind(|| in_order(&short, work, take));
         assert!(told.is_err());
     }
 }

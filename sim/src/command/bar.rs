@@ -16,5 +16,5 @@ pub(super) fn progress_bar(length: u64, template: &str) -> ProgressBar {
     }
     let style = ProgressStyle::with_template(template).expect("templates of the program are right");
     let target = ProgressDrawTarget::stderr_with_hz(DRAWN_PER_SECOND);
-    ProgressBar::with_draw_target(Some(length), target).with_style(style).with_message("starting")
+    ProgressBar::with_draw_target(Some(length), target).with_style(style)
 }

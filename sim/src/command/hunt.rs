@@ -5,7 +5,8 @@
 //!
 //! - H1. Crashes are looked for as the default run does: in a campaign, and in the sweep, which puts faults
 //!   where a campaign rarely draws them; then in a longer campaign, which goes on behind the first.
-//! - H2. A violation that is not wanted is passed over, and the campaign goes on behind its seed.
+//! - H2. A violation that is not wanted is passed over, and the campaign goes on behind its seed, if it
+//!   came so far.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::planted::Bug;
 use crate::swarm;
 use crate::sweep;
 use crate::system::System;
+use crate::tally::Violation;
 
 /// How many times as long an image of an encrypted store takes.
 const ENCRYPTED_TAKES: u64 = 5;
@@ -34,6 +36,9 @@ const DAMAGED_SEEDS: u64 = 100;
 
 /// Seeds whose tasks meet for each bug that only they show.
 const SWARM_SEEDS: u64 = 200;
+
+/// How many images a wrong engine may take, if nothing else is said.
+pub(super) const IMAGES_MAX: u64 = 1_500_000;
 
 /// Where a wrong engine is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,7 @@ pub(super) struct Hunt<'a> {
     /// How many there were.
     pub(super) images: u64,
     /// Which violations are wanted (H2).
-    pub(super) is_wanted: fn(&Address) -> bool,
+    pub(super) is_wanted: fn(&Violation) -> bool,
     pub(super) cancel: &'a AtomicBool,
 }
 
@@ -134,7 +139,7 @@ impl Hunt<'_> {
             let is_wanted = self.is_wanted;
             let Report { tally, .. } = self.campaign(which, images_max - self.images);
             self.images += tally.images_checked + tally.replica_images();
-            if let Some(first) = tally.violations.iter().find(|one| is_wanted(&one.address)) {
+            if let Some(first) = tally.violations.iter().find(|one| is_wanted(one)) {
                 return Some((first.invariant, Place::Address(first.address)));
             }
             let seeds = tally.seeds + tally.seeds_left_out;
@@ -163,8 +168,7 @@ impl Hunt<'_> {
         let enough = AtomicBool::new(false);
         campaign.run(
             &mut |progress| {
-                let mut violations = progress.tally.violations.iter();
-                let found = violations.any(|violation| (self.is_wanted)(&violation.address));
+                let found = progress.tally.violations.iter().any(self.is_wanted);
                 enough.store(found || self.is_cancelled(), Ordering::Relaxed);
             },
             &enough,
@@ -175,7 +179,8 @@ impl Hunt<'_> {
         let bounds = default_bounds(self.jobs, (0, 1));
         let done = sweep::sweep(self.system.clone(), &bounds, self.cancel);
         self.images += done.tally.images_checked;
-        let (case, violation) = done.violations.into_iter().next()?;
+        let mut wanted = done.violations.into_iter().filter(|(_, one)| (self.is_wanted)(one));
+        let (case, violation) = wanted.next()?;
         Some((violation.invariant, Place::Swept(case)))
     }
 
@@ -185,8 +190,8 @@ impl Hunt<'_> {
         let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false, patience };
         let done = swarm::run(self.system.clone(), &bounds, self.cancel)?;
         self.images += done.tally.images_checked;
-        let (violation, _) = done.violations.first()?;
-        Some((violation.invariant, Place::Address(violation.address)))
+        let (first, _) = done.violations.iter().find(|(one, _)| (self.is_wanted)(one))?;
+        Some((first.invariant, Place::Address(first.address)))
     }
 
     /// A known number of cases.
@@ -212,7 +217,7 @@ mod tests {
 
     static NEVER: AtomicBool = AtomicBool::new(false);
 
-    fn hunt(bug: Bug, is_wanted: fn(&Address) -> bool) -> Hunt<'static> {
+    fn hunt(bug: Bug, is_wanted: fn(&Violation) -> bool) -> Hunt<'static> {
         let system = Arc::new(Planted::new(bug));
         Hunt { system, seed: 1, jobs: 2, images_max: 20_000, images: 0, is_wanted, cancel: &NEVER }
     }
@@ -236,7 +241,7 @@ mod tests {
         };
         let (first, images) = first_of(|_| true);
         // Seeds are looked at in their order, but many of them before anybody looks at what they came to.
-        let (second, more_images) = first_of(|address| address.seed > 40);
+        let (second, more_images) = first_of(|violation| violation.address.seed > 40);
         assert!(first <= 40 && second > 40, "{first} and {second}");
         assert!(more_images > images, "{images} and {more_images}");
     }

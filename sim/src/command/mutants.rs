@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::hunt::{GROUNDS, Ground, Hunt, ground};
+use super::hunt::{GROUNDS, Ground, Hunt, IMAGES_MAX, ground};
 use super::patches::{self, Copy, Patch};
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
@@ -23,7 +23,7 @@ use crate::system::System;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// How many images each wrong engine may take before it counts as not found.
-    #[arg(long, default_value_t = 1_500_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..))]
     images: u64,
     /// How many images the engine itself has to pass, as the control.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]

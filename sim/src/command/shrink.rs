@@ -15,11 +15,10 @@ use clap::Args;
 
 use super::bar::progress_bar;
 use super::exhaust::images_max;
-use super::hunt::{Ground, Hunt, Place};
+use super::hunt::{self, Ground, Hunt, Place};
 use super::replay::Target;
 use super::sweep::SEEDED;
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
-use crate::address::Address;
 use crate::campaign::Which;
 use crate::checker::Invariant;
 use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
@@ -30,12 +29,10 @@ use crate::repro::{Reproducer, Status, Systems, Verdict, Violates, invariant_of}
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
 use crate::sweep::Case;
 use crate::system::System;
+use crate::tally::Violation;
 
 /// What a bar shows.
 const BAR: &str = "{bar:24} {human_pos}/{human_len} runs, {msg}";
-
-/// How many images are looked at for a planted bug without an address.
-const IMAGES_OF_HUNT: u64 = 400_000;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -86,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let before = Size::of(&file);
     let limit = Some(Duration::from_secs(60 * arguments.minutes));
     let budget = Budget { runs: arguments.runs, limit, cancel: Some(&*cancel) };
-    let bar = progress_bar(arguments.runs, BAR);
+    let bar = progress_bar(arguments.runs, BAR).with_message("starting");
     let start = Instant::now();
     let shrunk = shrink::shrink(systems.shows(), file, budget, &mut |size, runs| {
         bar.set_position(runs);
@@ -161,7 +158,13 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
         }
         let file = super::replay::read(path)?;
         let said = file.violates;
-        let file = as_shown(file);
+        let file = match &file.status {
+            // What an input of the fuzzer says of itself means nothing.
+            Status::Open => {
+                as_shown(file, &*Systems::of(&Status::Open).map_err(|why| Refusal(why, 2))?.right)
+            }
+            Status::Fixed | Status::Planted(_) => file,
+        };
         if file.violates != said {
             let (shown, said) = (file.violates.invariant.name(), said.invariant.name());
             let path = path.display();
@@ -211,13 +214,12 @@ fn start(arguments: &Arguments, cancel: &AtomicBool) -> Result<(Reproducer, Path
     Ok((file.map_err(|why| Refusal(why, 1))?, out))
 }
 
-/// A file by what it shows where it does not show what it says: what an input of the fuzzer says of itself
-/// means nothing.
-fn as_shown(file: Reproducer) -> Reproducer {
-    let Ok(systems) = Systems::of(&file.status) else { return file };
-    let Ok(played) = panic_trap::catch(|| file.play(systems.shows())) else { return file };
+/// A file by what it shows where it fits its run and does not show what it says.
+fn as_shown(file: Reproducer, system: &dyn System) -> Reproducer {
+    let Ok(played) = panic_trap::catch(|| file.play(system)) else { return file };
+    let fits = played.met.astray.is_none();
     let first = played.tally.violations.first().map(Violates::of);
-    match first.filter(|_| file.shown(&played).is_none() && file.status != Status::Fixed) {
+    match first.filter(|_| fits && file.shown(&played).is_none()) {
         Some(violates) => Reproducer { violates, ..file },
         None => file,
     }
@@ -235,8 +237,8 @@ fn first(name: &str, system: &Arc<dyn System>, cancel: &AtomicBool) -> Result<Pl
         );
         return Err(Refusal(why, 2));
     }
-    let (system, jobs, images_max) = (system.clone(), jobs_or_cores(None), IMAGES_OF_HUNT);
-    let is_wanted = |address: &Address| !address.is_replica();
+    let (system, jobs, images_max) = (system.clone(), jobs_or_cores(None), hunt::IMAGES_MAX);
+    let is_wanted = |violation: &Violation| violation.shrink().is_some();
     let mut hunt = Hunt { system, seed: 1, jobs, images_max, images: 0, is_wanted, cancel };
     if let Some((_, place)) = hunt.on(ground) {
         return Ok(place);
@@ -294,9 +296,12 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/sim");
         let text = fs::read_to_string(path.join("planted-acknowledged-before-sync.repro"));
         let file = Reproducer::parse(&text.expect("it is there")).expect("it is one");
-        let shown = as_shown(file.clone()).violates;
-        assert_eq!(shown, file.violates, "what is said is shown");
+        let wrong = Systems::of(&file.status).expect("it is planted").wrong.expect("it is wrong");
+        let (said, file) = (file.violates, Reproducer { status: Status::Open, ..file });
+        assert_eq!(as_shown(file.clone(), &*wrong).violates, said, "what is said is shown");
         let other = Violates { invariant: Invariant::I13, panics: true };
-        assert_eq!(as_shown(Reproducer { violates: other, ..file }).violates, shown);
+        let file = Reproducer { violates: other, ..file };
+        assert_eq!(as_shown(file.clone(), &*wrong).violates, said);
+        assert_eq!(as_shown(file, &crate::engine::Engine).violates, other, "nothing is shown");
     }
 }

@@ -263,7 +263,7 @@ fn bar_of(campaign: &Campaign, quiet: bool) -> ProgressBar {
         (None, None, None) => unreachable!("a run without bounds gets one in images"),
     };
     let template = format!("{{bar:32}} {{human_pos}}/{{human_len}} {unit}, {{msg}}, {{eta}} left");
-    progress_bar(length, &template)
+    progress_bar(length, &template).with_message("starting")
 }
 
 fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {

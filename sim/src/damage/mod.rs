@@ -135,7 +135,10 @@ enum Item {
 pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
     let mut report = Report::default();
-    let (small, missing) = stores(&system, bounds, cancel, &mut report);
+    let Some((small, missing)) = stores(&system, bounds, cancel, &mut report) else {
+        report.elapsed = start.elapsed();
+        return report;
+    };
     let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
     for (store, one) in small.iter().enumerate() {
         let starts = (0..one.places.len()).step_by(PLACES);
@@ -202,13 +205,13 @@ fn plan<'a>(count: usize, bounds: &Bounds, cancel: &'a AtomicBool) -> Plan<'a> {
     Plan { count: count as u64, jobs: bounds.jobs, patience: bounds.patience, cancel }
 }
 
-/// The small stores, and the names of those that are missing.
+/// The small stores, and the names of those that are missing; nothing where one hangs.
 fn stores(
     system: &Arc<dyn System>,
     bounds: &Bounds,
     cancel: &AtomicBool,
     report: &mut Report,
-) -> (Vec<Small>, Vec<&'static str>) {
+) -> Option<(Vec<Small>, Vec<&'static str>)> {
     let names: Vec<&'static str> = stores::names().collect();
     let (mut made, mut missing) = (Vec::new(), Vec::new());
     let (system, of_workers) = (system.clone(), names.clone());
@@ -233,8 +236,9 @@ fn stores(
             ControlFlow::Continue(())
         },
     );
+    let is_hanging = hanging.is_some();
     report.hangs(hanging, bounds);
-    (made, missing)
+    (!is_hanging).then_some((made, missing))
 }
 
 fn not_made(name: &'static str) -> Found {

@@ -120,6 +120,7 @@ impl Explorer<'_> {
             && let Some(content) = self.seen.get(&key)
         {
             self.tally.images_duplicate += 1;
+            self.watch.goes_on();
             if let Err(finding) = expect.judge(content) {
                 self.violated(address, finding, way);
             }

@@ -144,11 +144,17 @@ fn are_equal(one: &Record, other: &Record) -> bool {
         return false;
     }
     let swept = |Record { swept, .. }: &Record| {
-        swept.as_ref().map(|part| (part.planned.clone(), part.tally.clone()))
+        swept.clone().map(|part| (part.runs, part.planned, part.tally, part.violations))
     };
-    let hurt = |Record { hurt, .. }: &Record| hurt.as_ref().map(|part| part.counts.clone());
+    let hurt = |Record { hurt, .. }: &Record| {
+        let cases = |part: &damage::Report| -> Vec<String> {
+            part.violations.iter().map(|found| found.case.to_string()).collect()
+        };
+        hurt.as_ref().map(|part| (part.counts.clone(), cases(part)))
+    };
     let swarmed = |Record { swarmed, .. }: &Record| {
-        swarmed.as_ref().map(|part| (part.counts.clone(), part.tally.clone()))
+        let told = swarmed.as_ref();
+        told.map(|part| (part.counts.clone(), part.tally.clone(), part.violations.clone()))
     };
     let parts = |record: &Record| (swept(record), hurt(record), swarmed(record));
     one.bounds.minutes.is_some() || parts(one) == parts(other)

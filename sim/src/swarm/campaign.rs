@@ -1,7 +1,8 @@
 //! Swarms of many seeds, on all cores, added up in the order of seeds.
 //!
 //! - C1. Totals are a function of the first seed, their number and the shard, not of the machine or the
-//!   number of threads: what seeds behind the last violation did is thrown away.
+//!   number of threads: what seeds behind the last violation did is thrown away. But for a store that hangs,
+//!   which is told as a violation of its seed, and ends the campaign.
 //! - C2. The runtime is cheap on a thread that had one before, so each thread makes one run after another.
 
 use std::sync::Arc;
