@@ -41,8 +41,9 @@ const SLOTS: [&str; 2] = ["a", "b"];
 const SEEDED_STEPS: usize = 9;
 
 /// Small enough for pairs of faults.
-const SMALLEST: [(&str, &str); 3] = [
+const SMALLEST: [(&str, &str); 4] = [
     ("first-writes", "+a; a.x=9; a.x-"),
+    ("drops-of-nothing", "+a; -a; +b; -b"),
     ("after-a-kill", "+a; a.x=9; kill; a.y=9"),
     ("sealed", "+a; a.x=9; checkpoint; a.x-"),
 ];
