@@ -28,7 +28,7 @@ impl Store {
     /// *Durability*: once this returned Ok(true), no state in which a crash can leave this disk, and
     /// no master key, yields anything of the collection but its id, its sizes and its times. If it
     /// returned Err, or was cut short by a crash, the collection is there or it is gone and the rest is
-    /// done by the next open; or at once by calling it again. Ok(false) means that there is nothing of
+    /// done by the next open, if the disk lets it; or at once by calling it again. Ok(false) means that there is nothing of
     /// that name, nor anything left of one that was shredded under it.
     ///
     /// It seals all rows of the other collections first, as [`Store::checkpoint`] does. On media that

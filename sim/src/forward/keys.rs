@@ -175,9 +175,9 @@ impl Runner<'_> {
         }
     }
 
-    /// A process that met no fault has finished what the ones before it left undone (K1).
+    /// A process that met no fault and no full disk has finished what the ones before it left undone (K1).
     pub(super) fn resumed(&mut self) {
-        if !self.excused && !self.custody.begun.is_empty() {
+        if !self.excused && !self.was_full && !self.custody.begun.is_empty() {
             let keys = BTreeSet::clone(&self.custody.begun);
             self.destroyed(keys);
         }
