@@ -27,7 +27,7 @@ use crate::page::{self, PagePlace, PageType};
 use crate::paged_file::{self, Written};
 use crate::parked;
 use crate::segment::{Segment, Tombstones};
-use crate::store::on_disk::Tools;
+use crate::store::on_disk::{ParkedFile, Tools};
 use crate::sync::Arc;
 use crate::vector::Stride;
 use crate::vfs::{Access, Disk, DiskFile};
@@ -130,10 +130,8 @@ pub(super) struct Loaded {
     pub(super) version: Version,
     /// What the parked records take, about, in bytes.
     pub(super) memory: usize,
-    /// Under which keys those are, for each file of them that could be read.
-    pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
-    /// Files of parked records some of which change a schema.
-    pub(super) parked_schemas: BTreeSet<FileId>,
+    /// The files of those, as far as they could be read.
+    pub(super) parked: BTreeMap<FileId, ParkedFile>,
 }
 
 /// The collections of a manifest, with their segments and without the log.
@@ -166,14 +164,13 @@ pub(super) fn load_collections(
             Err(error) => leave_out(collection, error, Hidden::Rows, mode)?,
         }
     }
-    let (mut memory, mut parked_keys, mut parked_schemas) = (0, BTreeMap::new(), BTreeSet::new());
+    let (mut memory, mut parked) = (0, BTreeMap::new());
     for entry in &manifest.parked {
         let collection = collections.get_mut(&entry.collection).expect("checked by the manifest");
         match load_parked(tools, manifest, entry, collection) {
-            Ok((bytes, keys, alters)) => {
+            Ok((bytes, file)) => {
                 memory += bytes;
-                parked_keys.insert(entry.file, keys);
-                parked_schemas.extend(alters.then_some(entry.file));
+                parked.insert(entry.file, file);
             }
             Err(error) => leave_out(collection, error, Hidden::Newer(entry.through), mode)?,
         }
@@ -190,7 +187,7 @@ pub(super) fn load_collections(
         }
         version.insert(collection)?;
     }
-    Ok(Loaded { version, memory, parked_keys, parked_schemas })
+    Ok(Loaded { version, memory, parked })
 }
 
 /// The collections that are named as another, each with one of those. Which of them has the name by right
@@ -296,7 +293,7 @@ pub(super) fn load_parked(
     manifest: &Manifest,
     entry: &ParkedEntry,
     collection: &mut Collection,
-) -> Result<(usize, BTreeSet<KeyId>, bool)> {
+) -> Result<(usize, ParkedFile)> {
     let (file, sections) = read_parked(tools, manifest, entry)?;
     if !collection.is_closed_book() {
         alter_by_parked(collection, &sections).map_err(|error| named(error, &file))?;
@@ -315,7 +312,7 @@ pub(super) fn load_parked(
         }
         memory += memory_bytes(&Batch { sections: vec![section] });
     }
-    Ok((memory, keys, alters))
+    Ok((memory, ParkedFile { keys, alters }))
 }
 
 /// The sections of a file of parked records, and the file.

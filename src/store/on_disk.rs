@@ -55,10 +55,8 @@ pub(super) struct OnDisk {
     /// creations that came to nothing. Each is destroyed once everything up to its LSN is sealed, for then
     /// no log refers to it.
     pub(super) key_orphans: Vec<KeyOrphan>,
-    /// Under which keys the sections of each file of parked records are, as far as it could be read.
-    pub(super) parked_keys: BTreeMap<FileId, BTreeSet<KeyId>>,
-    /// Files of parked records some of which change a schema, as far as they could be read.
-    pub(super) parked_schemas: BTreeSet<FileId>,
+    /// Files of parked records, as far as they could be read.
+    pub(super) parked: BTreeMap<FileId, ParkedFile>,
     /// Shreds that are logged and not yet done.
     pub(super) shreds: Vec<Shred>,
     /// Names of the collections whose shred this open went on with.
@@ -89,14 +87,23 @@ pub(super) struct KeyOrphan {
     pub(super) collection: CollectionId,
 }
 
+/// What is known of a file of parked records that could be read.
+#[derive(Clone, Debug)]
+pub(super) struct ParkedFile {
+    /// Under which keys its sections are.
+    pub(super) keys: BTreeSet<KeyId>,
+    /// Whether some of its records change a schema.
+    pub(super) alters: bool,
+}
+
 /// Whether a collection has parked records under a key, or may have: in a file that cannot be read.
 pub(super) fn is_parked_under(
     manifest: &Manifest,
-    parked_keys: &BTreeMap<FileId, BTreeSet<KeyId>>,
+    parked: &BTreeMap<FileId, ParkedFile>,
     collection: CollectionId,
     key: KeyId,
 ) -> bool {
-    let may_hold = |file| parked_keys.get(&file).is_none_or(|keys| keys.contains(&key));
+    let may_hold = |file| parked.get(&file).is_none_or(|found| found.keys.contains(&key));
     manifest.parked(collection).iter().any(|entry| may_hold(entry.file))
 }
 
@@ -151,8 +158,7 @@ impl OnDisk {
             found_full: false,
             last_drop: Lsn(0),
             key_orphans: Vec::new(),
-            parked_keys: BTreeMap::new(),
-            parked_schemas: BTreeSet::new(),
+            parked: BTreeMap::new(),
             shreds: Vec::new(),
             shredded_at_open: BTreeSet::new(),
             latched: None,
@@ -182,10 +188,10 @@ impl OnDisk {
 
     /// Makes orphans of the keys that no log refers to any more (R4).
     pub(super) fn orphan_keys(&mut self) {
-        let Self { manifest, parked_keys, key_orphans, orphans, .. } = self;
+        let Self { manifest, parked, key_orphans, orphans, .. } = self;
         let is_settled = |orphan: &mut KeyOrphan| {
             let KeyOrphan { lsn, key, collection } = *orphan;
-            lsn <= manifest.sealed && !is_parked_under(manifest, parked_keys, collection, key)
+            lsn <= manifest.sealed && !is_parked_under(manifest, parked, collection, key)
         };
         let settled = key_orphans.extract_if(.., is_settled);
         orphans.extend(settled.map(|orphan| FileName::Key(orphan.key).text()));

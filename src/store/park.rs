@@ -29,7 +29,7 @@ use crate::page::{PagePlace, PageType};
 use crate::paged_file;
 use crate::parked;
 use crate::store::Inner;
-use crate::store::on_disk::OnDisk;
+use crate::store::on_disk::{OnDisk, ParkedFile};
 use crate::store::reclaim::discard;
 use crate::store::seal::{Seal, SealOne, Sealed};
 use crate::sync::{Arc, writing};
@@ -76,7 +76,8 @@ impl Inner {
             // Where that could not be read, nothing above it is in memory either.
             let parked = on_disk.manifest.parked(collection.id);
             let is_parked = parked.last().is_some_and(|known| known.through >= through);
-            let alters = parked.iter().any(|known| on_disk.parked_schemas.contains(&known.file));
+            let alters = |file| on_disk.parked.get(file).is_some_and(|found| found.alters);
+            let alters = parked.iter().any(|known| alters(&known.file));
             if is_parked && !(alters && collection.is_unparked()) {
                 return Ok(0);
             }
@@ -105,10 +106,7 @@ impl Inner {
         let written = paged_file::write_parts(&file, &first, &**self.keys.catalog(), parts)?;
         let keys = sections.iter().map(|(_, section)| section.key).collect();
         let alters = sections.iter().any(|(_, section)| section.is_of_catalog());
-        let mut on_disk = self.lock_on_disk()?;
-        on_disk.parked_keys.insert(file_id, keys);
-        on_disk.parked_schemas.extend(alters.then_some(file_id));
-        drop(on_disk);
+        self.lock_on_disk()?.parked.insert(file_id, ParkedFile { keys, alters });
         let (id, records) = (collection.id, sections.len());
         tracing::warn!(collection = id.0, records, through = through.0, "parked");
         seal.parked.push(ParkedEntry {

@@ -38,7 +38,7 @@ use crate::segment::Segment;
 use crate::store::create::{Listing, create, create_dirs};
 use crate::store::full_disk::with_reserve;
 use crate::store::load::{Loaded, Mode, load_collections, open_named, read_manifest, unlock};
-use crate::store::on_disk::{OnDisk, Tools, files_of};
+use crate::store::on_disk::{OnDisk, ParkedFile, Tools, files_of};
 use crate::store::publish::publish;
 use crate::store::reserve::Reserve;
 use crate::store::salvage;
@@ -182,20 +182,9 @@ fn recover(
     };
     let keys = unlock(tools, ring, &manifest, &bytes)?;
     let tools = &Tools { keys: &keys, ..*tools };
-    let Loaded { version, memory, parked_keys, parked_schemas } =
-        load_collections(tools, &manifest, mode)?;
-    let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
-    let (last, version, shreds) = (manifest.sealed, Arc::new(version), Vec::new());
-    let live = LiveSet { version, last, last_collection, shreds };
-    let mut replay = Replay::new(&manifest, live);
-    if let Err(error) = replay.read_all(tools, &manifest) {
-        if mode != Mode::Salvage {
-            return Err(error);
-        }
-        lost.push(error);
-    }
-    let memtable_bytes = replay.memtable_bytes + memory;
-    let Replay { mut live, end: log_end, tail, keys_seen, closed: settled, .. } = replay;
+    let (replay, parked) = load_and_replay(tools, &manifest, mode, &mut lost)?;
+    let Replay { mut live, end: log_end, tail, memtable_bytes, keys_seen, closed: settled, .. } =
+        replay;
     let is_partial = !lost.is_empty();
     let damaged = live.version.collections.values().filter_map(|found| found.damage.as_ref());
     lost.extend(damaged.map(|damage| damage.to_reader()));
@@ -209,7 +198,7 @@ fn recover(
     let reserve = Reserve::adopt(tools.disk, &listing.reserves, tools.options.reserve_bytes);
     let mut named: BTreeSet<String> = files_of(&manifest).map(FileName::text).collect();
     named.extend(reserve.name().cloned());
-    let used = UsedKeys { manifest: &manifest, parked: &parked_keys, seen: keys_seen };
+    let used = UsedKeys { manifest: &manifest, parked: &parked, seen: keys_seen };
     let key_orphans = used.sort(tools.disk, &listing, &live, &mut named)?;
     let orphans: BTreeSet<String> =
         listing.files.into_iter().filter(|name| !named.contains(name)).collect();
@@ -225,8 +214,7 @@ fn recover(
         open_segments: open_segments(&live),
         reserve,
         key_orphans,
-        parked_keys,
-        parked_schemas,
+        parked,
         shreds: std::mem::take(&mut live.shreds),
         ..OnDisk::new(manifest, lock)
     };
@@ -237,6 +225,45 @@ fn recover(
             .map_err(unfinished)?;
     }
     Ok(Recovered { keys, on_disk, live, lost })
+}
+
+type Parked = BTreeMap<FileId, ParkedFile>;
+
+/// Loads what the manifest lists, and replays its logs; what a salvage had to stop at is added to `lost`.
+fn load_and_replay(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    mode: Mode,
+    lost: &mut Vec<Error>,
+) -> Result<(Replay, Parked)> {
+    let (replay, parked, stop) = replay_until(tools, manifest, mode, None)?;
+    let Some(error) = stop else { return Ok((replay, parked)) };
+    if mode != Mode::Salvage {
+        return Err(error);
+    }
+    lost.push(error);
+    if !replay.refused {
+        return Ok((replay, parked));
+    }
+    // A batch that was refused at one of its records has left what came before that.
+    let (replay, parked, _) = replay_until(tools, manifest, mode, Some(replay.live.last))?;
+    Ok((replay, parked))
+}
+
+/// Loads, and replays what is not behind `until`; with the error that it stopped at, if it did.
+fn replay_until(
+    tools: &Tools<'_>,
+    manifest: &Manifest,
+    mode: Mode,
+    until: Option<Lsn>,
+) -> Result<(Replay, Parked, Option<Error>)> {
+    let Loaded { version, memory, parked } = load_collections(tools, manifest, mode)?;
+    let last_collection = version.collections.keys().next_back().copied().unwrap_or_default();
+    let (last, version, shreds) = (manifest.sealed, Arc::new(version), Vec::new());
+    let live = LiveSet { version, last, last_collection, shreds };
+    let mut replay = Replay { until, memtable_bytes: memory, ..Replay::new(manifest, live) };
+    let stop = replay.read_all(tools, manifest).err();
+    Ok((replay, parked, stop))
 }
 
 /// Up to where collections of the manifest were dropped in the log; 0 where none was.
@@ -280,6 +307,10 @@ fn unfinished(error: Error) -> Error {
 /// The state of a replay through the logs.
 struct Replay {
     live: LiveSet,
+    /// It stops in front of batches behind this.
+    until: Option<Lsn>,
+    /// Whether it stopped at a batch that was read well and cannot have been acknowledged.
+    refused: bool,
     sealed: Lsn,
     /// The highest durable LSN stated so far.
     durable: Lsn,
@@ -304,8 +335,20 @@ impl Replay {
         let name = |log: &LogEntry| FileName::Log(log.file, log.salt.into()).text();
         let last_log = manifest.logs.last().map_or(CURRENT.to_owned(), name);
         let keys_seen = BTreeMap::new();
-        let (memtable_bytes, closed) = (0, false);
-        Self { live, sealed, durable, end, tail, memtable_bytes, keys_seen, closed, last_log }
+        let (until, refused, memtable_bytes, closed) = (None, false, 0, false);
+        Self {
+            live,
+            until,
+            refused,
+            sealed,
+            durable,
+            end,
+            tail,
+            memtable_bytes,
+            keys_seen,
+            closed,
+            last_log,
+        }
     }
 
     /// Reads all logs, and holds what they end in against what is proved.
@@ -356,10 +399,15 @@ impl Replay {
             let sealed = self.sealed;
             return Err(Error::corrupt(format!("LSN {sealed} was sealed within its batch")));
         }
+        if self.until.is_some_and(|until| frame.last > until) {
+            return Err(Error::corrupt(format!("LSN {} is behind what is shown", frame.last)));
+        }
         self.memtable_bytes += memory_bytes(&frame.batch);
         let keys = frame.batch.sections.iter().map(|section| (section.key, section.collection));
         self.keys_seen.extend(keys.filter(|(key, _)| *key != KeyId::NONE));
-        self.live.apply(frame.first, &frame.batch)
+        let applied = self.live.apply(frame.first, &frame.batch);
+        self.refused = applied.is_err();
+        applied
     }
 
     /// Takes a statement into account: the batches up to it need not be written again.

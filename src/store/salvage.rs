@@ -3,7 +3,7 @@
 //! | what is damaged | what a salvage shows |
 //! |---|---|
 //! | `CURRENT`, or the manifest it names | the newest manifest that is intact, if there is one |
-//! | a log | the state after the last record before the damage |
+//! | a log | the state after the last whole batch before the damage |
 //! | a file of a collection | what that leaves of it, as every open does |
 //!
 //! Nothing is written, and nothing is taken for whole: what was met is told with the store. Where a log is
@@ -82,4 +82,78 @@ fn read_any(tools: &Tools<'_>, name: &str) -> Result<(Manifest, Vec<u8>)> {
         return Err(of("holds another manifest than its pages say".to_owned()));
     }
     Ok((manifest, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::descriptor::{Descriptor, DistanceMetric, Dtype};
+    use crate::env::Env;
+    use crate::error::Result;
+    use crate::file_names::FileName;
+    use crate::ids::{CollectionId, Lsn};
+    use crate::keys::Keys;
+    use crate::limits::SECTOR_SIZE_BYTES;
+    use crate::options::Options;
+    use crate::record::Record;
+    use crate::store::Store;
+    use crate::sync::Arc;
+    use crate::vfs::{Access, Disk};
+    use crate::wal::codecs::{LogCodecs, LogFileIdentity};
+    use crate::wal::frame::{Batch, FrameKind, FramePlan, Section, encode};
+    use crate::wal::header::{LOG_HEADER_SIZE_BYTES, LogHeader};
+
+    /// Writes a batch behind the first one of a store's log, as no version does.
+    fn append(env: &Env, sections: Vec<Section>) -> Result<()> {
+        let disk = Disk::new(Arc::clone(&env.vfs), Path::new(&env.dir));
+        let names = disk.read_dir(disk.root())?.into_iter().map(|entry| entry.name);
+        let is_log = |name: &String| matches!(FileName::parse(name), Some(FileName::Log(..)));
+        let name = names.filter(is_log).next_back().expect("a log");
+        let file = disk.open(&name, Access::ReadWrite)?;
+        let mut header = [0; LOG_HEADER_SIZE_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        let LogHeader { store, salt, .. } = LogHeader::decode(&header)?;
+        let at = (LOG_HEADER_SIZE_BYTES + SECTOR_SIZE_BYTES) as u64;
+        let (first, kind) = (Lsn(2), FrameKind::Batch);
+        let plan = FramePlan { first, durable: Lsn(0), kind, ends_group: true };
+        let mut codecs = LogCodecs::new(Arc::new(Keys::plain()), LogFileIdentity { store, salt });
+        let mut frame = Vec::new();
+        encode(&mut frame, at, &plan, &Batch { sections }, &mut codecs)?;
+        file.write_all_at(&frame, at)
+    }
+
+    fn section(collection: u64, records: &[Record<'_>]) -> Section {
+        let mut section = Section::new(CollectionId(collection));
+        records.iter().for_each(|record| section.push(record));
+        section
+    }
+
+    #[test]
+    fn batch_of_which_one_record_is_refused_is_not_shown() -> Result<()> {
+        let descriptor = Descriptor::new(1, Dtype::F32, DistanceMetric::L2);
+        let encoded = descriptor.encode();
+        let create = |name| Record::CreateCollection { name, descriptor: &encoded };
+        let row = |external_id, vector| Record::Upsert { external_id, vector, payload: b"{}" };
+        let cases = [
+            vec![section(2, &[create("b")]), section(3, &[create("a")])],
+            vec![section(1, &[row("x", &[0; 4]), row("y", &[0; 3])])],
+            vec![section(1, &[row("x", &[0; 4])]), section(2, &[create("b")]), section(9, &[])],
+        ];
+        for (case, sections) in cases.into_iter().enumerate() {
+            let env = Env::memory();
+            let store = Store::open_with(env.clone(), Options::default())?;
+            let id = store.create_collection("a", descriptor.clone())?;
+            drop(store);
+            append(&env, sections)?;
+            let error = Store::open_with(env.clone(), Options::default()).expect_err("refused");
+            let (store, lost) = Store::open_salvage_with(env, Options::default())?;
+            assert_eq!(lost.len(), 1, "case {case}");
+            assert_eq!(lost[0].to_string(), error.to_string(), "case {case}");
+            assert_eq!(store.collection_names()?, ["a"], "case {case}");
+            assert_eq!((store.len(id)?, store.scan(id)?.count()), (0, 0), "case {case}");
+            assert_eq!(store.stats()?.last_lsn, Lsn(1), "case {case}");
+        }
+        Ok(())
+    }
 }

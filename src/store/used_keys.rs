@@ -17,14 +17,14 @@ use crate::key_file::{self, KEY_FILE_SIZE_BYTES};
 use crate::live_set::LiveSet;
 use crate::manifest::Manifest;
 use crate::store::create::Listing;
-use crate::store::on_disk::{KeyOrphan, is_parked_under};
+use crate::store::on_disk::{KeyOrphan, ParkedFile, is_parked_under};
 use crate::vfs::{Access, Disk};
 
 /// What was seen of keys.
 pub(super) struct UsedKeys<'a> {
     pub(super) manifest: &'a Manifest,
     /// By file of parked records, as far as those could be read.
-    pub(super) parked: &'a BTreeMap<FileId, BTreeSet<KeyId>>,
+    pub(super) parked: &'a BTreeMap<FileId, ParkedFile>,
     /// What logs refer to.
     pub(super) seen: BTreeMap<KeyId, CollectionId>,
 }
@@ -37,7 +37,7 @@ impl UsedKeys<'_> {
     fn note_parked(&mut self, disk: &Disk, listing: &Listing) -> Result<()> {
         let Self { manifest, parked, seen } = self;
         for entry in &manifest.parked {
-            let keys = parked.get(&entry.file).into_iter().flatten();
+            let keys = parked.get(&entry.file).into_iter().flat_map(|found| &found.keys);
             seen.extend(keys.map(|key| (*key, entry.collection)));
         }
         seen.remove(&KeyId::NONE);

@@ -6,6 +6,7 @@
 //!
 //! - L1. Each input is tried as it is, with its checksums mended, and with its LSNs mended as well: the
 //!   first asks what a reader believes, the others what the records do.
+//! - L4. Where a reader is refused, a salvage shows what logs would that end where it does.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,10 +17,12 @@ use quiver_store::limits::SECTOR_SIZE_BYTES;
 use quiver_store::manifest::{LogEnd, LogEntry, Manifest};
 use quiver_store::wal::frame::{FRAME_HEADER_SIZE_BYTES, FrameHeader, FrameKind, checksum};
 use quiver_store::wal::header::{LOG_HEADER_SIZE_BYTES, LOG_MAGIC, LogHeader};
+use quiver_store::{Result, Store};
 
+use crate::answers::{self, Shown};
 use crate::frames::HEADER_CHECKSUM_OFFSET;
 use crate::replays;
-use crate::template::{Known, Template};
+use crate::template::{Known, Template, options};
 
 /// More files the corpus has no use for.
 const FILES_MAX: usize = 4;
@@ -55,10 +58,55 @@ fn lines_shown(input: &[u8]) -> usize {
         let (manifest, files) = &made;
         let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
         let env = template.env(manifest, &others);
-        shown = shown.max(replays::same_each_time(&env, &["log-", "manifest"]).shown.len());
+        let replayed = replays::same_each_time(&env, &["log-", "manifest"]);
+        shown = shown.max(replayed.shown.len());
+        if let Some((last, salvaged)) = replayed.salvaged {
+            shows_what_is_before(template, &made, last, salvaged);
+        }
         before = Some(made);
     }
     shown
+}
+
+/// L4.
+fn shows_what_is_before(
+    template: &Template,
+    (manifest, files): &(Manifest, Vec<(String, Vec<u8>)>),
+    last: Lsn,
+    salvaged: Result<Shown>,
+) {
+    let (mut manifest, mut files) = (manifest.clone(), files.clone());
+    manifest.logs.retain(|log| log.base <= last);
+    files.truncate(manifest.logs.len());
+    if let (Some(log), Some((_, bytes))) = (manifest.logs.last_mut(), files.last_mut()) {
+        log.end = None;
+        bytes.truncate(end_of(bytes, last));
+    }
+    let others: Vec<_> = files.iter().map(|(name, bytes)| (name.clone(), &bytes[..])).collect();
+    let cut = Store::open_read_only_with(template.env(&manifest, &others), options());
+    // What an earlier frame states of a later one may be refused without that.
+    let Ok(cut) = cut else { return };
+    match (answers::show(&cut), salvaged) {
+        (Ok(cut), Ok(salvaged)) => assert_eq!(salvaged, cut, "salvaged, and up to LSN {last}"),
+        (Err(_), Err(_)) => {}
+        (cut, salvaged) => panic!("{cut:?} up to LSN {last}, and salvaged {salvaged:?}"),
+    }
+}
+
+/// Where the frame ends whose last record this is.
+fn end_of(bytes: &[u8], last: Lsn) -> usize {
+    let mut at = LOG_HEADER_SIZE_BYTES;
+    while let Some(header) = bytes.get(at..).and_then(FrameHeader::plausible) {
+        at += header.len;
+        if header.kind == FrameKind::Batch && header.last() >= last {
+            assert_eq!(header.last(), last, "a salvage ends within a batch");
+            return at;
+        }
+        if header.ends_group {
+            at = at.next_multiple_of(SECTOR_SIZE_BYTES);
+        }
+    }
+    panic!("a salvage ends at LSN {last}, which is not there")
 }
 
 fn plain() -> &'static Template {

@@ -4,7 +4,7 @@
 //!   that.
 //! - L3. Where a reader is refused, a salvage says what is lost.
 
-use quiver_store::{Env, Store};
+use quiver_store::{Env, Lsn, Result, Store};
 
 use crate::template::options;
 use crate::{answers, errors};
@@ -16,6 +16,8 @@ pub(crate) struct Replayed {
     pub(crate) was_whole: bool,
     /// What a reader was shown, if it was shown all.
     pub(crate) shown: answers::Shown,
+    /// Where a salvage ended, and what it showed, if a reader was refused.
+    pub(crate) salvaged: Option<(Lsn, Result<answers::Shown>)>,
 }
 
 /// L2 and L3. Any of some names says where an error is.
@@ -30,7 +32,9 @@ pub(crate) fn same_each_time(env: &Env, names: &[&str]) -> Replayed {
             assert!(!lost.is_empty(), "salvaged without a loss, and refused: {error:?}");
             lost.iter().for_each(|error| errors::check_names(error, names));
             answers::check(&store, names);
-            return Replayed::default();
+            // One that what is parked keeps from being read says nothing of where it ends.
+            let salvaged = store.stats().ok().map(|it| (it.last_lsn, answers::show(&store)));
+            return Replayed { salvaged, ..Replayed::default() };
         }
     };
     drop(opened);
@@ -44,5 +48,5 @@ pub(crate) fn same_each_time(env: &Env, names: &[&str]) -> Replayed {
             _ => assert!(!was_whole, "{read:?} by a reader, {written:?} by a writer"),
         }
     }
-    Replayed { was_whole, shown: read.unwrap_or_default() }
+    Replayed { was_whole, shown: read.unwrap_or_default(), salvaged: None }
 }
