@@ -7,40 +7,33 @@
 //!   thrown away. So totals are a function of first seed, target and shard, not of the machine.
 //! - C2. A bound in minutes, a cancellation or a hang ends the run earlier, with the seeds added up
 //!   so far.
-//! - C3. A worker that stays at one image for too long is reported as a violation with its address;
-//!   its thread cannot be stopped and ends with the process.
+//! - C3. A worker that stays at one image for too long is reported as a violation with its address.
 //! - C4. A campaign that goes on from where one ended ends as that one would have, had nothing ended it.
 //! - C5. Shards share the seeds out among them, each to one. Which seeds are a shard's follows no period:
 //!   kinds of histories have periods of their own, and a shard would never see some.
 
 mod pace;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, Of};
-use crate::checker::Invariant;
 use crate::digest;
 use crate::disk::Filesystem;
 use crate::explore;
 use crate::history::History;
+use crate::in_order::{Plan, Seat, Turn, in_turns};
 use crate::panic_trap;
 use crate::replica;
 use crate::stream::Stream;
 use crate::system::System;
-use crate::tally::{ENUMERATED, NO_PANIC_OF_OURS, Tally, Violation};
-use crate::watch::{Silence, Watch};
+use crate::tally::{Tally, Violation};
+use crate::watch::Watch;
 pub use pace::{MARKS_MAX, Pace};
 
 /// How long one image may take, usually, before it counts as hanging.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How often the main thread looks up.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Violations after which a campaign ends: the first ones are the ones to look at.
 const VIOLATIONS_MAX: usize = 10;
@@ -130,6 +123,8 @@ pub struct Course<'a> {
     pub pace: Pace,
     /// What has to hold of the totals before the bound in images ends the campaign.
     pub met: Option<&'a dyn Fn(&Tally) -> bool>,
+    /// What ends it, where it holds of the totals.
+    pub enough: Option<&'a dyn Fn(&Tally) -> bool>,
 }
 
 /// Why a campaign ended, the worse the later.
@@ -182,7 +177,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// This and another one behind it, which decides how both ended where this one came to its end.
+    /// This and another one behind it. What ended worse decides.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.tally.add(&other.tally);
@@ -190,33 +185,18 @@ impl Report {
         self.next = other.next;
         self.elapsed += other.elapsed;
         self.elapsed_encrypted += other.elapsed_encrypted;
-        if self.end == End::Target || self.end == End::Time {
-            self.end = other.end;
-        }
+        self.end = self.end.max(other.end);
         self
     }
 }
 
-struct Worker {
-    watch: Arc<Watch>,
-    silence: Silence,
-}
-
-struct Seeds {
-    next: AtomicU64,
-    end: u64,
-    first: u64,
-    shard: (u64, u64),
-}
-
-impl Seeds {
-    /// The next place among this shard's seeds, and the seed.
-    fn take(&self) -> Option<(u64, u64)> {
-        let place = self.next.fetch_add(1, Ordering::Relaxed);
-        let offset = dealt(place, self.shard)?;
-        let seed = self.first.checked_add(offset)?;
-        (offset < self.end).then_some((place, seed))
-    }
+/// What a place of a shard came to.
+enum Done {
+    /// It has no seed.
+    Nothing,
+    /// Its seed is of a kind that was not asked for.
+    LeftOut,
+    Counted(Box<Tally>),
 }
 
 /// The seed at a place of a shard, counted from the first one of all. Each row of as many seeds as there
@@ -240,30 +220,30 @@ impl Campaign {
         progress: &mut dyn FnMut(Progress<'_>),
         cancel: &AtomicBool,
     ) -> Report {
-        let start = Instant::now();
-        let seeds = Arc::new(Seeds {
-            next: AtomicU64::new(course.next),
-            end: self.seeds.unwrap_or(u64::MAX),
-            first: self.seed,
-            shard: self.shard,
+        let Course { tally, next, elapsed, pace, met, enough } = course;
+        let (tally, start) = (tally.unwrap_or_else(|| self.zero()), Instant::now());
+        let mut sums = Sums { tally, next, elapsed, start, pace, met, enough };
+        let plan = Plan { jobs: self.jobs, patience: self.patience, cancel };
+        // What each worker needs outlives a thread that hangs.
+        let campaign = self.clone();
+        let mut end = None;
+        let work = move |place, seat: &Seat<()>| {
+            seat.begins(());
+            campaign.done_at(place, &seat.watch)
+        };
+        let hanging = in_turns(next..self.places(), &plan, work, |turn| {
+            end = match turn {
+                Turn::Result(done) => self.add(&mut sums, done),
+                Turn::Tick => self.look_up(&mut sums, progress),
+            };
+            end.is_none()
         });
-        let (sender, results) = mpsc::channel();
-        let mut workers = Vec::new();
-        for _ in 0..self.jobs.max(1) {
-            let watch = Arc::new(Watch::default());
-            workers.push(Worker { watch: watch.clone(), silence: Silence::begun() });
-            let (seeds, system, sender) = (seeds.clone(), self.system.clone(), sender.clone());
-            let of = (self.which, self.filesystem);
-            thread::spawn(move || work(&*system, of, &seeds, &watch, &sender));
+        if let Some((_, address)) = hanging {
+            sums.tally.violations.push(Violation::hang(address, self.patience));
+            end = Some(End::Hang);
         }
-        drop(sender);
-        let Course { tally, next, elapsed, pace, met } = course;
-        let tally = tally.unwrap_or_else(|| self.zero());
-        let mut sums = Sums { tally, next, elapsed, start, pace, met };
-        let end = self.add_up(&mut sums, &mut workers, &results, progress, cancel);
-        for worker in &workers {
-            worker.watch.stop();
-        }
+        let cancelled = cancel.load(Ordering::Relaxed).then_some(End::Cancelled);
+        let end = end.or(cancelled).unwrap_or(End::Target);
         let elapsed = sums.elapsed();
         let elapsed_encrypted = match self.which {
             Which::Encrypted => elapsed,
@@ -274,85 +254,75 @@ impl Campaign {
         Report { tally, end, elapsed, elapsed_encrypted, next, pace }
     }
 
+    /// How many seeds there are at most, of all shards.
+    fn end(&self) -> u64 {
+        self.seeds.unwrap_or(u64::MAX).min((u64::MAX - self.seed).saturating_add(1))
+    }
+
+    /// How many places a shard has; the last one may have no seed.
+    fn places(&self) -> u64 {
+        self.end().div_ceil(self.shard.1)
+    }
+
+    fn done_at(&self, place: u64, watch: &Watch) -> Done {
+        let offset = dealt(place, self.shard).filter(|offset| *offset < self.end());
+        let Some(seed) = offset.map(|offset| self.seed + offset) else { return Done::Nothing };
+        if !self.which.admits(seed) {
+            return Done::LeftOut;
+        }
+        let explored = panic_trap::catch(|| explored(&*self.system, seed, self.filesystem, watch));
+        // One that was told to stop is not taken.
+        let tally = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic)));
+        tally.map_or(Done::Nothing, |tally| Done::Counted(Box::new(tally)))
+    }
+
     /// The counters that may move, at zero.
     fn zero(&self) -> Tally {
         let mut tally = Tally::zero();
         if !self.system.backs_up() {
             tally.copies.clear();
         }
-        if !self.system.replicates() || self.filesystem != Filesystem::Posix {
+        if !self.system.replicates() {
             tally.replica.clear();
         }
         if self.which == Which::Plain || !self.system.encrypts() {
             tally.forget_encryption();
         }
         if self.filesystem != Filesystem::Posix {
-            // What a filesystem promises beyond POSIX is drawn, never enumerated.
-            tally.policies.remove(ENUMERATED);
+            tally.forget_posix();
         }
         tally
     }
 
-    /// Adds up results in the order of seeds (C1) until something ends the run.
-    fn add_up(
-        &self,
-        sums: &mut Sums<'_>,
-        workers: &mut [Worker],
-        results: &Receiver<(u64, Option<Tally>)>,
-        progress: &mut dyn FnMut(Progress<'_>),
-        cancel: &AtomicBool,
-    ) -> End {
-        let mut early = BTreeMap::new();
-        let mut told = sums.start;
-        let mut ended = false;
-        while !ended {
-            match results.recv_timeout(TICK) {
-                Ok((place, result)) => {
-                    early.insert(place, result);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => ended = true,
-            }
-            while let Some(result) = early.remove(&sums.next) {
-                if let Some(end) = self.add(sums, result) {
-                    return end;
-                }
-            }
-            let elapsed = sums.elapsed();
-            if told.elapsed() >= TICK {
-                told = Instant::now();
-                sums.pace.mark(elapsed, sums.tally.images_checked);
-                let Sums { tally, next, pace, .. } = &*sums;
-                progress(Progress { tally, elapsed, next: *next, pace });
-                if let Some(address) = hanging(workers, self.patience) {
-                    sums.tally.violations.push(Violation::hang(address, self.patience));
-                    return End::Hang;
-                }
-            }
-            if cancel.load(Ordering::Relaxed) {
-                return End::Cancelled;
-            }
-            if self.limit.is_some_and(|limit| elapsed >= limit) {
-                return End::Time;
-            }
-        }
-        End::Target
-    }
-
-    /// Adds what the next seed came to; how that ends the run, if it does.
-    fn add(&self, sums: &mut Sums<'_>, result: Option<Tally>) -> Option<End> {
+    /// Adds what the next place came to; how that ends the run, if it does (C1).
+    fn add(&self, sums: &mut Sums<'_>, done: Done) -> Option<End> {
+        let tally = match done {
+            Done::Nothing => return None,
+            Done::LeftOut => None,
+            Done::Counted(tally) => Some(tally),
+        };
         sums.next += 1;
-        let Some(result) = result else {
+        let Some(tally) = tally else {
             sums.tally.seeds_left_out += 1;
             return None;
         };
-        sums.tally.add(&result);
+        sums.tally.add(&tally);
         if sums.tally.violations.len() >= VIOLATIONS_MAX {
             return Some(End::Violations);
         }
         let enough = self.images.is_some_and(|images| sums.tally.images_checked >= images);
         let met = || sums.met.is_none_or(|met| met(&sums.tally));
-        (enough && met()).then_some(End::Target)
+        let is_enough = (enough && met()) || sums.enough.is_some_and(|enough| enough(&sums.tally));
+        is_enough.then_some(End::Target)
+    }
+
+    /// Tells how far it is; whether its time is up.
+    fn look_up(&self, sums: &mut Sums<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Option<End> {
+        let elapsed = sums.elapsed();
+        sums.pace.mark(elapsed, sums.tally.images_checked);
+        let Sums { tally, next, pace, .. } = &*sums;
+        progress(Progress { tally, elapsed, next: *next, pace });
+        self.limit.is_some_and(|limit| elapsed >= limit).then_some(End::Time)
     }
 }
 
@@ -365,37 +335,13 @@ struct Sums<'a> {
     start: Instant,
     pace: Pace,
     met: Option<&'a dyn Fn(&Tally) -> bool>,
+    enough: Option<&'a dyn Fn(&Tally) -> bool>,
 }
 
 impl Sums<'_> {
     fn elapsed(&self) -> Duration {
         self.elapsed + self.start.elapsed()
     }
-}
-
-fn work(
-    system: &dyn System,
-    (which, filesystem): (Which, Filesystem),
-    seeds: &Seeds,
-    watch: &Watch,
-    sender: &Sender<(u64, Option<Tally>)>,
-) {
-    while let Some((place, seed)) = seeds.take() {
-        if !which.admits(seed) {
-            if sender.send((place, None)).is_err() {
-                break;
-            }
-            continue;
-        }
-        let explored = panic_trap::catch(|| explored(system, seed, filesystem, watch));
-        let Some(tally) = explored.unwrap_or_else(|panic| Some(own_panic(watch, panic))) else {
-            break;
-        };
-        if sender.send((place, Some(tally))).is_err() {
-            break;
-        }
-    }
-    watch.stop();
 }
 
 /// What a seed comes to: its history of one store, and that of two where it has one.
@@ -416,23 +362,8 @@ fn explored(
 
 /// A panic that is neither the store's nor caught around it is the simulator's own.
 fn own_panic(watch: &Watch, panic: String) -> Tally {
-    let violation = Violation {
-        address: watch.address(),
-        invariant: Invariant::Answers,
-        expected: NO_PANIC_OF_OURS.to_string(),
-        found: panic,
-        trace: Vec::new(),
-    };
+    let violation = Violation::of_ours(watch.address(), panic);
     Tally { seeds: 1, violations: vec![violation], ..Tally::default() }
-}
-
-/// The image at which a worker has stayed for too long (C3).
-fn hanging(workers: &mut [Worker], patience: Duration) -> Option<Address> {
-    let mut hanging = workers.iter_mut().filter_map(|Worker { watch, silence }| {
-        let is_hanging = silence.is_longer_than(patience, watch) && !watch.is_stopped();
-        is_hanging.then(|| watch.address())
-    });
-    hanging.next()
 }
 
 #[cfg(test)]
@@ -440,6 +371,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::toy::{Bug, Toy};
 
     #[test]
     fn every_seed_is_of_one_shard_and_every_shard_has_seeds_of_every_residue() {
@@ -457,5 +389,36 @@ mod tests {
             }
         }
         assert_eq!(dealt(u64::MAX, (0, 2)), None);
+    }
+
+    #[test]
+    fn two_legs_end_as_the_worse_of_them_did() {
+        let leg = |end| {
+            let (tally, pace, elapsed) = (Tally::default(), Pace::default(), Duration::ZERO);
+            Report { tally, end, elapsed, elapsed_encrypted: elapsed, next: 0, pace }
+        };
+        for one in End::ALL {
+            for other in End::ALL {
+                assert_eq!(leg(one).and(leg(other)).end, one.max(other), "{one:?}, {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn campaign_at_the_last_of_all_seeds_comes_to_its_end() {
+        let campaign = Campaign {
+            seed: u64::MAX - 2,
+            seeds: None,
+            images: None,
+            limit: None,
+            which: Which::All,
+            filesystem: Filesystem::Posix,
+            jobs: 2,
+            shard: (0, 1),
+            patience: PATIENCE,
+            system: Arc::new(Toy(Bug::None)),
+        };
+        let done = campaign.run(&mut |_| {}, &AtomicBool::new(false));
+        assert_eq!((done.end, done.tally.seeds + done.tally.seeds_left_out), (End::Target, 3));
     }
 }

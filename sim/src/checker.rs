@@ -11,11 +11,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use quiver_store::CollectionId;
 
 use crate::digest;
-use crate::model::{KnownId, State, Window};
+use crate::model::{Collection, KnownId, State, Window};
 use crate::system::View;
 
 /// An invariant, by the name that the reports use.
@@ -117,6 +118,9 @@ impl Invariant {
     }
 }
 
+/// What is expected of a store that hangs.
+pub const AN_ANSWER: &str = "an answer";
+
 /// What is wrong, before it is known where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -137,6 +141,16 @@ impl Finding {
     ) -> Self {
         Self { invariant, expected: expected.into(), found: found.into() }
     }
+
+    /// A store that does not come back.
+    pub fn hang(invariant: Invariant, patience: Duration) -> Self {
+        let seconds = patience.as_secs_f64();
+        let found = format!(
+            "none within {seconds} seconds: it spins or waits, and what shows it again does not come back \
+             either"
+        );
+        Self::new(invariant, AN_ANSWER, found)
+    }
 }
 
 /// What a store was found to hold.
@@ -151,6 +165,19 @@ pub struct Content {
 }
 
 impl Content {
+    /// What a store in this state holds, of which all ids are known.
+    ///
+    /// # Panics
+    /// If one is not.
+    pub fn of(state: &State) -> Self {
+        let id_of = |collection: &Collection| match collection.id {
+            KnownId::Is(id) => (collection.key(), id),
+            KnownId::Above(_) => unreachable!("a state with ids"),
+        };
+        let ids = state.collections.values().map(|collection| id_of(collection)).collect();
+        Self { lsn: state.lsn, digest: state.digest, ids }
+    }
+
     /// The ids as a map.
     pub fn ids_by_key(&self) -> BTreeMap<u64, u64> {
         self.ids.iter().copied().collect()

@@ -8,22 +8,21 @@
 //!   as checked.
 //! - T2. Adding depends on no order, and shards are joined by the same addition. Only violations are
 //!   kept in the order in which they came.
+//! - T3. Each counter has its name and its words in one place, [`Counters`]: it is added, judged, written,
+//!   read back and told by what stands there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::address::{Address, Of};
-use crate::checker::Invariant;
+use crate::checker::{AN_ANSWER, Finding, Invariant};
 use crate::disk::{Fault, MEDIUM_COUNTS, Policy, Tear, Ticking};
 use crate::forward::{FULL_DISK, RESERVE_OWED};
 use crate::replica;
 use crate::repro;
 
-/// What is expected of a store that hangs.
-pub const AN_ANSWER: &str = "an answer";
-
 /// What is expected of the simulator itself.
-pub const NO_PANIC_OF_OURS: &str = "no panic of the simulator";
+const NO_PANIC_OF_OURS: &str = "no panic of the simulator";
 
 /// A violation, with all that is needed to look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +42,14 @@ pub struct Violation {
 impl Violation {
     /// A store that does not come back from an image or a run.
     pub fn hang(address: Address, patience: Duration) -> Self {
-        Self {
-            address,
-            invariant: Invariant::I5,
-            expected: AN_ANSWER.to_owned(),
-            found: format!("none within {} seconds, and no I/O call", patience.as_secs_f64()),
-            trace: Vec::new(),
-        }
+        let Finding { invariant, expected, found } = Finding::hang(Invariant::I5, patience);
+        Self { address, invariant, expected, found, trace: Vec::new() }
+    }
+
+    /// A panic that is neither the store's nor caught around it: a fault of the simulator.
+    pub fn of_ours(address: Address, panic: String) -> Self {
+        let (invariant, expected) = (Invariant::Answers, NO_PANIC_OF_OURS.to_owned());
+        Self { address, invariant, expected, found: panic, trace: Vec::new() }
     }
 
     /// The command that shows it again.
@@ -117,6 +117,73 @@ pub struct Tally {
     pub trace_hash: u64,
     /// What does not hold, by address.
     pub violations: Vec<Violation>,
+}
+
+/// How often each of some things occurred, by their names.
+pub(crate) type Table = BTreeMap<&'static str, u64>;
+
+/// What is told alike of a tally, in the order in which people are told (T3).
+pub(crate) struct Counters<Number, Rows> {
+    /// Numbers that are summed up: the name in files, the words for people, and the number.
+    pub sums: [(&'static str, &'static str, Number); 11],
+    /// Tables of them: the name in files, the word for one row, the words for all, and the rows.
+    pub tables: [(&'static str, &'static str, &'static str, Rows); 7],
+}
+
+/// Takes a tally apart, whether it is to be read or to be changed.
+macro_rules! counters_of {
+    ($tally:expr) => {{
+        // Whoever adds a field is asked here what becomes of it. What is neither a sum nor a table has to
+        // be added, judged, written, read back and told beside these.
+        let Tally {
+            seeds,
+            seeds_encrypted,
+            seeds_left_out,
+            operations,
+            crash_points,
+            exhaustive_points,
+            images_checked,
+            images_encrypted,
+            images_nested,
+            images_duplicate,
+            runs_repeated,
+            tears,
+            policies,
+            invariants,
+            faults,
+            spreads: _,
+            copies,
+            keys,
+            replica,
+            recovery_calls_max: _,
+            trace_hash: _,
+            violations: _,
+        } = $tally;
+        Counters {
+            sums: [
+                ("seeds", "histories", seeds),
+                ("seeds_encrypted", "  of them encrypted", seeds_encrypted),
+                ("seeds_left_out", "seeds left out", seeds_left_out),
+                ("operations", "operations", operations),
+                ("crash_points", "crash points", crash_points),
+                ("exhaustive_points", "  of them exhaustive", exhaustive_points),
+                ("images_checked", "images checked", images_checked),
+                ("images_nested", "  of them nested", images_nested),
+                ("images_encrypted", "  of them encrypted", images_encrypted),
+                ("images_duplicate", "duplicate images", images_duplicate),
+                ("runs_repeated", "runs repeated and equal", runs_repeated),
+            ],
+            tables: [
+                ("invariants", "invariant", "invariants evaluated", invariants),
+                ("faults", "fault", "faults fired", faults),
+                ("policies", "policy", "images by policy", policies),
+                ("tears", "tear", "images by finest tear", tears),
+                ("replica", "replica", "two stores, one following", replica),
+                ("copies", "counter", "verifications and backups", copies),
+                ("keys", "key", "keys of encrypted stores", keys),
+            ],
+        }
+    }};
 }
 
 /// How often each small number occurred.
@@ -244,6 +311,23 @@ impl Tally {
         }
     }
 
+    /// Takes out what is looked at on the POSIX filesystem alone.
+    pub fn forget_posix(&mut self) {
+        self.replica.clear();
+        // What a filesystem promises beyond POSIX is drawn, never enumerated.
+        self.policies.remove(ENUMERATED);
+    }
+
+    /// The counters that are told alike.
+    pub(crate) fn counters(&self) -> Counters<&u64, &Table> {
+        counters_of!(self)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn counters_mut(&mut self) -> Counters<&mut u64, &mut Table> {
+        counters_of!(self)
+    }
+
     /// Counts an evaluation.
     pub fn evaluated(&mut self, invariant: Invariant) {
         *self.invariants.entry(invariant.name()).or_default() += 1;
@@ -262,67 +346,21 @@ impl Tally {
 
     /// Adds another tally (T2).
     pub fn add(&mut self, other: &Self) {
-        // Whoever adds a field is asked here what becomes of it.
-        let Self {
-            seeds,
-            seeds_encrypted,
-            seeds_left_out,
-            operations,
-            crash_points,
-            exhaustive_points,
-            images_checked,
-            images_encrypted,
-            images_nested,
-            images_duplicate,
-            runs_repeated,
-            tears,
-            policies,
-            invariants,
-            faults,
-            copies,
-            keys,
-            replica,
-            spreads,
-            recovery_calls_max,
-            trace_hash,
-            violations,
-        } = other;
-        let sums = [
-            (&mut self.seeds, seeds),
-            (&mut self.seeds_encrypted, seeds_encrypted),
-            (&mut self.seeds_left_out, seeds_left_out),
-            (&mut self.operations, operations),
-            (&mut self.crash_points, crash_points),
-            (&mut self.exhaustive_points, exhaustive_points),
-            (&mut self.images_checked, images_checked),
-            (&mut self.images_encrypted, images_encrypted),
-            (&mut self.images_nested, images_nested),
-            (&mut self.images_duplicate, images_duplicate),
-            (&mut self.runs_repeated, runs_repeated),
-        ];
-        for (own, others) in sums {
+        let (own, others) = (self.counters_mut(), other.counters());
+        for ((.., own), (.., others)) in own.sums.into_iter().zip(others.sums) {
             *own += others;
         }
-        let pairs = [
-            (&mut self.tears, tears),
-            (&mut self.policies, policies),
-            (&mut self.invariants, invariants),
-            (&mut self.faults, faults),
-            (&mut self.copies, copies),
-            (&mut self.keys, keys),
-            (&mut self.replica, replica),
-        ];
-        for (own, others) in pairs {
+        for ((.., own), (.., others)) in own.tables.into_iter().zip(others.tables) {
             for (name, times) in others {
                 *own.entry(name).or_default() += times;
             }
         }
-        for (name, spread) in spreads {
+        for (name, spread) in &other.spreads {
             self.spreads.entry(name).or_default().add(spread);
         }
-        self.recovery_calls_max = self.recovery_calls_max.max(*recovery_calls_max);
-        self.trace_hash = self.trace_hash.wrapping_add(*trace_hash);
-        self.violations.extend(violations.iter().cloned());
+        self.recovery_calls_max = self.recovery_calls_max.max(other.recovery_calls_max);
+        self.trace_hash = self.trace_hash.wrapping_add(other.trace_hash);
+        self.violations.extend(other.violations.iter().cloned());
     }
 
     /// The counters that a campaign of some size must not leave at zero, but did.
@@ -339,16 +377,7 @@ impl Tally {
         if !self.keys.is_empty() && self.images_encrypted == 0 {
             idle.push("encrypted images".into());
         }
-        let tables = [
-            ("tear", &self.tears),
-            ("policy", &self.policies),
-            ("invariant", &self.invariants),
-            ("fault", &self.faults),
-            ("counter", &self.copies),
-            ("key", &self.keys),
-            ("replica", &self.replica),
-        ];
-        for (kind, table) in tables {
+        for (_, kind, _, table) in self.counters().tables {
             let unused = table.iter().filter(|(_, times)| **times == 0);
             idle.extend(unused.map(|(name, _)| format!("{kind} {name}")));
         }
@@ -373,6 +402,38 @@ mod tests {
         spread.count(1);
         spread.count(1);
         assert_eq!(spread.median(), 5);
+    }
+
+    #[test]
+    fn each_counter_has_the_name_of_its_field_and_is_added() {
+        let mut tally = Tally::default();
+        let all = tally.counters_mut();
+        for ((.., times), count) in all.sums.into_iter().zip(1_001..) {
+            *times = count;
+        }
+        for ((.., table), count) in all.tables.into_iter().zip(2_001..) {
+            table.insert("it", count);
+        }
+        let mut twice = tally.clone();
+        twice.add(&tally);
+        let (fields, doubled, all) = (format!("{tally:?}"), format!("{twice:?}"), tally.counters());
+        for (name, _, times) in all.sums {
+            assert!(fields.contains(&format!(" {name}: {times},")), "{name}: {fields}");
+            assert!(doubled.contains(&format!(" {name}: {},", 2 * times)), "{name}: {doubled}");
+        }
+        for (name, .., table) in all.tables {
+            let times = table["it"];
+            assert!(fields.contains(&format!(" {name}: {{\"it\": {times}}},")), "{name}: {fields}");
+            let sum = format!(" {name}: {{\"it\": {}}},", 2 * times);
+            assert!(doubled.contains(&sum), "{name}: {doubled}");
+        }
+    }
+
+    #[test]
+    fn panic_of_ours_is_replayed_and_never_made_small() {
+        let violation = Violation::of_ours(Address::run(7), "at once".to_owned());
+        assert_eq!((violation.shrink(), &*violation.found), (None, "at once"));
+        assert_eq!(violation.replay(), format!("quiver-sim replay {}", Address::run(7)));
     }
 
     #[test]

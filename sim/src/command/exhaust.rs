@@ -98,6 +98,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             let images = report::number(done.total().tally.images_checked);
             writeln!(out, "{sequence}: no violation in {images} images of its last operation")?;
         }
+        if done.is_idle() {
+            writeln!(out, "nothing was looked at: there was no point with an image")?;
+            return Ok(ExitCode::from(3));
+        }
         Ok(ExitCode::from(if done.cancelled { 130 } else { 0 }))
     };
     let json = || {

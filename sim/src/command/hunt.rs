@@ -8,13 +8,12 @@
 //! - H2. A violation that is not wanted is passed over, and the campaign goes on behind its seed, if it
 //!   came so far.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::place::Place;
 use super::sweep::default_bounds;
-use crate::address::Address;
-use crate::campaign::{Campaign, PATIENCE, Report, Which};
+use crate::campaign::{Campaign, Course, PATIENCE, Report, Which};
 use crate::checker::Invariant;
 use crate::damage;
 use crate::disk::Filesystem;
@@ -22,7 +21,7 @@ use crate::planted::Bug;
 use crate::swarm;
 use crate::sweep;
 use crate::system::System;
-use crate::tally::Violation;
+use crate::tally::{Tally, Violation};
 
 /// How many times as long an image of an encrypted store takes.
 const ENCRYPTED_TAKES: u64 = 5;
@@ -76,25 +75,11 @@ impl Ground {
     }
 }
 
-/// Where something was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// An image, or the run of a swarm.
-    Address(Address),
-    /// A case of the sweep.
-    Swept(sweep::Case),
-    /// A damaged store.
-    Damaged(damage::Case),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Swept(case) => case.fmt(f),
-            Self::Damaged(case) => case.fmt(f),
-        }
-    }
+/// How long a campaign is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bound {
+    Seeds(u64),
+    Images(u64),
 }
 
 /// A hunt under way.
@@ -137,7 +122,8 @@ impl Hunt<'_> {
     fn in_campaigns(&mut self, which: Which, images_max: u64) -> Option<(Invariant, Place)> {
         while self.images < images_max && !self.is_cancelled() {
             let is_wanted = self.is_wanted;
-            let Report { tally, .. } = self.campaign(which, images_max - self.images);
+            let Report { tally, .. } =
+                self.campaign(which, Bound::Images(images_max - self.images));
             self.images += tally.images_checked + tally.replica_images();
             if let Some(first) = tally.violations.iter().find(|one| is_wanted(one)) {
                 return Some((first.invariant, Place::Address(first.address)));
@@ -151,12 +137,16 @@ impl Hunt<'_> {
         None
     }
 
-    /// A campaign that ends with the first violation that is wanted.
-    pub(super) fn campaign(&self, which: Which, images: u64) -> Report {
+    /// A campaign that ends with the seed of the first violation that is wanted.
+    pub(super) fn campaign(&self, which: Which, bound: Bound) -> Report {
+        let (seeds, images) = match bound {
+            Bound::Seeds(seeds) => (Some(seeds), None),
+            Bound::Images(images) => (None, Some(images)),
+        };
         let campaign = Campaign {
             seed: self.seed,
-            seeds: None,
-            images: Some(images),
+            seeds,
+            images,
             limit: None,
             which,
             filesystem: Filesystem::Posix,
@@ -165,14 +155,9 @@ impl Hunt<'_> {
             patience: PATIENCE,
             system: self.system.clone(),
         };
-        let enough = AtomicBool::new(false);
-        campaign.run(
-            &mut |progress| {
-                let found = progress.tally.violations.iter().any(self.is_wanted);
-                enough.store(found || self.is_cancelled(), Ordering::Relaxed);
-            },
-            &enough,
-        )
+        let found = |tally: &Tally| tally.violations.iter().any(self.is_wanted);
+        let course = Course { enough: Some(&found), ..Course::default() };
+        campaign.run_on(course, &mut |_| {}, self.cancel)
     }
 
     fn in_sweep(&mut self) -> Option<(Invariant, Place)> {

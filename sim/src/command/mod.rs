@@ -15,6 +15,7 @@ mod hunt;
 mod merge;
 mod mutants;
 mod patches;
+mod place;
 mod replay;
 mod reports;
 mod run;

@@ -1,6 +1,7 @@
 //! `quiver-sim mutants`: is every sync needed, and would the checks see a wrong engine?
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, StdoutLock, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,11 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::hunt::{GROUNDS, Ground, Hunt, IMAGES_MAX, ground};
+use super::hunt::{Bound, GROUNDS, Ground, Hunt, IMAGES_MAX, ground};
 use super::patches::{self, Copy, Patch};
+use super::place::Place;
 use super::reports::Reports;
 use super::{Refusal, cancelled_by_ctrl_c, jobs_or_cores, run::jobs};
 use crate::campaign::Which;
+use crate::engine::Engine;
 use crate::planted::{Bug, Planted, SyncSites};
 use crate::report::{self, number};
 use crate::swarm;
@@ -25,8 +28,9 @@ pub(super) struct Arguments {
     /// How many images each wrong engine may take before it counts as not found.
     #[arg(long, default_value_t = IMAGES_MAX, value_parser = clap::value_parser!(u64).range(1..))]
     images: u64,
-    /// How many images the engine itself has to pass, as the control.
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How many seeds the engine itself has to pass, as the control, and five times as many of which one in
+    /// five is encrypted; the syncs that it makes there are switched off in turn.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..))]
     control: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
@@ -41,9 +45,16 @@ pub(super) struct Arguments {
     /// Cargo out of the sources that this program was built from.
     #[arg(long)]
     patches: bool,
+    /// Looks first where this table, which an earlier `--json` wrote, says that each was found, and only then
+    /// everywhere.
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
     /// Looks on one ground for what is switched on in this copy, and says as JSON what was found.
     #[arg(long, hide = true, value_name = "GROUND", value_parser = ground)]
     switched: Option<Ground>,
+    /// Looks at one place alone, whether it is clean.
+    #[arg(long, hide = true, value_name = "PLACE", requires = "switched")]
+    at: Option<Place>,
     /// Where to write the table as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -52,14 +63,44 @@ pub(super) struct Arguments {
     html: Option<PathBuf>,
 }
 
+/// How many images the copy with nothing switched on has to pass, and the wrapper that seals anew.
+const CONTROL_IMAGES: u64 = 20_000;
+
 /// What became of one wrong engine.
 struct Verdict {
     name: String,
     /// What has to coincide before it does harm, or of a patch what it plants.
     conditions: Vec<String>,
-    images: u64,
+    /// How many were looked at until it was found; none where it was known.
+    images: Option<u64>,
     /// The invariant that was violated first, and where.
-    first: Option<(String, String)>,
+    first: Option<(String, Place)>,
+}
+
+/// Where wrong engines were found before, by name.
+type Known = BTreeMap<String, (String, Place)>;
+
+/// The places in a table.
+fn known(arguments: &Arguments) -> Result<Known, Refusal> {
+    let Some(path) = &arguments.known else { return Ok(Known::new()) };
+    let refused = |why: &dyn std::fmt::Display| {
+        let path = path.display();
+        Refusal(format!("{path}: {why}; give a table that `mutants --json` wrote"), 2)
+    };
+    let text = fs::read_to_string(path).map_err(|error| refused(&error))?;
+    let table: Value = serde_json::from_str(&text).map_err(|error| refused(&error))?;
+    let rows = ["sync_sites", "planted", "patches"].map(|part| table[part].as_array());
+    let mut known = Known::new();
+    for row in rows.into_iter().flatten().flatten().filter(|row| row["caught"] == true) {
+        let text =
+            |name: &str| row[name].as_str().ok_or_else(|| refused(&format!("a row has no {name}")));
+        let place = text("address")?.parse().map_err(|why: String| refused(&why))?;
+        known.insert(text("name")?.to_owned(), (text("invariant")?.to_owned(), place));
+    }
+    if known.is_empty() {
+        return Err(refused(&"it has no row of a wrong engine that was caught"));
+    }
+    Ok(known)
 }
 
 /// Whether a name means a ground.
@@ -91,14 +132,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     if let Some(ground) = arguments.switched {
         return switched(arguments, ground, &mut out, &cancel);
     }
-    let patches = wanted_patches(arguments)?;
+    let (patches, known) = (wanted_patches(arguments)?, known(arguments)?);
     let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let copy = (!patches.is_empty()).then(|| Copy::build(&patches::all()?)).transpose()?;
     let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
     let (encrypted, more_images) = sound(arguments, Which::Encrypted, &cancel)?;
     images += more_images;
     let resealed = Arc::new(Planted::new(Bug::Resealed));
-    let resealed = hunt_of(arguments, resealed, &cancel).campaign(Which::Plain, arguments.control);
+    let control = Bound::Images(CONTROL_IMAGES);
+    let resealed = hunt_of(arguments, resealed, &cancel).campaign(Which::Plain, control);
     if let Some(violation) = resealed.tally.violations.first() {
         let address = violation.address;
         return Err(Refusal(format!("the wrapper is no control: it fails at {address}"), 1));
@@ -110,7 +152,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let images = number(images);
     writeln!(out, "control: no violation in {images} images, {} sync sites reached", sites.len())?;
     let mut found = Table::default();
-    found.cancelled = !found.fill(arguments, sites, patches, copy.as_ref(), &mut out, &cancel)?;
+    let wanted = Wanted { arguments, known, cancel: &cancel };
+    found.cancelled = !found.fill(&wanted, sites, patches, copy.as_ref(), &mut out)?;
     drop(out);
     let print = |out: &mut StdoutLock<'_>| found.conclude(out);
     let page = || report::mutants_html(&found.json());
@@ -124,7 +167,10 @@ fn sound(
     cancel: &AtomicBool,
 ) -> Result<(SyncSites, u64), Refusal> {
     let control = Arc::new(Planted::new(Bug::None));
-    let sound = hunt_of(arguments, control.clone(), cancel).campaign(which, arguments.control);
+    // In seeds: all that was begun is counted, on any number of threads, so that the sites are the same.
+    let times = if which == Which::Encrypted { 5 } else { 1 };
+    let bound = Bound::Seeds(arguments.control.saturating_mul(times));
+    let sound = hunt_of(arguments, control.clone(), cancel).campaign(which, bound);
     match sound.tally.violations.first() {
         None => Ok((control.sync_sites(), sound.tally.images_checked)),
         Some(violation) => {
@@ -132,6 +178,13 @@ fn sound(
             Err(Refusal(format!("the engine itself fails at {address}: see `run`"), 1))
         }
     }
+}
+
+/// What is looked for, and how.
+struct Wanted<'a> {
+    arguments: &'a Arguments,
+    known: Known,
+    cancel: &'a AtomicBool,
 }
 
 /// Where the engine syncs, which histories reach it there, and how often.
@@ -153,33 +206,32 @@ impl Table {
     /// Tries every wrong engine that is wanted; whether none was left out.
     fn fill(
         &mut self,
-        arguments: &Arguments,
+        wanted: &Wanted<'_>,
         sites: Sites<'_>,
         patches: Vec<Patch>,
         copy: Option<&Copy>,
         out: &mut impl Write,
-        cancel: &AtomicBool,
     ) -> Result<bool, Refusal> {
-        let only = &arguments.only;
+        let only = &wanted.arguments.only;
         for (site, (which, calls)) in sites.into_iter().filter(|_| only.is_empty()) {
-            let verdict =
-                hunt(arguments, Bug::ElidedSync(site.clone()), Ground::Crashes(which), cancel);
+            let bug = Bug::ElidedSync(site.clone());
+            let verdict = wanted.hunt(bug, Ground::Crashes(which))?;
             let Some(verdict) = verdict else { return Ok(false) };
             print(out, &verdict)?;
             self.elided.push((verdict, calls));
         }
         let is_wanted = |bug: &&Bug| only.is_empty() || only.iter().any(|name| name == bug.name());
         for bug in Bug::PLANTED.iter().filter(is_wanted) {
-            let verdict = hunt(arguments, bug.clone(), Ground::of(bug), cancel);
+            let verdict = wanted.hunt(bug.clone(), Ground::of(bug))?;
             let Some(verdict) = verdict else { return Ok(false) };
             print(out, &verdict)?;
             self.planted.push(verdict);
         }
         let Some(copy) = copy else { return Ok(true) };
-        self.control = sound_copy(arguments, copy)?;
+        self.control = sound_copy(wanted.arguments, copy)?;
         writeln!(out, "control: no violation of the copy in {} images", number(self.control))?;
         for patch in patches {
-            let verdict = play(arguments, copy, &patch, cancel)?;
+            let verdict = wanted.play(copy, &patch)?;
             let Some(verdict) = verdict else { return Ok(false) };
             print(out, &verdict)?;
             self.patched.push((verdict, patch));
@@ -198,7 +250,8 @@ impl Table {
 
     /// The verdict in the middle by images, and the one that took the most, of those that were caught.
     fn median_and_worst(&self) -> Option<[&Verdict; 2]> {
-        let mut caught: Vec<&Verdict> = self.verdicts().filter(|it| it.first.is_some()).collect();
+        let is_counted = |it: &&Verdict| it.first.is_some() && it.images.is_some();
+        let mut caught: Vec<&Verdict> = self.verdicts().filter(is_counted).collect();
         caught.sort_by_key(|verdict| verdict.images);
         Some([*caught.get(caught.len() / 2)?, *caught.last()?])
     }
@@ -231,7 +284,8 @@ impl Table {
 
     fn conclude(&self, out: &mut impl Write) -> Result<ExitCode, Refusal> {
         if let Some([median, worst]) = self.median_and_worst() {
-            let (median, most, name) = (number(median.images), number(worst.images), &worst.name);
+            let [median, most] = [median, worst].map(|verdict| number(verdict.images.unwrap_or(0)));
+            let name = &worst.name;
             writeln!(out, "images until found: median {median}, worst {most} ({name})")?;
         }
         let missed = self.missed();
@@ -256,7 +310,11 @@ fn switched(
     cancel: &AtomicBool,
 ) -> Result<ExitCode, Refusal> {
     let nothing = Arc::new(Planted::new(Bug::None));
-    let verdict = Verdict { name: String::new(), conditions: Vec::new(), images: 0, first: None };
+    if let Some(place) = &arguments.at {
+        writeln!(out, "{}", json!({ "clean": place.is_clean_with(&*nothing) }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let verdict = Verdict::of(String::new(), Vec::new());
     let verdict = verdict.hunted(hunt_of(arguments, nothing, cancel), ground);
     writeln!(out, "{}", verdict.map_or(Value::Null, |verdict| row(&verdict)))?;
     Ok(ExitCode::SUCCESS)
@@ -276,21 +334,15 @@ fn ask(
         .extend(numbers.iter().flat_map(|(word, number)| [(*word).to_owned(), number.to_string()]));
     let said = copy.play(name, &words)?;
     let Some(images) = said["images"].as_u64() else { return Ok(None) };
-    let first = said["invariant"].as_str().zip(said["address"].as_str());
-    let first = first.map(|(invariant, place)| (invariant.to_owned(), place.to_owned()));
-    Ok(Some(Verdict { name: name.to_owned(), conditions: Vec::new(), images, first }))
+    let place = said["address"].as_str().and_then(|place| place.parse().ok());
+    let first = said["invariant"].as_str().map(str::to_owned).zip(place);
+    let images = Some(images);
+    Ok(Some(Verdict { images, first, ..Verdict::of(name.to_owned(), Vec::new()) }))
 }
 
-/// Looks for a patch where it says.
-fn play(
-    arguments: &Arguments,
-    copy: &Copy,
-    patch: &Patch,
-    cancel: &AtomicBool,
-) -> Result<Option<Verdict>, Refusal> {
-    let asked = ask(arguments, copy, (&patch.name, &patch.plays, arguments.images))?;
-    let verdict = asked.filter(|_| !cancel.load(Ordering::Relaxed));
-    Ok(verdict.map(|verdict| Verdict { conditions: vec![patch.plants.clone()], ..verdict }))
+/// What is wrong without the bug as well says nothing of it, and is found.
+fn not_the_bugs(engine: &str, invariant: &str, place: &Place) -> Refusal {
+    Refusal(format!("{engine} violates {invariant} at {place}"), 1)
 }
 
 /// Runs the copy with nothing switched on, as the control; the images.
@@ -301,36 +353,76 @@ fn sound_copy(arguments: &Arguments, copy: &Copy) -> Result<u64, Refusal> {
         if !matches!(which, Ground::Crashes(_)) {
             continue;
         }
-        let Some(verdict) = ask(arguments, copy, ("", ground, arguments.control))? else {
+        let Some(verdict) = ask(arguments, copy, ("", ground, CONTROL_IMAGES))? else {
             continue;
         };
-        images += verdict.images;
-        if let Some((invariant, place)) = verdict.first {
-            let what = format!("the copy with no bug violates {invariant} at {place}");
-            return Err(Refusal(what, 1));
+        images += verdict.images.unwrap_or(0);
+        if let Some((invariant, place)) = &verdict.first {
+            return Err(not_the_bugs("the copy with no bug", invariant, place));
         }
     }
     Ok(images)
 }
 
-/// Looks for a wrong engine; `None` if cancelled.
-fn hunt(arguments: &Arguments, bug: Bug, ground: Ground, cancel: &AtomicBool) -> Option<Verdict> {
-    let name = match &bug {
-        Bug::ElidedSync(site) => format!("no sync at {site}"),
-        other => other.name().to_owned(),
-    };
-    let conditions = bug.conditions().iter().map(|&condition| condition.to_owned()).collect();
-    let verdict = Verdict { name, conditions, images: 0, first: None };
-    verdict.hunted(hunt_of(arguments, Arc::new(Planted::new(bug)), cancel), ground)
+impl Wanted<'_> {
+    /// Looks for a wrong engine, and whether the engine itself is right where that one is not; `None` if
+    /// cancelled.
+    fn hunt(&self, bug: Bug, ground: Ground) -> Result<Option<Verdict>, Refusal> {
+        let name = match &bug {
+            Bug::ElidedSync(site) => format!("no sync at {site}"),
+            other => other.name().to_owned(),
+        };
+        let conditions = bug.conditions().iter().map(|&condition| condition.to_owned()).collect();
+        let (verdict, wrong) = (Verdict::of(name, conditions), Arc::new(Planted::new(bug)));
+        let known = self.known.get(&verdict.name);
+        let verdict = match known.filter(|(_, place)| !place.is_clean_with(&*wrong)) {
+            Some(known) => Some(Verdict { first: Some(known.clone()), ..verdict }),
+            None => verdict.hunted(hunt_of(self.arguments, wrong, self.cancel), ground),
+        };
+        let first = verdict.as_ref().and_then(|verdict| verdict.first.as_ref());
+        if let Some((invariant, place)) = first.filter(|(_, place)| !place.is_clean_with(&Engine)) {
+            return Err(not_the_bugs("the engine itself", invariant, place));
+        }
+        Ok(verdict)
+    }
+
+    /// The same of a patch, in a copy.
+    fn play(&self, copy: &Copy, patch: &Patch) -> Result<Option<Verdict>, Refusal> {
+        let Patch { name, plants, plays, .. } = patch;
+        let is_clean = |name: &str, place: &Place| -> Result<bool, Refusal> {
+            let words = ["mutants", "--switched", plays, "--at", &place.to_string()];
+            Ok(copy.play(name, &words.map(str::to_owned))?["clean"] == true)
+        };
+        let mut verdict = Verdict::of(name.clone(), vec![plants.clone()]);
+        match self.known.get(name) {
+            Some(known) if !is_clean(name, &known.1)? => verdict.first = Some(known.clone()),
+            _ => {
+                let asked = ask(self.arguments, copy, (name, plays, self.arguments.images))?;
+                let asked = asked.filter(|_| !self.cancel.load(Ordering::Relaxed));
+                let Some(Verdict { images, first, .. }) = asked else { return Ok(None) };
+                verdict = Verdict { images, first, ..verdict };
+            }
+        }
+        if let Some((invariant, place)) = &verdict.first
+            && !is_clean("", place)?
+        {
+            return Err(not_the_bugs("the copy with no bug", invariant, place));
+        }
+        Ok(Some(verdict))
+    }
 }
 
 impl Verdict {
+    /// Before anything was looked at.
+    fn of(name: String, conditions: Vec<String>) -> Self {
+        Self { name, conditions, images: None, first: None }
+    }
+
     /// Looks on a ground; `None` if cancelled.
     fn hunted(mut self, mut hunt: Hunt<'_>, ground: Ground) -> Option<Self> {
         let first = hunt.on(ground);
-        self.images += hunt.images;
-        self.first =
-            first.map(|(invariant, place)| (invariant.name().to_owned(), place.to_string()));
+        self.images = Some(hunt.images);
+        self.first = first.map(|(invariant, place)| (invariant.name().to_owned(), place));
         (!hunt.is_cancelled()).then_some(self)
     }
 }
@@ -344,14 +436,17 @@ fn hunt_of<'a>(arguments: &Arguments, system: Arc<dyn System>, cancel: &'a Atomi
 /// A line of the table: the number behind the name is that of the conditions.
 fn print(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
     let Verdict { name, conditions, images, first } = verdict;
-    let (count, images) = (conditions.len(), number(*images));
+    let count = conditions.len();
+    let images = images.map_or_else(
+        || "    as was known".to_owned(),
+        |images| format!("{:>9} images", number(images)),
+    );
     match first {
-        Some((invariant, place)) => writeln!(
-            out,
-            "caught      {name:<40} {count} {invariant:<28} {images:>9} images, at {place}"
-        ),
+        Some((invariant, place)) => {
+            writeln!(out, "caught      {name:<40} {count} {invariant:<28} {images}, at {place}")
+        }
         None => {
-            writeln!(out, "NOT CAUGHT  {name:<40} {count} {:<28} {images:>9} images", "")?;
+            writeln!(out, "NOT CAUGHT  {name:<40} {count} {:<28} {images}", "")?;
             conditions.iter().try_for_each(|condition| writeln!(out, "    where {condition}"))
         }
     }
@@ -364,7 +459,7 @@ fn row(verdict: &Verdict) -> Value {
         "caught": verdict.first.is_some(),
         "images": verdict.images,
         "invariant": verdict.first.as_ref().map(|(invariant, _)| invariant),
-        "address": verdict.first.as_ref().map(|(_, place)| place),
+        "address": verdict.first.as_ref().map(|(_, place)| place.to_string()),
     })
 }
 
@@ -373,8 +468,9 @@ mod tests {
     use super::*;
 
     fn verdict(name: &str, is_caught: bool) -> Verdict {
-        let first = is_caught.then(|| ("I1 durability".to_owned(), "7:1:2".to_owned()));
-        Verdict { name: name.to_owned(), conditions: Vec::new(), images: 10, first }
+        let first =
+            is_caught.then(|| ("I1 durability".to_owned(), "7:1:2".parse().expect("a place")));
+        Verdict { images: Some(10), first, ..Verdict::of(name.to_owned(), Vec::new()) }
     }
 
     fn concluded(table: &Table) -> (String, String) {

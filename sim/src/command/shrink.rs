@@ -15,7 +15,8 @@ use clap::Args;
 
 use super::bar::progress_bar;
 use super::exhaust::images_max;
-use super::hunt::{self, Ground, Hunt, Place};
+use super::hunt::{self, Ground, Hunt};
+use super::place::Place;
 use super::replay::Target;
 use super::sweep::SEEDED;
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};

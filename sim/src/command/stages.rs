@@ -87,7 +87,7 @@ impl Stages<'_> {
             let bounds = default_bounds(jobs, shard);
             let mut swept =
                 until(limit, cancel, |stop| sweep::sweep(Arc::new(Engine), &bounds, stop));
-            swept.cancelled = cancel.load(Ordering::Relaxed);
+            (swept.cancelled, swept.cut) = stopped(swept.cancelled, cancel);
             self.state.swept = Some(swept);
             self.keep();
         }
@@ -97,7 +97,7 @@ impl Stages<'_> {
             let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max, patience };
             let mut hurt =
                 until(limit, cancel, |stop| damage::run(Arc::new(Engine), &bounds, stop));
-            hurt.cancelled = cancel.load(Ordering::Relaxed);
+            (hurt.cancelled, hurt.cut) = stopped(hurt.cancelled, cancel);
             self.state.hurt = Some(hurt);
             self.keep();
         }
@@ -106,7 +106,7 @@ impl Stages<'_> {
             let bounds = swarm::Bounds { seed, seeds, jobs, shard, alone: false, patience };
             let done = until(limit, cancel, |stop| swarm::run(Arc::new(Engine), &bounds, stop));
             let mut swarmed = done.expect("it was asked whether it is there");
-            swarmed.cancelled = cancel.load(Ordering::Relaxed);
+            (swarmed.cancelled, swarmed.cut) = stopped(swarmed.cancelled, cancel);
             self.state.swarmed = Some(swarmed);
             self.keep();
         }
@@ -134,7 +134,7 @@ impl Stages<'_> {
         if campaign.which != Which::All {
             return self.leg(0, &campaign, met.then_some(&moved));
         }
-        let of_images = campaign.images.map(|images| images * ENCRYPTED_IMAGES_PERCENT / 100);
+        let of_images = campaign.images.map(|images| percent(images, ENCRYPTED_IMAGES_PERCENT));
         let of_time = campaign.limit.map(|limit| limit * ENCRYPTED_TIME_PERCENT / 100);
         let plain = Campaign {
             which: Which::Plain,
@@ -169,7 +169,7 @@ impl Stages<'_> {
             Some(leg) if leg.is_over => return leg.so_far.clone(),
             Some(Leg { so_far, .. }) => {
                 let Report { tally, elapsed, next, pace, .. } = so_far.clone();
-                course = Course { tally: Some(tally), next, elapsed, pace, met };
+                course = Course { tally: Some(tally), next, elapsed, pace, ..course };
             }
             None => {}
         }
@@ -229,7 +229,7 @@ fn until<T>(
 ) -> T {
     let Some(limit) = limit else { return part(cancel) };
     let end = Instant::now() + limit * PART_TIME_PERCENT / 100;
-    let stop = AtomicBool::new(false);
+    let stop = AtomicBool::new(cancel.load(Ordering::Relaxed));
     let (over, is_over) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let stop = &stop;
@@ -244,6 +244,17 @@ fn until<T>(
         drop(over);
         done
     })
+}
+
+/// Whether a part that was told to stop was cancelled with the run, or cut.
+fn stopped(is_stopped: bool, cancel: &AtomicBool) -> (bool, bool) {
+    let is_cancelled = cancel.load(Ordering::Relaxed);
+    (is_cancelled, is_stopped && !is_cancelled)
+}
+
+/// So many of a hundred.
+fn percent(of: u64, percent: u64) -> u64 {
+    of / 100 * percent + of % 100 * percent / 100
 }
 
 /// How many seeds a part has in a run of so many images or seeds.
@@ -283,6 +294,9 @@ fn show(bar: &ProgressBar, campaign: &Campaign, progress: Progress<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::campaign::PATIENCE;
+    use crate::disk::Filesystem;
+    use crate::record::Parts;
 
     #[test]
     fn part_ends_with_its_share_of_the_time_or_with_the_run() {
@@ -301,6 +315,62 @@ mod tests {
         let took = until(Some(limit * 1000), &AtomicBool::new(true), spins);
         assert!(took < limit * 5, "{took:?}");
         assert_eq!(until(None, &never, |_| 7), 7);
+        // One that was cancelled before it began does nothing.
+        let stopped_at_once = |stop: &AtomicBool| stop.load(Ordering::Relaxed);
+        assert!(until(Some(limit), &AtomicBool::new(true), stopped_at_once));
+    }
+
+    #[test]
+    fn part_that_its_time_has_cut_is_told_from_one_that_was_cancelled() {
+        let (never, cancel) = (AtomicBool::new(false), AtomicBool::new(true));
+        assert_eq!(stopped(false, &never), (false, false));
+        assert_eq!(stopped(true, &never), (false, true));
+        assert_eq!(stopped(true, &cancel), (true, false));
+        assert_eq!(stopped(false, &cancel), (true, false), "at its last item");
+        assert_eq!((percent(250, 12), percent(u64::MAX, 12)), (30, u64::MAX / 100 * 12 + 1));
+    }
+
+    /// A run that is gone on with does no part twice, and has that much less time.
+    #[test]
+    fn part_that_is_done_is_not_done_again() {
+        let (never, limit) = (AtomicBool::new(false), Duration::from_secs(60));
+        let campaign = Campaign {
+            seed: 1,
+            seeds: None,
+            images: None,
+            limit: Some(limit),
+            which: Which::All,
+            filesystem: Filesystem::Posix,
+            jobs: 1,
+            shard: (0, 1),
+            patience: PATIENCE,
+            system: Arc::new(Engine),
+        };
+        let bounds = Bounds {
+            seed: 1,
+            seed_of: None,
+            seeds: None,
+            images: None,
+            minutes: Some(1),
+            until_met: false,
+            which: Which::All,
+            parts: Parts { sweep: true, damage: true, swarm: true },
+            medium: Filesystem::Posix.name().to_owned(),
+        };
+        let elapsed = limit / 3;
+        let mut state = State::new("", "", bounds.clone(), Shards::one((0, 1)));
+        state.swept = Some(sweep::Report { runs: 7, elapsed, ..sweep::Report::default() });
+        state.hurt = Some(damage::Report { elapsed, ..damage::Report::default() });
+        state.swarmed = Some(swarm::Report { runs: 8, elapsed, ..swarm::Report::default() });
+        let (program, kept, keep_every) = (String::new(), None, Duration::ZERO);
+        let (is_told, quiet, cancel) = (false, true, &never);
+        let stages =
+            Stages { campaign, bounds, program, state, kept, keep_every, is_told, quiet, cancel };
+        let done = stages.carry_out();
+        assert_eq!(done.swept.map(|part| part.runs), Some(7));
+        assert_eq!(done.hurt.map(|part| part.counts.cases), Some(0));
+        assert_eq!(done.swarmed.map(|part| part.runs), Some(8));
+        assert_eq!(done.done.end, End::Time, "the parts took all of it");
     }
 
     #[test]

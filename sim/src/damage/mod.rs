@@ -26,7 +26,6 @@ mod stores;
 mod twin;
 mod wound;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,14 +33,13 @@ use std::time::{Duration, Instant};
 pub use case::Case;
 pub use counts::Counts;
 
-use crate::checker::Finding;
+use crate::checker::{Finding, Invariant};
 use crate::disk::{DiskState, Recording, SimDisk};
 use crate::history::{Action, History, Shape};
-use crate::in_order::{Plan, Seat, in_order};
+use crate::in_order::{Plan, Seat, each_in_order};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
-use crate::tally::AN_ANSWER;
 use base::Base;
 use exam::{Exam, Way};
 use hit::wrong;
@@ -100,13 +98,14 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether it was cancelled.
     pub cancelled: bool,
+    /// Whether its share of the run's time was over before it was.
+    pub cut: bool,
 }
 
 impl Report {
     fn hangs<A>(&mut self, hanging: Option<(Case, A)>, bounds: &Bounds) {
         self.violations.extend(hanging.map(|(case, _)| {
-            let seconds = bounds.patience.as_secs_f64();
-            let finding = wrong(AN_ANSWER, format!("none within {seconds} seconds"));
+            let finding = Finding::hang(Invariant::I9, bounds.patience);
             Found { case, finding, wounds: Vec::new() }
         }));
     }
@@ -139,7 +138,8 @@ pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Rep
         report.elapsed = start.elapsed();
         return report;
     };
-    let mut items: Vec<Item> = (bounds.seed..).take(index(bounds.seeds)).map(Item::Seed).collect();
+    let seeds = (0..bounds.seeds).map_while(|place| bounds.seed.checked_add(place));
+    let mut items: Vec<Item> = seeds.map(Item::Seed).collect();
     for (store, one) in small.iter().enumerate() {
         let starts = (0..one.places.len()).step_by(PLACES);
         items.extend(
@@ -185,24 +185,40 @@ pub fn run_case(system: &dyn System, case: &Case) -> Result<Report, String> {
             at_a_place(system, &small, index(*place), &seat, &mut report);
         }
         Case::Drawn(seed, place) => {
-            let ended = ended(system, *seed);
+            there_is(*place, DRAWN, *seed)?;
+            let ended = ended((system, &seat), *seed, &mut report);
+            if ended.is_none() && !is_of_a_crash(*place) {
+                return none_at_rest(*seed, report);
+            }
             drawn((system, &seat), (*seed, *place), ended.as_ref(), &mut report);
         }
         Case::Running(seed, place) => {
-            let ended = ended(system, *seed);
+            there_is(*place, running_of(*seed), *seed)?;
+            let ended = ended((system, &seat), *seed, &mut report);
+            if ended.is_none() {
+                return none_at_rest(*seed, report);
+            }
             open((system, &seat), (*seed, *place), ended.as_ref(), &mut report);
         }
     }
     Ok(report)
 }
 
-fn index(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
+fn there_is(place: u64, count: u64, seed: u64) -> Result<(), String> {
+    let none = || format!("seed {seed} has {count} such cases, there is no {place}");
+    (place < count).then_some(()).ok_or_else(none)
 }
 
-/// How the work of either half is shared out among threads.
-fn plan<'a>(count: usize, bounds: &Bounds, cancel: &'a AtomicBool) -> Plan<'a> {
-    Plan { count: count as u64, jobs: bounds.jobs, patience: bounds.patience, cancel }
+/// Of a seed whose history is a long run, or violates something itself.
+fn none_at_rest(seed: u64, report: Report) -> Result<Report, String> {
+    match report.violations.is_empty() {
+        true => Err(format!("seed {seed} has no store at rest: its history is a long run")),
+        false => Ok(report),
+    }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The small stores, and the names of those that are missing; nothing where one hangs.
@@ -214,11 +230,12 @@ fn stores(
 ) -> Option<(Vec<Small>, Vec<&'static str>)> {
     let names: Vec<&'static str> = stores::names().collect();
     let (mut made, mut missing) = (Vec::new(), Vec::new());
-    let (system, of_workers) = (system.clone(), names.clone());
-    let hanging = in_order(
-        &plan(names.len(), bounds, cancel),
-        move |number, seat| {
-            let (name, mut found) = (of_workers[index(number)], Report::default());
+    let system = system.clone();
+    let hanging = each_in_order(
+        names,
+        &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
+        move |&name, seat| {
+            let mut found = Report::default();
             seat.begins(Case::Small(name.to_owned(), 0));
             let mut small = stores::one(&*system, name);
             if let Some(small) = &mut small {
@@ -233,7 +250,7 @@ fn stores(
                 Some(small) => made.push(small),
                 None => missing.push(name),
             }
-            ControlFlow::Continue(())
+            true
         },
     );
     let is_hanging = hanging.is_some();
@@ -263,18 +280,15 @@ fn carry_out(
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
-    let hanging = in_order(
-        &plan(items.len(), bounds, cancel),
-        move |number, seat| carry_out_one(&*system, &small, &items[index(number)], seat),
+    let hanging = each_in_order(
+        items,
+        &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
+        move |item, seat| carry_out_one(&*system, &small, item, seat),
         // Results are added up in the order of the items (D4).
         |result| {
             report.counts.add(&result.counts);
             report.violations.extend(result.violations);
-            if report.violations.len() < bounds.violations_max {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            report.violations.len() < bounds.violations_max
         },
     );
     report.hangs(hanging, bounds);
@@ -290,7 +304,7 @@ fn carry_out_one(system: &dyn System, small: &[Small], item: &Item, seat: &Seat<
         }
         Item::Seed(seed) => {
             seat.begins(Case::Drawn(*seed, 0));
-            let ended = ended(system, *seed);
+            let ended = ended((system, seat), *seed, &mut report);
             for place in 0..DRAWN {
                 drawn((system, seat), (*seed, place), ended.as_ref(), &mut report);
             }
@@ -366,14 +380,15 @@ fn drawn(
     let before = report.violations.len();
     attempt((system, seat), &case, report, &[1], |tried| {
         let crashed;
-        let base = match place % 4 {
-            3 => {
-                let mut stream = Stream::from_rng(&mut tried.stream);
-                crashed = Base::at_a_crash(system, &quiet(seed), &mut stream);
+        let base = if is_of_a_crash(place) {
+            let mut stream = Stream::from_rng(&mut tried.stream);
+            crashed = Base::at_a_crash(system, &quiet(seed), &mut stream);
+            if crashed.is_some() {
                 tried.counts.more("crash images");
-                crashed.as_ref()
             }
-            _ => ended,
+            crashed.as_ref()
+        } else {
+            ended
         };
         let Some(base) = base else { return Ok(()) };
         let count = if tried.stream.chance(1, 3) { tried.stream.size(2, 4) } else { 1 };
@@ -484,10 +499,27 @@ fn quiet(seed: u64) -> History {
     history
 }
 
-/// The end of a seed's history.
-fn ended(system: &dyn System, seed: u64) -> Option<Base> {
+/// Whether a drawn case is of a store at a crash, and not of one at rest.
+fn is_of_a_crash(place: u64) -> bool {
+    place % 4 == 3
+}
+
+/// The end of a seed's history; nothing of a long run, whose stores are too large, and of one that comes to
+/// nothing that can be read, which is told.
+fn ended(
+    (system, seat): (&dyn System, &Seat<Case>),
+    seed: u64,
+    report: &mut Report,
+) -> Option<Base> {
     let history = quiet(seed);
-    let is_long = history.shape == Shape::Churn;
-    let made = panic_trap::catch(|| Base::at_the_end(system, &history, seed.is_multiple_of(2)));
-    made.ok().flatten().filter(|_| !is_long)
+    if history.shape == Shape::Churn {
+        return None;
+    }
+    let mut made = None;
+    attempt((system, seat), &Case::Drawn(seed, 0), report, &[], |_| {
+        made = Base::at_the_end(system, &history, seed.is_multiple_of(2));
+        let none = || wrong("a store at the end of a history without faults", "none to be read");
+        made.is_some().then_some(()).ok_or_else(none)
+    });
+    made
 }

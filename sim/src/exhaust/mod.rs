@@ -18,7 +18,6 @@
 
 mod alphabet;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -94,6 +93,12 @@ impl Report {
         self.levels.iter().for_each(|level| total.add(level));
         total
     }
+
+    /// Whether it came to its end, and nothing was looked at: no proof of anything.
+    pub fn is_idle(&self) -> bool {
+        let is_over = !self.cancelled && self.violations.is_empty();
+        is_over && self.total().tally.images_checked == 0
+    }
 }
 
 impl Level {
@@ -129,17 +134,14 @@ pub fn run(
         let mut level = Level::default();
         let (system, bounds_of_work) = (system.clone(), *bounds);
         let hanging = in_order(
-            &Plan { count, jobs: bounds.jobs, patience: bounds.patience, cancel },
+            count,
+            &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
             move |place, seat| work.piece(&*system, &bounds_of_work, place * parts + part, seat),
             |done: Done| {
                 level.add(&done.level);
                 report.violations.extend(done.violations);
                 progress(length, level.sequences);
-                if report.violations.len() < VIOLATIONS_MAX {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
+                report.violations.len() < VIOLATIONS_MAX
             },
         );
         report.violations.extend(hanging.map(|(sequence, address)| {
@@ -235,6 +237,17 @@ mod tests {
     use super::*;
     use crate::engine::Engine;
     use crate::forward::Point;
+
+    #[test]
+    fn nothing_looked_at_is_no_proof() {
+        let level = |images_checked| {
+            let tally = Tally { images_checked, ..Tally::default() };
+            Level { sequences: 9, tally, ..Level::default() }
+        };
+        let report = |images| Report { levels: vec![level(0), level(images)], ..Report::default() };
+        assert!(report(0).is_idle() && !report(1).is_idle());
+        assert!(!Report { cancelled: true, ..report(0) }.is_idle());
+    }
 
     /// What X1 leaves out is looked at elsewhere only if it is the same there.
     #[test]

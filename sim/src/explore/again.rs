@@ -100,6 +100,7 @@ impl Explorer<'_> {
         if !self.alone && self.seen.contains_key(&image.key()) {
             return self.examine(way, &image, Expect::Exactly(content, Invariant::I6), address);
         }
+        self.watch.goes_on();
         let recovered = self.recover(left, Recording::Off, &address, 3);
         let tally = &mut self.tally;
         tally.images_checked += 1;

@@ -25,9 +25,9 @@ use crate::system::{Call, Request, RowChange, Session};
 use crate::tally::KEYS_LOST;
 
 /// A key file that can be taken away.
-struct Lost {
-    path: PathBuf,
-    id: CollectionId,
+pub(super) struct Lost {
+    pub(super) path: PathBuf,
+    pub(super) id: CollectionId,
     name: Arc<str>,
 }
 
@@ -37,7 +37,8 @@ impl Explorer<'_> {
         let state = image.build();
         let Some(lost) = self.any_key(&state, left) else { return };
         *self.tally.keys.entry(KEYS_LOST).or_default() += 1;
-        if let Err(mut finding) = self.lose(&state, &lost, left) {
+        let done = self.lose(&state, &lost, left);
+        if let Err(mut finding) = done.and_then(|()| self.come_and_go(state, &lost, left)) {
             let name = lost.path.display();
             finding.found = format!("{}, while {name} was missing or after it", finding.found);
             self.violated(left.address, finding, way);
@@ -66,7 +67,7 @@ impl Explorer<'_> {
     }
 
     fn lose(&mut self, state: &DiskState, lost: &Lost, left: &Left) -> Result<(), Finding> {
-        let without = without(&left.content, &left.state, &lost.name);
+        let without = without(&left.state.with_ids(&left.content.ids_by_key()), &lost.name);
         let bytes = state.read(&lost.path).expect("it is there");
         let missing = state.with_file(&lost.path, None);
         // M1.
@@ -76,14 +77,8 @@ impl Explorer<'_> {
         panic_trap::catch(|| refuses(&*session, lost))
             .unwrap_or_else(|panic| Err(Finding::new(Invariant::I5, "no panic", panic)))?;
         // M2.
-        let sealed = panic_trap::catch(|| session.checkpoint());
-        match sealed {
-            Ok(Ok(())) => {}
-            other => {
-                let expected = "a checkpoint that leaves out what it cannot read";
-                return Err(Finding::new(Invariant::I11, expected, format!("{other:?}")));
-            }
-        }
+        panic_trap::catch(|| seals(&*session))
+            .unwrap_or_else(|panic| Err(Finding::new(Invariant::I5, "no panic", panic)))?;
         drop(session);
         let Recovered { disk, outcome } =
             self.recover(&disk.state().kill(), Recording::Off, &left.address, 12);
@@ -112,14 +107,19 @@ impl Explorer<'_> {
     }
 }
 
-/// What is left of a content without one collection.
-fn without(content: &Content, state: &State, name: &Arc<str>) -> Content {
+/// What is left of a state's content without one collection.
+pub(super) fn without(state: &State, name: &Arc<str>) -> Content {
     let mut left = state.clone();
     left.apply(&Request::Drop { name: name.clone() }, KnownId::Above(0));
-    let key = digest::name_key(name);
-    let mut ids = content.ids.clone();
-    ids.retain(|(own, _)| *own != key);
-    Content { lsn: content.lsn, digest: left.digest, ids }
+    Content { lsn: state.lsn, ..Content::of(&left) }
+}
+
+/// A checkpoint works.
+pub(super) fn seals(session: &dyn Session) -> Result<(), Finding> {
+    session.checkpoint().map_err(|error| {
+        let expected = "a checkpoint that leaves out what it cannot read";
+        Finding::new(Invariant::I11, expected, format!("{error:?}"))
+    })
 }
 
 /// Every call that names the collection is refused.

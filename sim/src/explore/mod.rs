@@ -12,6 +12,7 @@
 //! - E4. Further recoveries of one image (again, after a loss of power, after a write) are made on a
 //!   share of the images, and in `replay` always.
 
+mod absences;
 mod again;
 pub mod chain;
 mod copies;

@@ -11,7 +11,6 @@
 
 use super::{Calls, Expect, Explorer, Image, Images, Way, forward_images};
 use crate::address::Address;
-use crate::checker::Invariant;
 use crate::disk::Policy;
 use crate::forward::{Forward, Point};
 use crate::history::History;
@@ -67,13 +66,7 @@ pub fn crashes(
 
 /// What a run came to that panicked outside the store: a fault of the simulator.
 pub fn panicked(seed: u64, panic: String) -> Tally {
-    let violation = Violation {
-        address: Address::run(seed),
-        invariant: Invariant::Answers,
-        expected: "no panic of the simulator".to_string(),
-        found: panic,
-        trace: Vec::new(),
-    };
+    let violation = Violation::of_ours(Address::run(seed), panic);
     Tally { seeds: 1, violations: vec![violation], ..Tally::default() }
 }
 

@@ -3,12 +3,16 @@
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Read};
-use crate::campaign::Which;
+use crate::campaign::{End, Which};
 use crate::digest;
 use crate::disk::Filesystem;
+use crate::tally::Tally;
 
 /// Seeds of texts have so many bits: short enough to be typed.
 const SEED_OF_TEXT_BITS: u32 = 48;
+
+/// Of so many images some are of encrypted stores, which have some per cent of them.
+const IMAGES_OF_BOTH: u64 = 100;
 
 /// Which parts a run has besides its campaigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +89,38 @@ impl Bounds {
             },
             medium: fields.one_of("medium", Filesystem::ALL, |it| it.name())?.name().to_owned(),
         })
+    }
+
+    /// The histories that a run which ended so has certainly come to. Those of plain stores come first, and
+    /// of few images the others may have no share.
+    pub(super) fn came_to(&self, end: End) -> Which {
+        let few = self.images.is_some_and(|images| images < IMAGES_OF_BOTH);
+        match (self.which, end) {
+            (Which::All, End::Target | End::Time) if !few => Which::All,
+            (Which::All, _) => Which::Plain,
+            (which, _) => which,
+        }
+    }
+
+    /// Which histories the campaign at a place among those of a run has.
+    pub(super) fn of_campaign(&self, place: usize) -> Which {
+        match (self.which, place) {
+            (Which::All, 0) => Which::Plain,
+            (Which::All, _) => Which::Encrypted,
+            (which, _) => which,
+        }
+    }
+
+    /// The counters that may move in campaigns of such histories, at zero.
+    pub(super) fn zero(&self, which: Which) -> Tally {
+        let mut tally = Tally::zero();
+        if which == Which::Plain {
+            tally.forget_encryption();
+        }
+        if self.medium != Filesystem::Posix.name() {
+            tally.forget_posix();
+        }
+        tally
     }
 
     /// In what another one differs: `seed is 2, not 1`.

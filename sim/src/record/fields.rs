@@ -193,14 +193,29 @@ impl<'a> Fields<'a> {
         name: &str,
         read: impl Fn(&Fields<'a>) -> Read<T>,
     ) -> Read<Vec<T>> {
+        self.objects_by_place(name, |_, fields| read(fields))
+    }
+
+    /// The same where it depends on its place what one is.
+    pub(super) fn objects_by_place<T>(
+        &self,
+        name: &str,
+        read: impl Fn(usize, &Fields<'a>) -> Read<T>,
+    ) -> Read<Vec<T>> {
         let items = self.items(name)?.iter().enumerate();
         let object = |(index, value): (usize, &'a Value)| {
             let fields = Self::at(value, format!("{}[{index}]", self.place_of(name)))?;
-            let what = read(&fields)?;
+            let what = read(index, &fields)?;
             fields.end()?;
             Ok(what)
         };
         items.map(object).collect()
+    }
+
+    /// That a table lacks none of some names.
+    pub(super) fn has_each(&self, name: &str, names: &[&str]) -> Read<()> {
+        let table = self.object(name)?;
+        names.iter().try_for_each(|own| table.value(own).map(|_| ()))
     }
 
     /// Something for each of some names that are known.

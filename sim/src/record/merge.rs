@@ -2,7 +2,8 @@
 //!
 //! - G1. What cannot be joined is named with its reason, and the rest is joined without it.
 //! - G2. Each shard counts once, whichever of its files comes first. Where two files of a shard that
-//!   depends on seeds alone tell two stories, that is said: one of the machines is not to be trusted.
+//!   depends on seeds alone tell two stories, that is said: one of the machines is not to be trusted. What the
+//!   one that does not count found is one of the violations all the same.
 //! - G3. Shards of several programs are joined only if they may be: two builds of one version may hold two
 //!   engines, and shards of both prove neither. Machines that build for themselves come to several programs
 //!   of one source.
@@ -27,8 +28,8 @@ pub struct Merge {
     /// Whether shards of several programs may be joined (G3).
     other_builds: bool,
     joined: Vec<(String, Record)>,
-    /// What shards found that were ended (G4).
-    cancelled: Vec<(String, Record)>,
+    /// Records of which only what they found is taken (G2, G4).
+    aside: Vec<(String, Record)>,
     refused: Vec<String>,
 }
 
@@ -52,6 +53,13 @@ impl Merge {
         let record = text.and_then(|text| Record::read(&text));
         let taken = record.map_err(|why| format!("{why}; {RUN_AGAIN}"));
         match taken.and_then(|record| self.fits(&record).map(|()| record)) {
+            Ok(record) if record.shards.parts.is_empty() => {
+                self.refused.push(format!(
+                    "{name}: it counts as no shard, for those that it tells of were ended by Ctrl-C; run \
+                     them again"
+                ));
+                self.aside.push((name.to_owned(), record));
+            }
             Ok(record) if record.is_cancelled() => {
                 let shards: Vec<String> =
                     record.shards.parts.iter().map(|part| record.shards.name(*part)).collect();
@@ -59,11 +67,14 @@ impl Merge {
                     "{name}: shard {} was ended by Ctrl-C; go on with it, with its --state, or run it again",
                     shards.join(", ")
                 ));
-                self.cancelled.push((name.to_owned(), record));
+                self.aside.push((name.to_owned(), record));
             }
             Ok(record) => match self.is_new(&record) {
                 Ok(()) => self.joined.push((name.to_owned(), record)),
-                Err(why) => self.refused.push(format!("{name}: {why}")),
+                Err(why) => {
+                    self.refused.push(format!("{name}: {why}"));
+                    self.aside.push((name.to_owned(), record));
+                }
             },
             Err(why) => self.refused.push(format!("{name}: {why}")),
         }
@@ -71,7 +82,7 @@ impl Merge {
 
     /// Whether a record is of the same run as the first one.
     fn fits(&self, record: &Record) -> Result<(), String> {
-        let Some((first, head)) = self.joined.first().or(self.cancelled.first()) else {
+        let Some((first, head)) = self.joined.first().or(self.aside.first()) else {
             return Ok(());
         };
         let Record { engine_version, programs, bounds, shards, .. } = record;
@@ -106,12 +117,12 @@ impl Merge {
 
     /// Joins what was taken in.
     pub fn finish(self) -> Merged {
-        let Self { mut joined, cancelled, refused, .. } = self;
+        let Self { mut joined, aside, refused, .. } = self;
         // By their seeds, whatever the order of the files.
         joined.sort_by_key(|(_, record)| record.shards.parts.first().copied());
         let records = joined.into_iter().map(|(_, record)| record);
         let whole = records.reduce(both);
-        let found = cancelled.into_iter().map(|(_, record)| record);
+        let found = aside.into_iter().map(|(_, record)| record);
         let found = found.filter(|record| record.violations() > 0).map(violations_of);
         let record = match whole {
             Some(whole) => Some(found.fold(whole, both)),

@@ -16,7 +16,8 @@
 //! | `pace` | images checked after each so many milliseconds: how fast this machine was |
 //!
 //! - X1. Reading what was written gives the same. A file in which a field is missing, of another kind or
-//!   not known is refused with the place of the field; nothing in it is skipped, and nothing made up.
+//!   not known is refused with the place of the field; nothing in it is skipped, and nothing made up. So is
+//!   one in which a counter of the campaign is missing that its bounds have at zero.
 //! - X2. Shards that are joined come to what one run of all their seeds would have: every counter and
 //!   the hash of traces, but for violations beyond the bound at which a run ends. What only a machine
 //!   can tell (times, pace) is added too and compared with nothing.
@@ -44,6 +45,7 @@ use crate::damage;
 use crate::report;
 use crate::swarm;
 use crate::sweep;
+use crate::tally::Tally;
 pub use bounds::{Bounds, Parts, seed_of};
 use fields::{Fields, Read};
 pub use merge::{Merge, Merged};
@@ -53,7 +55,7 @@ pub(crate) use tally::counters;
 pub use verdict::Verdict;
 
 /// The version of both formats.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// Marks of a pace are no further apart.
 const SPAN_MAX: Duration = Duration::from_secs(1 << 32);
@@ -121,7 +123,8 @@ impl Shards {
         let count = numbers.len();
         let parts: BTreeSet<u64> =
             numbers.into_iter().filter_map(|one| one.checked_sub(1)).collect();
-        let fits = parts.last().is_some_and(|last| *last < of) && parts.len() == count;
+        // What only ended shards have found is a record of none (G4 of `merge`).
+        let fits = of > 0 && parts.last().is_none_or(|last| *last < of) && parts.len() == count;
         let wrong = || format!("shards are not some of 1 to {of}, each once");
         fits.then_some(Self { parts, of }).ok_or_else(wrong)
     }
@@ -152,12 +155,14 @@ impl Record {
     pub fn read(text: &str) -> Result<Self, String> {
         let value = parsed(text, REPORT)?;
         let fields = Fields::of(&value)?;
+        let bounds = fields.within("bounds", Bounds::read)?;
+        let zero = bounds.zero(bounds.came_to(end(&fields)?));
         let record = Self {
             engine_version: fields.text("engine_version")?.to_owned(),
             programs: fields.texts("programs")?.into_iter().collect(),
-            bounds: fields.within("bounds", Bounds::read)?,
+            bounds,
             shards: Shards::read(&fields)?,
-            done: campaign(&fields)?,
+            done: campaign(&fields, &zero)?,
             swept: part(&fields, "sweep", parts::sweep)?,
             hurt: part(&fields, "damage", parts::damage)?,
             swarmed: part(&fields, "swarm", parts::swarm)?,
@@ -228,8 +233,12 @@ fn part<T>(
     fields.maybe(name, |fields| fields.within(name, read))
 }
 
-/// The campaign of a report or of a leg.
-fn campaign(fields: &Fields<'_>) -> Read<campaign::Report> {
+fn end(fields: &Fields<'_>) -> Read<End> {
+    fields.one_of("ended", End::ALL, |end| end.words())
+}
+
+/// The campaign of a report or of a leg, in which these counters began at zero.
+fn campaign(fields: &Fields<'_>, zero: &Tally) -> Read<campaign::Report> {
     let pace = fields.within("pace", |pace| {
         let every = Duration::from_millis(pace.count("every_ms")?.max(1));
         Ok(Pace { every, marks: pace.counts("images")? })
@@ -247,8 +256,8 @@ fn campaign(fields: &Fields<'_>) -> Read<campaign::Report> {
         "images_per_second_encrypted",
     ]);
     Ok(campaign::Report {
-        tally: tally::tally(fields)?,
-        end: fields.one_of("ended", End::ALL, |end| end.words())?,
+        tally: tally::tally_of_all(fields, zero)?,
+        end: end(fields)?,
         elapsed: fields.seconds("elapsed_s")?,
         elapsed_encrypted: fields.seconds("elapsed_encrypted_s")?,
         next: fields.count("next")?,

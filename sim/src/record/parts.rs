@@ -39,6 +39,7 @@ pub(super) fn sweep(fields: &Fields<'_>) -> Read<sweep::Report> {
         })?,
         elapsed: fields.seconds("elapsed_s")?,
         cancelled: fields.flag("cancelled")?,
+        cut: fields.flag("cut")?,
     })
 }
 
@@ -56,6 +57,7 @@ pub(super) fn join_sweeps(mut one: sweep::Report, other: sweep::Report) -> sweep
         violations,
         elapsed,
         cancelled,
+        cut,
     } = other;
     one.runs += runs;
     one.pairs += pairs;
@@ -73,6 +75,7 @@ pub(super) fn join_sweeps(mut one: sweep::Report, other: sweep::Report) -> sweep
     });
     one.elapsed += elapsed;
     one.cancelled |= cancelled;
+    one.cut |= cut;
     one
 }
 
@@ -99,8 +102,9 @@ pub(super) fn damage(fields: &Fields<'_>) -> Read<damage::Report> {
         let case = fields.parsed("case", "case of damage")?;
         Ok(damage::Found { case, finding, wounds: fields.texts("damage")? })
     })?;
-    let (elapsed, cancelled) = (fields.seconds("elapsed_s")?, fields.flag("cancelled")?);
-    Ok(damage::Report { counts, violations, elapsed, cancelled })
+    let (cancelled, cut) = (fields.flag("cancelled")?, fields.flag("cut")?);
+    let elapsed = fields.seconds("elapsed_s")?;
+    Ok(damage::Report { counts, violations, elapsed, cancelled, cut })
 }
 
 pub(super) fn join_damage(mut one: damage::Report, other: damage::Report) -> damage::Report {
@@ -110,6 +114,7 @@ pub(super) fn join_damage(mut one: damage::Report, other: damage::Report) -> dam
         once(one.violations, |found| (found.case.clone(), found.finding.found.clone()));
     one.elapsed += other.elapsed;
     one.cancelled |= other.cancelled;
+    one.cut |= other.cut;
     one
 }
 
@@ -136,6 +141,7 @@ pub(super) fn swarm(fields: &Fields<'_>) -> Read<swarm::Report> {
             .objects("violations", |fields| Ok((violation(fields)?, fields.texts("story")?)))?,
         elapsed: fields.seconds("elapsed_s")?,
         cancelled: fields.flag("cancelled")?,
+        cut: fields.flag("cut")?,
         ..swarm::Report::default()
     })
 }
@@ -149,5 +155,6 @@ pub(super) fn join_swarms(mut one: swarm::Report, other: swarm::Report) -> swarm
         once(one.violations, |(found, _)| (found.address, found.invariant, found.found.clone()));
     one.elapsed += other.elapsed;
     one.cancelled |= other.cancelled;
+    one.cut |= other.cut;
     one
 }

@@ -18,6 +18,7 @@ use crate::report;
 use crate::shrink;
 use crate::swarm;
 use crate::sweep;
+use crate::tally::Tally;
 
 /// The word for a state.
 const STATE: &str = "quiver-sim state";
@@ -131,15 +132,19 @@ impl State {
     fn read(text: &str) -> Result<Self, String> {
         let value = parsed(text, STATE)?;
         let fields = Fields::of(&value)?;
+        let bounds = fields.within("bounds", Bounds::read)?;
+        let legs = fields.objects_by_place("legs", |place, fields| {
+            leg(fields, &bounds.zero(bounds.of_campaign(place)))
+        })?;
         let state = Self {
             program: fields.text("program")?.to_owned(),
             engine_version: fields.text("engine_version")?.to_owned(),
-            bounds: fields.within("bounds", Bounds::read)?,
+            bounds,
             shards: Shards::read(&fields)?,
             swept: part(&fields, "sweep", parts::sweep)?,
             hurt: part(&fields, "damage", parts::damage)?,
             swarmed: part(&fields, "swarm", parts::swarm)?,
-            legs: fields.objects("legs", leg)?,
+            legs,
         };
         fields.follow(&["format", "version"]);
         fields.end()?;
@@ -147,9 +152,9 @@ impl State {
     }
 }
 
-fn leg(fields: &Fields<'_>) -> Read<Leg> {
+fn leg(fields: &Fields<'_>, zero: &Tally) -> Read<Leg> {
     fields.follow(&["engine_version"]);
-    Ok(Leg { so_far: super::campaign(fields)?, is_over: fields.flag("is_over")? })
+    Ok(Leg { so_far: super::campaign(fields, zero)?, is_over: fields.flag("is_over")? })
 }
 
 impl Leg {

@@ -1,7 +1,6 @@
 //! A tally and its violations, written and read back.
 //!
-//! - Y1. Every counter is written: the tally is taken apart field by field, so that a new one cannot be
-//!   forgotten.
+//! - Y1. Every counter is written, for all are written that [`Counters`] has, and every one is read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,102 +9,57 @@ use serde_json::{Map, Value, json};
 use super::fields::{Fields, Read};
 use crate::checker::Invariant;
 use crate::replica;
-use crate::tally::{Spread, Tally, Violation};
+use crate::tally::{Counters, Spread, Tally, Violation};
 
 /// All counters but the violations, by name (Y1).
 pub(crate) fn counters(tally: &Tally) -> Map<String, Value> {
-    let Tally {
-        seeds,
-        seeds_encrypted,
-        seeds_left_out,
-        operations,
-        crash_points,
-        exhaustive_points,
-        images_checked,
-        images_encrypted,
-        images_nested,
-        images_duplicate,
-        runs_repeated,
-        tears,
-        policies,
-        invariants,
-        faults,
-        spreads,
-        copies,
-        keys,
-        replica,
-        recovery_calls_max,
-        trace_hash,
-        violations: _,
-    } = tally;
-    let numbers = [
-        ("seeds", seeds),
-        ("seeds_encrypted", seeds_encrypted),
-        ("seeds_left_out", seeds_left_out),
-        ("operations", operations),
-        ("crash_points", crash_points),
-        ("exhaustive_points", exhaustive_points),
-        ("images_checked", images_checked),
-        ("images_encrypted", images_encrypted),
-        ("images_nested", images_nested),
-        ("images_duplicate", images_duplicate),
-        ("runs_repeated", runs_repeated),
-        ("recovery_calls_max", recovery_calls_max),
-    ];
-    let tables = [
-        ("tears", tears),
-        ("policies", policies),
-        ("invariants", invariants),
-        ("faults", faults),
-        ("copies", copies),
-        ("keys", keys),
-        ("replica", replica),
-    ];
-    let spreads = spreads.iter().map(|(name, spread)| ((*name).to_owned(), json!(spread.0)));
-    let numbers = numbers.map(|(name, number)| (name, json!(number)));
-    let tables = tables.map(|(name, table)| (name, json!(table)));
+    let Counters { sums, tables } = tally.counters();
+    let sums = sums.map(|(name, _, number)| (name, json!(number)));
+    let tables = tables.map(|(name, .., table)| (name, json!(table)));
+    let spreads = tally.spreads.iter();
+    let spreads = spreads.map(|(name, spread)| ((*name).to_owned(), json!(spread.0)));
     let rest = [
         ("spreads", Value::Object(spreads.collect())),
-        ("trace_hash", json!(format!("{trace_hash:016x}"))),
+        ("recovery_calls_max", json!(tally.recovery_calls_max)),
+        ("trace_hash", json!(format!("{:016x}", tally.trace_hash))),
     ];
-    let all = numbers.into_iter().chain(tables).chain(rest);
+    let all = sums.into_iter().chain(tables).chain(rest);
     all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The counters of an object that has them, and its violations.
+/// The counters of an object that has them, and its violations. Of a table it may have some names alone:
+/// what a part of a run counts begins with none.
 pub(super) fn tally(fields: &Fields<'_>) -> Read<Tally> {
     let mut known = Tally::zero();
     known.replica.insert(replica::TOO_LATE, 0);
-    let table = |name: &str, known: &BTreeMap<&'static str, u64>| {
-        fields.table(name, &names(known), Fields::count)
-    };
-    let tally = Tally {
-        seeds: fields.count("seeds")?,
-        seeds_encrypted: fields.count("seeds_encrypted")?,
-        seeds_left_out: fields.count("seeds_left_out")?,
-        operations: fields.count("operations")?,
-        crash_points: fields.count("crash_points")?,
-        exhaustive_points: fields.count("exhaustive_points")?,
-        images_checked: fields.count("images_checked")?,
-        images_encrypted: fields.count("images_encrypted")?,
-        images_nested: fields.count("images_nested")?,
-        images_duplicate: fields.count("images_duplicate")?,
-        runs_repeated: fields.count("runs_repeated")?,
-        tears: table("tears", &known.tears)?,
-        policies: table("policies", &known.policies)?,
-        invariants: table("invariants", &known.invariants)?,
-        faults: table("faults", &known.faults)?,
+    let mut tally = Tally {
         spreads: fields.table("spreads", &names(&known.spreads), spread)?,
-        copies: table("copies", &known.copies)?,
-        keys: table("keys", &known.keys)?,
-        replica: table("replica", &known.replica)?,
         recovery_calls_max: fields.count("recovery_calls_max")?,
         trace_hash: fields.hash("trace_hash")?,
         violations: fields.objects("violations", violation)?,
+        ..Tally::default()
     };
+    let Counters { sums, tables } = tally.counters_mut();
+    for (name, _, own) in sums {
+        *own = fields.count(name)?;
+    }
+    for ((name, .., own), (.., known)) in tables.into_iter().zip(known.counters().tables) {
+        *own = fields.table(name, &names(known), Fields::count)?;
+    }
     if tally.images_encrypted > tally.images_checked {
         return Err("images_encrypted is more than images_checked".to_owned());
     }
+    Ok(tally)
+}
+
+/// The same of a campaign, which begins with all counters that may move at zero: where one of these is
+/// missing, nobody would see that it never moved.
+pub(super) fn tally_of_all(fields: &Fields<'_>, zero: &Tally) -> Read<Tally> {
+    let tally = tally(fields)?;
+    for (name, .., table) in zero.counters().tables {
+        fields.has_each(name, &names(table))?;
+    }
+    fields.has_each("spreads", &names(&zero.spreads))?;
     Ok(tally)
 }
 

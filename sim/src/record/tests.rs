@@ -214,7 +214,7 @@ fn report_that_says_two_things_or_counts_too_far_is_refused() {
 fn damaged_field_of_a_report_is_refused_by_its_name() {
     let whole = text(&blank((0, 1)));
     let cases = [
-        ("\"version\": 2", "\"version\": 3", "format version 3, this program knows 2"),
+        ("\"version\": 3", "\"version\": 4", "format version 4, this program knows 3"),
         ("quiver-sim report", "quiver-sim state", "it is a quiver-sim state"),
         (
             "\"I1 durable\"",
@@ -288,6 +288,70 @@ fn no_counter_may_be_missing() {
         let why = Record::read(&without.to_string()).expect_err(name);
         assert!(why.contains(name) || name == "format", "{name}: {why}");
     }
+    let zero = Tally::zero();
+    let tables = zero.counters().tables.into_iter();
+    let rows = tables.flat_map(|(table, .., rows)| rows.keys().map(move |row| (table, *row)));
+    let spreads = zero.spreads.keys().map(|row| ("spreads", *row));
+    for (table, row) in rows.chain(spreads) {
+        let mut without = whole.clone();
+        without[table].as_object_mut().expect("a table").remove(row).expect("it was written");
+        let why = Record::read(&without.to_string()).expect_err(row);
+        assert_eq!(why, format!("there is no {table}.{row}"));
+    }
+}
+
+#[test]
+fn counters_that_a_run_cannot_move_may_be_missing() {
+    type Change<'a> = &'a dyn Fn(&mut Record);
+    let read = |changes: &[Change<'_>]| {
+        let mut record = blank((0, 1));
+        changes.iter().for_each(|change| change(&mut record));
+        Record::read(&text(&record)).map(|again| again.done.tally == record.done.tally)
+    };
+    let no_keys: Change<'_> = &|one| one.done.tally.forget_encryption();
+    let ends = |end| move |one: &mut Record| one.done.end = end;
+    let histories = |which| move |one: &mut Record| one.bounds.which = which;
+    assert_eq!(read(&[no_keys, &histories(Which::Plain)]), Ok(true));
+    // Plain histories come first: what ends a run there ends it before the others.
+    assert_eq!(read(&[no_keys, &ends(End::Violations)]), Ok(true));
+    assert_eq!(read(&[no_keys, &|one| one.bounds.images = Some(8)]), Ok(true));
+    for change in [&ends(End::Time) as Change<'_>, &histories(Which::Encrypted)] {
+        let why = read(&[no_keys, change]).expect_err("nobody would see that they never moved");
+        assert_eq!(why, "there is no invariants.I15 secret");
+    }
+    let kind = |one: &mut Record| {
+        one.bounds.medium = "ext4".to_owned();
+        one.bounds.parts = Parts { sweep: false, damage: false, swarm: false };
+        (one.swept, one.hurt, one.swarmed) = (None, None, None);
+    };
+    assert_eq!(read(&[&kind, &|one| one.done.tally.forget_posix()]), Ok(true));
+    // Counted where it occurs.
+    let seldom = |one: &mut Record| {
+        one.done.tally.replica.insert(crate::replica::TOO_LATE, 1);
+    };
+    assert_eq!(read(&[&seldom]), Ok(true));
+}
+
+#[test]
+fn no_counter_of_a_state_may_be_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state.json");
+    let state = || State::new(PROGRAM, "0.1.0", bounds(), Shards::one((0, 1)));
+    let [mut plain, encrypted] = [(); 2].map(|()| Leg::ended(blank((0, 1)).done));
+    plain.so_far.tally.forget_encryption();
+    let mut begun = state();
+    begun.legs = vec![plain, encrypted];
+    begun.save(&path).expect("it can be written");
+    assert_eq!(state().load(&path).expect("it was written").legs.len(), 2);
+    let whole = std::fs::read_to_string(&path).expect("it is there");
+    for (leg, table, row) in [(0, "faults", "sync-eio"), (1, "keys", "shreds")] {
+        let mut without: Value = serde_json::from_str(&whole).expect("it is JSON");
+        let rows = without["legs"][leg][table].as_object_mut().expect("a table");
+        rows.remove(row).expect("it was written");
+        std::fs::write(&path, without.to_string()).expect("it can be written");
+        let why = state().load(&path).expect_err(row);
+        assert!(why.starts_with(&format!("there is no legs[{leg}].{table}.{row}; ")), "{why}");
+    }
 }
 
 #[test]
@@ -330,6 +394,29 @@ fn what_does_not_belong_together_is_named_and_the_rest_is_joined() {
         let record = record.expect("two could be used");
         assert_eq!(record.shards.missing().as_deref(), Some("2/3"));
     }
+    // A bound in minutes may have cut what comes behind the campaign, and never the campaign of so many seeds.
+    for (hash, says) in [(0, "which counts"), (1, OTHER)] {
+        let [a, b] = [0, hash].map(|hash| {
+            let mut one = shard(0);
+            one.bounds.minutes = Some(3);
+            one.done.tally.trace_hash = hash;
+            one.hurt.as_mut().expect("it was asked for").counts.cases = u64::from(hash == 0);
+            text(&one)
+        });
+        let refused = merged([("a", a), ("b", b)]).refused;
+        assert!(refused.len() == 1 && refused[0].contains(says), "{refused:?}");
+    }
+    // What one of the two found is told, whichever counts.
+    let [clean, found] = [0, 1].map(|count| {
+        let mut one = shard(0);
+        one.done.tally.violations.extend((0..count).map(violation));
+        text(&one)
+    });
+    for files in [[("a", clean.clone()), ("b", found.clone())], [("a", found), ("b", clean)]] {
+        let Merged { record, refused } = merged(files);
+        assert!(refused.len() == 1 && refused[0].contains(OTHER), "{refused:?}");
+        assert_eq!(record.expect("one counts").violations(), 1);
+    }
     let Merged { record, refused } = merged([("a", String::new())]);
     assert!(record.is_none() && refused.len() == 1);
     let first =
@@ -366,6 +453,32 @@ fn shard_that_was_ended_is_missing_and_what_it_found_is_told() {
     assert_eq!((record.violations(), record.verdict()), (2, Verdict::Violated));
     assert_eq!(record.shards.missing().as_deref(), Some("1/2, 2/2"));
     assert!(merged([("b", ended(&[]))]).record.is_none());
+}
+
+/// G4.
+#[test]
+fn record_of_ended_shards_alone_is_read_back_and_counts_as_no_shard() {
+    let mut ended = blank((1, 2));
+    ended.done.end = End::Cancelled;
+    ended.done.tally.violations = vec![violation(4)];
+    let none = text(&merged([("b", text(&ended))]).record.expect("it has found something"));
+    assert_eq!(text(&Record::read(&none).expect("it was written")), none);
+    let [first, last] = [("a", text(&blank((0, 2)))), ("none", none.clone())];
+    for files in [[first.clone(), last.clone()], [last, first]] {
+        let Merged { record, refused } = merged(files);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].starts_with("none: it counts as no shard"), "{refused:?}");
+        let record = record.expect("one could be used");
+        assert_eq!(record.shards.missing().as_deref(), Some("2/2"));
+        assert_eq!(record.violations(), 1);
+    }
+    let alone = merged([("none", none)]).record.expect("it has found something");
+    assert_eq!(alone.shards.missing().as_deref(), Some("1/2, 2/2"));
+    // The first real one is what others are compared with.
+    let other = Record { engine_version: "0.2.0".to_owned(), ..blank((1, 2)) };
+    let files = [("none", text(&alone)), ("a", text(&blank((0, 2)))), ("b", text(&other))];
+    let refused = merged(files).refused;
+    assert!(refused[1].contains("it is of engine version 0.2.0, a of 0.1.0"), "{refused:?}");
 }
 
 #[test]
@@ -410,7 +523,7 @@ fn course(so_far: Option<Report>) -> Course<'static> {
     match so_far {
         None => Course::default(),
         Some(Report { tally, elapsed, next, pace, .. }) => {
-            Course { tally: Some(tally), next, elapsed, pace, met: None }
+            Course { tally: Some(tally), next, elapsed, pace, ..Course::default() }
         }
     }
 }
@@ -422,6 +535,21 @@ fn campaign_ends_only_when_all_is_met() {
     let course = Course { met: Some(&met), ..Course::default() };
     let done = campaign.run_on(course, &mut |_| {}, &never());
     assert_eq!((done.end, done.tally.seeds), (End::Target, 5));
+}
+
+/// S2.
+#[test]
+fn part_that_was_ended_begins_anew_and_one_that_was_cut_does_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("state.json");
+    let blank = || State::new(PROGRAM, "0.1.0", bounds(), Shards::one((0, 2)));
+    let mut state = blank();
+    state.swept = Some(sweep::Report { cancelled: true, ..sweep::Report::default() });
+    state.hurt = Some(damage::Report { cut: true, ..damage::Report::default() });
+    state.save(&path).expect("it can be written");
+    let found = blank().load(&path).expect("it was written");
+    assert!(found.swept.is_none() && found.swarmed.is_none());
+    assert!(found.hurt.is_some_and(|part| part.cut));
 }
 
 #[test]

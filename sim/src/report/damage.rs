@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::number;
+use super::{CUT, number};
 use crate::damage::{Found, Report};
 
 /// The table of a damage campaign.
@@ -37,7 +37,8 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     }
     let seconds = report.elapsed.as_secs_f64();
     let (cases, found) = (number(counts.cases), report.violations.len());
-    writeln!(out, "  {cases} cases in {seconds:.1} s, {found} violations")
+    writeln!(out, "  {cases} cases in {seconds:.1} s, {found} violations")?;
+    if report.cut { writeln!(out, "  not whole: {CUT}") } else { Ok(()) }
 }
 
 /// Every violation of a damage campaign, and how to see it again.
@@ -49,7 +50,9 @@ pub fn damage_violations(report: &Report) -> String {
             let text = text.trim_end().replace('\n', "\n            ");
             out.push_str(&format!("  {word:<9} {text}\n"));
         }
-        out.push_str("  what was done to the store:\n");
+        if !wounds.is_empty() {
+            out.push_str("  what was done to the store:\n");
+        }
         wounds.iter().for_each(|line| out.push_str(&format!("    {line}\n")));
         out.push_str(&format!("  replay: cargo run --release -p quiver-sim -- replay {case}\n"));
     }
@@ -79,6 +82,7 @@ pub fn damage_json(report: &Report) -> Value {
         "damage": wounds,
         "outcomes": counts.outcomes,
         "cancelled": report.cancelled,
+        "cut": report.cut,
         "counters_at_zero": counts.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

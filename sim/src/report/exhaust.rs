@@ -94,7 +94,7 @@ pub fn exhaust_json(
         json["sequence"] = json!(sequence.to_string());
         // Its address is one of this sequence, which is no history that a seed has.
         json["replay"] = json!(again);
-        json["shrink"] = json!(smaller);
+        json["shrink"] = json!(violation.shrink().map(|_| smaller));
         json
     });
     let total = report.total();

@@ -24,6 +24,9 @@ pub use html::{mutants_html, replay_html, run_html};
 pub use swarm::{swarm_json, swarm_text, swarm_violations};
 pub use sweep::{sweep_json, sweep_text, sweep_violations};
 
+/// How wide a row of the closing table is, behind its margin.
+const COLUMNS: usize = 44;
+
 /// The closing table.
 pub fn text(report: &Report, engine_version: &str, medium: &str) -> String {
     let mut out = format!("quiver-store {engine_version} on a simulated disk, medium {medium}\n");
@@ -34,29 +37,18 @@ pub fn text(report: &Report, engine_version: &str, medium: &str) -> String {
 
 fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     let tally = &report.tally;
-    let rows = [
-        ("seeds", number(tally.seeds)),
-        ("operations", number(tally.operations)),
-        ("crash points", number(tally.crash_points)),
-        ("  of them exhaustive", number(tally.exhaustive_points)),
-        ("images checked", number(tally.images_checked)),
-        ("  of them nested", number(tally.images_nested)),
-        ("  of them encrypted", number(tally.images_encrypted)),
-        ("duplicate images", number(tally.images_duplicate)),
-        ("runs repeated and equal", number(tally.runs_repeated)),
+    let rest = [
         ("replica images checked", number(tally.replica_images())),
         ("trace hash", format!("{:016x}", tally.trace_hash)),
     ];
-    for (name, value) in rows {
-        writeln!(out, "  {name:<26}{value:>18}")?;
+    for (name, value) in numbers(tally).chain(rest) {
+        // One name is longer than the column, and its number ends with the others all the same.
+        let width = COLUMNS.saturating_sub(name.len());
+        writeln!(out, "  {name}{value:>width$}")?;
     }
-    table(out, "images by finest tear", &tally.tears)?;
-    table(out, "images by policy", &tally.policies)?;
-    table(out, "invariants evaluated", &tally.invariants)?;
-    table(out, "faults fired", &tally.faults)?;
-    table(out, "verifications and backups", &tally.copies)?;
-    table(out, "keys of encrypted stores", &tally.keys)?;
-    table(out, "two stores, one following", &tally.replica)?;
+    for (.., title, rows) in tally.counters().tables {
+        table(out, title, rows)?;
+    }
     writeln!(out, "  per history (median, most)")?;
     for name in SPREADS {
         spread(out, name, &tally.spreads[name])?;
@@ -74,6 +66,13 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         writeln!(out, "  of plain stores {plain}, of encrypted ones {encrypted} per second")?;
     }
     Ok(())
+}
+
+/// Every number of a tally by its words: the sums, and the maximum behind them.
+fn numbers(tally: &Tally) -> impl Iterator<Item = (&'static str, String)> {
+    let most = ("I/O calls of a recovery, most", number(tally.recovery_calls_max));
+    let sums = tally.counters().sums.map(|(_, words, times)| (words, number(*times)));
+    sums.into_iter().chain([most])
 }
 
 fn table(out: &mut String, title: &str, rows: &BTreeMap<&'static str, u64>) -> fmt::Result {
@@ -97,6 +96,9 @@ pub fn violation(violation: &Violation) -> String {
     out
 }
 
+/// Of a part of a run that was cut.
+const CUT: &str = "its share of the run's time was over before it was";
+
 /// A line with a command of the program, as it is given in the repository.
 fn cargo(words: &str) -> String {
     let words = words.replacen("quiver-sim ", "quiver-sim -- ", 1);
@@ -111,7 +113,9 @@ pub fn found(violation: &Violation, place: &dyn fmt::Display) -> String {
         let text = text.trim_end().replace('\n', "\n            ");
         out.push_str(&format!("  {word:<9} {text}\n"));
     }
-    out.push_str("  the last I/O calls before the crash, and what of each survived:\n");
+    if !trace.is_empty() {
+        out.push_str("  the last I/O calls before the crash, and what of each survived:\n");
+    }
     trace.iter().for_each(|line| out.push_str(&format!("    {line}\n")));
     out
 }
@@ -258,6 +262,29 @@ mod tests {
             assert!(json.get(field).is_some(), "{field}");
         }
         assert_eq!(json["images_per_second"], 123_456);
+    }
+
+    #[test]
+    fn every_number_of_the_tally_stands_in_the_table() {
+        let mut report = report();
+        let sums = report.tally.counters_mut().sums.map(|(.., times)| times);
+        sums.into_iter().zip(2_000_001..).for_each(|(times, count)| *times = count);
+        report.tally.recovery_calls_max = 3_000_001;
+        let text = text(&report, "0.1.0", "posix");
+        let row = |words: &str| {
+            let line = text.lines().find(|line| line.trim_start().starts_with(words));
+            line.unwrap_or_else(|| panic!("{words}: {text}")).to_owned()
+        };
+        assert_eq!(row("seeds left out"), format!("  {:<26}{:>18}", "seeds left out", "2,000,003"));
+        assert_eq!(row("I/O calls of a recovery, most").len(), row("seeds left out").len());
+        assert!(row("I/O calls of a recovery, most").ends_with(" 3,000,001"), "{text}");
+        for (name, words, times) in report.tally.counters().sums {
+            let line = format!("\n  {words} ");
+            let own = text.split(&line).skip(1).any(|rest| {
+                rest.lines().next().is_some_and(|rest| rest.trim_start() == number(*times))
+            });
+            assert!(own, "{name}: {text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::{number, rate, table};
+use super::{CUT, number, rate, table};
 use crate::swarm::Report;
 use crate::swarm::counts::VIRTUAL_MS;
 
@@ -51,7 +51,8 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
         (rate(report.runs, report.elapsed), rate(tally.images_checked, report.elapsed));
     let (runs, images, seconds) = (number(runs), number(images), report.elapsed.as_secs_f64());
     writeln!(out, "  {} violations", number(report.violations.len() as u64))?;
-    writeln!(out, "  in {seconds:.1} s, {runs} runs and {images} images checked per second")
+    writeln!(out, "  in {seconds:.1} s, {runs} runs and {images} images checked per second")?;
+    if report.cut { writeln!(out, "  not whole: {CUT}") } else { Ok(()) }
 }
 
 /// Every violation of swarms, with the story of the run.
@@ -89,6 +90,7 @@ pub fn swarm_json(report: &Report) -> Value {
         "trace_hash": format!("{:016x}", tally.trace_hash),
         "tally": super::tally_json(tally),
         "cancelled": report.cancelled,
+        "cut": report.cut,
         "counters_at_zero": report.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::number;
+use super::{CUT, number};
 use crate::forward::FULL_DISK;
 use crate::sweep::Report;
 
@@ -40,7 +40,8 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     }
     let seconds = report.elapsed.as_secs_f64();
     let (runs, found) = (number(report.runs + report.pairs), report.violations.len());
-    writeln!(out, "  {runs} runs in {seconds:.1} s, {found} violations")
+    writeln!(out, "  {runs} runs in {seconds:.1} s, {found} violations")?;
+    if report.cut { writeln!(out, "  not whole: {CUT}") } else { Ok(()) }
 }
 
 /// Every violation of a sweep, and how to see it again.
@@ -88,6 +89,7 @@ pub fn sweep_json(report: &Report) -> Value {
         "trace_hash": format!("{:016x}", report.tally.trace_hash),
         "tally": super::tally_json(&report.tally),
         "cancelled": report.cancelled,
+        "cut": report.cut,
         "counters_at_zero": report.idle(),
         "violations": violations.collect::<Vec<Value>>(),
         "elapsed_s": report.elapsed.as_secs_f64(),

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checker::Invariant;
 use crate::disk::{Base, CrashPlan, DiskState, IoKind, Survivors};
 use crate::explore::chain::{At, CALLS_TOLD, Called, Chain, Crash, Deed, End, Met};
 use crate::forward::Forward;
@@ -108,27 +109,30 @@ impl Timeline {
     }
 }
 
-/// The ways to the first violations of a run, by their places: addresses, and cases of its sweep. Where
-/// one cannot be played, its last lines have to do.
-pub fn of_record(system: &dyn System, record: &Record, seeded: u64) -> BTreeMap<String, Timeline> {
-    let mut ways = BTreeMap::new();
-    let mut add = |place: String, file: &dyn Fn() -> Result<Reproducer, String>| {
+/// The ways to violations, by their places, which are addresses and cases of a sweep, and by what does not
+/// hold there: all that one run finds before a crash has one address.
+pub type Ways = BTreeMap<(String, Invariant), Timeline>;
+
+/// The ways to the first violations of a run. Where one cannot be played, its last lines have to do.
+pub fn of_record(system: &dyn System, record: &Record, seeded: u64) -> Ways {
+    let mut ways = Ways::new();
+    let mut add = |of: (String, Invariant), file: &dyn Fn() -> Result<Reproducer, String>| {
         let file = panic_trap::catch(file).and_then(|file| file);
         if let Ok(way) = file.and_then(|file| Timeline::of(system, &file)) {
-            ways.insert(place, way);
+            ways.insert(of, way);
         }
     };
     let found = record.done.tally.violations.iter().filter(|found| found.shrink().is_some());
     for Violation { address, invariant, .. } in found.take(TOLD_MAX) {
         let file = || shrink::of_address(system, Status::Open, *address, Some(*invariant));
-        add(address.to_string(), &file);
+        add((address.to_string(), *invariant), &file);
     }
     let swept = record.swept.iter().flat_map(|part| &part.violations);
     let swept = swept.filter(|(_, found)| found.shrink().is_some());
     for (case, found) in swept.take(TOLD_MAX) {
         let wanted = Some(found.invariant);
         let file = || shrink::of_case(system, Status::Open, case, seeded, wanted);
-        add(case.to_string(), &file);
+        add((case.to_string(), found.invariant), &file);
     }
     ways
 }

@@ -73,6 +73,8 @@ pub struct Report {
     pub history: Option<History>,
     /// Whether it was called off.
     pub cancelled: bool,
+    /// Whether its share of the run's time was over before it was.
+    pub cut: bool,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -115,7 +117,6 @@ pub fn run(_system: Arc<dyn System>, _bounds: &Bounds, _cancel: &AtomicBool) -> 
 /// Runs seeds; nothing where this build has no runtime.
 #[cfg(madsim)]
 pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Option<Report> {
-    use std::ops::ControlFlow;
     use std::sync::atomic::Ordering;
     use std::time::Instant;
 
@@ -127,7 +128,8 @@ pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Opt
     let count = (bounds.seeds.saturating_sub(part)).div_ceil(parts);
     let (first, alone) = (bounds.seed, bounds.alone);
     let hanging = in_order(
-        &Plan { count, jobs: bounds.jobs, patience: bounds.patience, cancel },
+        count,
+        &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
         move |place, seat| {
             let seed = first.wrapping_add(place * parts + part);
             seat.begins(());
@@ -135,11 +137,7 @@ pub fn run(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Opt
         },
         |outcome| {
             report.add(outcome);
-            if report.violations.len() < VIOLATIONS_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            report.violations.len() < VIOLATIONS_MAX
         },
     );
     report.violations.extend(hanging.map(|((), address)| {
@@ -170,18 +168,9 @@ pub fn one(system: &dyn System, seed: u64) -> Option<Report> {
 /// A panic that is not the store's is the simulator's own.
 #[cfg(madsim)]
 fn outcome_of(system: &dyn System, seed: u64, alone: bool, watch: &Watch) -> Outcome {
-    use crate::checker::Invariant;
-    use crate::tally::NO_PANIC_OF_OURS;
-
     let played = crate::panic_trap::catch(|| super::play::play(system, seed, alone, watch));
     played.unwrap_or_else(|panic| {
-        let violation = Violation {
-            address: Address::swarm(seed),
-            invariant: Invariant::Answers,
-            expected: NO_PANIC_OF_OURS.to_owned(),
-            found: panic,
-            trace: Vec::new(),
-        };
+        let violation = Violation::of_ours(Address::swarm(seed), panic);
         let tally = Tally { seeds: 1, violations: vec![violation], ..Tally::default() };
         Outcome { tally, stories: vec![Vec::new()], ..Outcome::default() }
     })

@@ -43,8 +43,10 @@ impl Case {
         if let Some(Full { operation, bytes, operations }) = self.full {
             let steps = &mut history.operations;
             let step = |action| Operation { action, faults: Vec::new() };
-            steps.insert((operation + operations).min(steps.len()), step(Action::SpaceBack));
-            steps.insert(operation, step(Action::SpaceLeft(bytes)));
+            let first = operation.min(steps.len());
+            let back = first.saturating_add(operations).min(steps.len());
+            steps.insert(back, step(Action::SpaceBack));
+            steps.insert(first, step(Action::SpaceLeft(bytes)));
         }
         history
     }

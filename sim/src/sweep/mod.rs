@@ -20,7 +20,6 @@ mod case;
 mod histories;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,7 +33,7 @@ use crate::disk::{CallClass, Fault};
 use crate::explore;
 use crate::forward::{FULL_DISK, Forward};
 use crate::history::Strike;
-use crate::in_order::{Plan, Seat, in_order};
+use crate::in_order::{Plan, Seat, each_in_order};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::System;
@@ -89,6 +88,8 @@ pub struct Report {
     pub elapsed: Duration,
     /// Whether it was cancelled.
     pub cancelled: bool,
+    /// Whether its share of the run's time was over before it was.
+    pub cut: bool,
 }
 
 impl Report {
@@ -124,6 +125,7 @@ impl Report {
         let found_full = self.tally.faults.get(FULL_DISK).copied().unwrap_or_default();
         let counts = [
             ("runs", self.runs),
+            ("images checked", self.tally.images_checked),
             ("pairs", self.pairs),
             ("full disks", self.full),
             ("calls on a full disk", found_full),
@@ -146,7 +148,7 @@ struct Item {
 /// Sweeps.
 pub fn sweep(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> Report {
     let start = Instant::now();
-    let histories = Arc::new(all(bounds.seeded, system.encrypts()));
+    let histories: Arc<[Named]> = Arc::from(all(bounds.seeded, system.encrypts()));
     let mut report = Report { histories: histories.len() as u64, ..Report::zero() };
     let items = items(&system, &histories, bounds, cancel, &mut report);
     let (part, parts) = bounds.shard;
@@ -160,37 +162,28 @@ pub fn sweep(system: Arc<dyn System>, bounds: &Bounds, cancel: &AtomicBool) -> R
     report
 }
 
-/// How the work of either half is shared out among threads.
-fn plan<'a>(count: usize, bounds: &Bounds, cancel: &'a AtomicBool) -> Plan<'a> {
-    Plan { count: count as u64, jobs: bounds.jobs, patience: bounds.patience, cancel }
-}
-
-/// A number of a plan, as the place of what it stands for.
-fn index(number: u64) -> usize {
-    usize::try_from(number).expect("it is below the number of items")
-}
-
 /// Each history without faults, and what is to be tried in it.
 fn items(
     system: &Arc<dyn System>,
-    histories: &Arc<Vec<Named>>,
+    histories: &Arc<[Named]>,
     bounds: &Bounds,
     cancel: &AtomicBool,
     report: &mut Report,
 ) -> Vec<Item> {
     let mut items = Vec::new();
-    let (system, of_workers) = (system.clone(), histories.clone());
+    let system = system.clone();
     let mut place = 0;
-    let hanging = in_order(
-        &plan(histories.len(), bounds, cancel),
-        move |number, seat| without_faults(&*system, &of_workers[index(number)], seat),
+    let hanging = each_in_order(
+        histories.clone(),
+        &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
+        move |named, seat| without_faults(&*system, named, seat),
         |counted| {
             match counted {
                 Ok(counted) => items.extend(items_of(place, &histories[place], &counted)),
                 Err(violations) => report.violations.extend(violations),
             }
             place += 1;
-            ControlFlow::Continue(())
+            true
         },
     );
     report.hangs(hanging, bounds);
@@ -200,11 +193,15 @@ fn items(
 /// Runs one case alone.
 ///
 /// # Errors
-/// There is no such history.
+/// There is no such history, or no such operation in it.
 pub fn run_case(system: &dyn System, case: &Case, seeded: u64) -> Result<Report, String> {
     let histories = all(seeded, system.encrypts());
     let named = histories.iter().find(|named| named.name == case.history);
     let named = named.ok_or_else(|| format!("there is no history {:?}", case.history))?;
+    let count = named.history.operations.len();
+    if let Some(Full { operation, .. }) = case.full.filter(|full| full.operation >= count) {
+        return Err(format!("{} has {count} operations, there is no {operation}", named.name));
+    }
     let mut report = Report { histories: 1, ..Report::zero() };
     run(system, named, case, &Seat::default(), &mut report);
     Ok(report)
@@ -212,27 +209,23 @@ pub fn run_case(system: &dyn System, case: &Case, seeded: u64) -> Result<Report,
 
 fn carry_out(
     system: Arc<dyn System>,
-    histories: Arc<Vec<Named>>,
+    histories: Arc<[Named]>,
     items: Vec<Item>,
     bounds: &Bounds,
     cancel: &AtomicBool,
     report: &mut Report,
 ) {
     let one_in = bounds.pairs_one_in;
-    let hanging = in_order(
-        &plan(items.len(), bounds, cancel),
-        move |number, seat| {
-            let Item { history, case } = &items[index(number)];
+    let hanging = each_in_order(
+        items,
+        &Plan { jobs: bounds.jobs, patience: bounds.patience, cancel },
+        move |Item { history, case }, seat| {
             carry_out_one(&*system, (&histories[*history], case), one_in, seat)
         },
         // Results are added up in the order of the items (W5).
         |result| {
             report.add(result);
-            if report.violations.len() < VIOLATIONS_MAX {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+            report.violations.len() < VIOLATIONS_MAX
         },
     );
     report.hangs(hanging, bounds);
@@ -286,7 +279,8 @@ fn run(
         let name = strike.fault.name();
         let counts = report.planned.entry(name).or_default();
         counts.0 += 1;
-        counts.1 += u64::from(!tally.faults.contains_key(name));
+        let has_struck = |forward: &Forward| has_struck(&forward.counted, strike);
+        counts.1 += u64::from(!forward.as_ref().is_some_and(has_struck));
     }
     if forward.as_ref().is_some_and(|forward| forward.parent_lost) {
         report.unmendable += 1;
@@ -299,6 +293,15 @@ fn run(
 }
 
 type Counted = Vec<Vec<(CallClass, Option<Fault>)>>;
+
+/// Whether the call was made that it was planned for, and had something to strike.
+fn has_struck(counted: &Counted, strike: &Strike) -> bool {
+    let Strike { process, call, fault } = *strike;
+    let calls = counted.get(process).into_iter().flatten();
+    let mut of_class = calls.filter(|(class, _)| *class == fault.class());
+    let found = usize::try_from(call).ok().and_then(|call| of_class.nth(call));
+    found.is_some_and(|(_, struck)| *struck == Some(fault))
+}
 
 /// The calls of a history without faults, by process.
 fn without_faults(

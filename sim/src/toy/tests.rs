@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::{Bug, Toy};
 use crate::address::Address;
 use crate::campaign::{Campaign, End, Report, Which};
-use crate::checker::Invariant;
+use crate::checker::{AN_ANSWER, Invariant};
 use crate::disk::Filesystem;
-use crate::explore::replay;
+use crate::explore::{explore, replay};
 use crate::system::System;
-use crate::tally::{AN_ANSWER, Violation};
+use crate::tally::Violation;
 use crate::watch::Watch;
 use crate::{damage, exhaust, report, sweep};
 
@@ -165,6 +165,16 @@ fn endless_computing_is_found_with_its_address() {
     assert_eq!(report.tally.violations[0].invariant, Invariant::I5);
 }
 
+/// A point of nothing but duplicates takes as long as they are many.
+#[test]
+fn duplicates_are_seen_to_go_on() {
+    let watch = Watch::default();
+    let tally = explore(&Toy(Bug::None), Address::run(1), &watch).expect("nobody stops it");
+    assert!(tally.images_duplicate > 0, "there are none");
+    let images = tally.images_checked + tally.images_duplicate;
+    assert!(watch.turns() >= images, "{} turns, {images} images", watch.turns());
+}
+
 /// One that waits, which takes nothing from other tests.
 #[test]
 fn store_that_never_comes_back_is_told_with_its_case_by_sweep_exhaust_and_damage() {
@@ -185,6 +195,10 @@ fn store_that_never_comes_back_is_told_with_its_case_by_sweep_exhaust_and_damage
     let (sequence, violation) = done.violations.last().expect("it hangs");
     assert_eq!((&*violation.expected, violation.shrink()), (AN_ANSWER, None), "{sequence}");
     assert!(!report::exhaust_violations(&done, &bounds).contains("smaller"));
+    let json = report::exhaust_json(&done, &bounds, None, "0.1.0");
+    let last = json["violations"].as_array().and_then(|all| all.last()).expect("it is told");
+    let again = last["replay"].as_str().expect("it is shown again");
+    assert!(again.starts_with("quiver-sim exhaust") && last["shrink"].is_null(), "{last}");
 
     let (seed, seeds, violations_max) = (1, 4, 1);
     let bounds = damage::Bounds { seed, seeds, jobs, shard, violations_max, patience };

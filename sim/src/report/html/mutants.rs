@@ -22,15 +22,19 @@ pub fn mutants_html(table: &Value) -> String {
         (all, 0) => (Mood::Good, format!("All {all} wrong engines were found")),
         (all, missed) => (Mood::Bad, format!("{missed} of {all} wrong engines were not found")),
     };
-    let mut images: Vec<u64> = rows().filter(|row| row.caught).map(|row| row.images).collect();
+    let mut images: Vec<u64> =
+        rows().filter(|row| row.caught).filter_map(|row| row.images).collect();
     images.sort_unstable();
     let median = images.get(images.len() / 2).copied().unwrap_or(0);
     let worst = images.last().copied().unwrap_or(0);
-    let lead = format!(
-        "images until the first violation: {} in the median, {} for the one that took most",
-        number(median),
-        number(worst)
-    );
+    let lead = match images.len() {
+        0 => "each looked for where it was found before".to_owned(),
+        _ => format!(
+            "images until the first violation: {} in the median, {} for the one that took most",
+            number(median),
+            number(worst)
+        ),
+    };
     page(&title, mood, &lead, |out| {
         groups.iter().try_for_each(|(title, rows)| group(out, title, rows, worst))
     })
@@ -40,7 +44,8 @@ pub fn mutants_html(table: &Value) -> String {
 struct Row {
     name: String,
     caught: bool,
-    images: u64,
+    /// None where it was known where to look.
+    images: Option<u64>,
     invariant: String,
     place: String,
     conditions: Vec<String>,
@@ -62,7 +67,7 @@ fn row(value: &Value) -> Option<Row> {
     Some(Row {
         name: value["name"].as_str()?.to_owned(),
         caught: value["caught"].as_bool()?,
-        images: value["images"].as_u64().unwrap_or(0),
+        images: value["images"].as_u64(),
         invariant: text("invariant"),
         place: text("address"),
         conditions: conditions.filter_map(|one| one.as_str().map(str::to_owned)).collect(),
@@ -84,9 +89,10 @@ fn group(out: &mut String, title: &str, rows: &[Row], worst: u64) -> fmt::Result
         for condition in conditions {
             write!(out, "<br><small>where {}</small>", Safe(condition))?;
         }
-        let width = share(*images, worst);
+        let width = share(images.unwrap_or(0), worst);
         write!(out, "</td><td class=bar><i><u style=\"width:{width}%\"></u></i></td>")?;
-        write!(out, "<td class=num>{}</td>", number(*images))?;
+        let images = images.map_or_else(|| "known".to_owned(), number);
+        write!(out, "<td class=num>{images}</td>")?;
         match caught {
             true => {
                 write!(out, "<td>{}</td><td class=path>{}</td></tr>", Safe(invariant), Safe(place))?

@@ -7,7 +7,7 @@ use super::markup::Safe;
 use super::{command, numbers, told};
 use crate::damage;
 use crate::record::Record;
-use crate::report::number;
+use crate::report::{CUT, number};
 use crate::swarm;
 use crate::sweep;
 
@@ -33,6 +33,7 @@ fn swept(out: &mut String, report: &sweep::Report) -> fmt::Result {
         ("trace hash", format!("{:016x}", report.tally.trace_hash)),
     ];
     numbers(out, &rows)?;
+    cut(out, report.cut)?;
     out.push_str("<div class=cols>");
     let struck = report.planned.iter();
     bars(
@@ -54,6 +55,7 @@ fn hurt(out: &mut String, report: &damage::Report) -> fmt::Result {
         ("left out", number(counts.left_out)),
     ];
     numbers(out, &rows)?;
+    cut(out, report.cut)?;
     out.push_str("<div class=cols>");
     bars(out, "Damage", counts.by_form())?;
     bars(out, "Files hit", counts.by_kind())?;
@@ -72,11 +74,17 @@ fn swarmed(out: &mut String, report: &swarm::Report) -> fmt::Result {
         ("trace hash", format!("{:016x}", report.tally.trace_hash)),
     ];
     numbers(out, &rows)?;
+    cut(out, report.cut)?;
     out.push_str("<div class=cols>");
     bars(out, "How tasks met", report.counts.0.iter().map(|(name, times)| (*name, *times)))?;
     bars(out, "Invariants evaluated", report.tally.invariants.iter().map(|(name, n)| (*name, *n)))?;
     out.push_str("</div></section>");
     Ok(())
+}
+
+/// Of a part that is not whole.
+fn cut(out: &mut String, is_cut: bool) -> fmt::Result {
+    if is_cut { write!(out, "<p class=warn>Not whole: {}</p>", Safe(CUT)) } else { Ok(()) }
 }
 
 /// A violation of the damage campaign.
@@ -85,8 +93,10 @@ pub(super) fn damaged(out: &mut String, found: &damage::Found) -> fmt::Result {
     let (name, place) = (finding.invariant.name(), case.to_string());
     write!(out, "<article><h3>{} <small>{}</small></h3>", Safe(name), Safe(&place))?;
     told(out, &[("expected", &finding.expected), ("found", &finding.found)])?;
-    out.push_str("<h4>What was done to the store</h4>");
-    lines(out, wounds)?;
+    if !wounds.is_empty() {
+        out.push_str("<h4>What was done to the store</h4>");
+        lines(out, wounds)?;
+    }
     out.push_str("</article>");
     command(out, &format!("replay {place}"))
 }

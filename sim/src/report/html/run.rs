@@ -8,12 +8,12 @@ use super::markup::Safe;
 use super::{Mood, VIOLATIONS_MAX, command, numbers, page, parts, violation};
 use crate::disk::Filesystem;
 use crate::record::{Bounds, Record, Verdict};
-use crate::report::timeline::Timeline;
-use crate::report::{number, rate};
+use crate::report::timeline::Ways;
+use crate::report::{self, number, rate};
 use crate::tally::{Spread, Tally};
 
-/// The whole page. Timelines are known by the place of their violation: an address or a case.
-pub fn run_html(record: &Record, timelines: &BTreeMap<String, Timeline>) -> String {
+/// The whole page, with the ways to violations that are known.
+pub fn run_html(record: &Record, ways: &Ways) -> String {
     let tally = &record.done.tally;
     let (verdict, idle) = (record.verdict(), tally.idle());
     let images = number(tally.images_checked);
@@ -32,7 +32,7 @@ pub fn run_html(record: &Record, timelines: &BTreeMap<String, Timeline>) -> Stri
     );
     page(&title, mood, &lead, |out| {
         figures(out, record)?;
-        violations_of(out, record, timelines)?;
+        violations_of(out, record, ways)?;
         // Of one shard, or of a run with violations, they are no more than a remark.
         let zero = if let Verdict::Idle(all) = &verdict { all.clone() } else { idle.join(", ") };
         if !zero.is_empty() {
@@ -57,10 +57,7 @@ fn figures(out: &mut String, record: &Record) -> fmt::Result {
         120..=7199 => format!("{} min", seconds / 60),
         _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     };
-    let shards = match record.shards.of {
-        1 => "1 of 1".to_owned(),
-        of => format!("{} of {of}", record.shards.parts.len()),
-    };
+    let shards = format!("{} of {}", record.shards.parts.len(), record.shards.of);
     let tiles = [
         ("images checked", number(done.tally.images_checked)),
         ("violations", number(record.violations() as u64)),
@@ -84,11 +81,7 @@ fn figures(out: &mut String, record: &Record) -> fmt::Result {
     }
 }
 
-fn violations_of(
-    out: &mut String,
-    record: &Record,
-    timelines: &BTreeMap<String, Timeline>,
-) -> fmt::Result {
+fn violations_of(out: &mut String, record: &Record, ways: &Ways) -> fmt::Result {
     let count = record.violations();
     if count == 0 {
         return Ok(());
@@ -96,17 +89,17 @@ fn violations_of(
     out.push_str("<section><h2>Violations</h2>");
     let mut shown = 0;
     for found in record.done.tally.violations.iter().take(VIOLATIONS_MAX) {
-        let place = found.address.to_string();
-        violation(out, &place, found, timelines.get(&place))?;
+        let known = (found.address.to_string(), found.invariant);
+        violation(out, &known.0, found, ways.get(&known))?;
         command(out, &found.replay())?;
         found.shrink().map_or(Ok(()), |shrink| command(out, &shrink))?;
         shown += 1;
     }
     let swept = record.swept.iter().flat_map(|part| &part.violations);
     for (case, found) in swept.take(VIOLATIONS_MAX) {
-        let place = case.to_string();
-        violation(out, &place, found, timelines.get(&place))?;
-        command(out, &format!("sweep --case '{place}'"))?;
+        let known = (case.to_string(), found.invariant);
+        violation(out, &known.0, found, ways.get(&known))?;
+        command(out, &format!("sweep --case '{case}'"))?;
         shown += 1;
     }
     for found in record.hurt.iter().flat_map(|part| &part.violations).take(VIOLATIONS_MAX) {
@@ -129,62 +122,26 @@ fn violations_of(
 
 /// Every counter (P3).
 fn counters(out: &mut String, tally: &Tally) -> fmt::Result {
-    let Tally {
-        seeds,
-        seeds_encrypted,
-        seeds_left_out,
-        operations,
-        crash_points,
-        exhaustive_points,
-        images_checked,
-        images_encrypted,
-        images_nested,
-        images_duplicate,
-        runs_repeated,
-        tears,
-        policies,
-        invariants,
-        faults,
-        spreads,
-        copies,
-        keys,
-        replica,
-        recovery_calls_max,
-        trace_hash,
-        violations: _,
-    } = tally;
     out.push_str("<section class=cols>");
-    let table = |rows: &BTreeMap<&'static str, u64>| -> Vec<(&'static str, u64)> {
-        rows.iter().map(|(name, times)| (*name, *times)).collect()
-    };
-    bars(out, "Invariants evaluated", table(invariants))?;
-    bars(out, "Faults fired", table(faults))?;
-    bars(out, "Images by policy", table(policies))?;
-    bars(out, "Images by finest tear", table(tears))?;
-    bars(out, "Two stores, one following", table(replica))?;
-    bars(out, "Verifications and backups", table(copies))?;
-    bars(out, "Keys of encrypted stores", table(keys))?;
-    let rows = [
-        ("histories", number(*seeds)),
-        ("  of them encrypted", number(*seeds_encrypted)),
-        ("seeds left out", number(*seeds_left_out)),
-        ("operations", number(*operations)),
-        ("crash points", number(*crash_points)),
-        ("  of them exhaustive", number(*exhaustive_points)),
-        ("images checked", number(*images_checked)),
-        ("  of them nested", number(*images_nested)),
-        ("  of them encrypted", number(*images_encrypted)),
-        ("duplicate images", number(*images_duplicate)),
-        ("runs repeated and equal", number(*runs_repeated)),
-        ("I/O calls of a recovery, most", number(*recovery_calls_max)),
-        ("trace hash", format!("{trace_hash:016x}")),
-    ];
+    for (.., title, rows) in tally.counters().tables {
+        bars(out, &heading(title), rows.iter().map(|(name, times)| (*name, *times)))?;
+    }
+    let hash = ("trace hash", format!("{:016x}", tally.trace_hash));
+    let rows: Vec<(&str, String)> = report::numbers(tally).chain([hash]).collect();
     out.push_str("<section><h3>The campaign</h3>");
     numbers(out, &rows)?;
     out.push_str("</section>");
-    spread_table(out, spreads)?;
+    spread_table(out, &tally.spreads)?;
     out.push_str("</section>");
     Ok(())
+}
+
+/// Words as a heading has them.
+fn heading(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| {
+        format!("{}{}", first.to_ascii_uppercase(), chars.as_str())
+    })
 }
 
 fn spread_table(out: &mut String, spreads: &BTreeMap<&'static str, Spread>) -> fmt::Result {

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -6,12 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::address::Address;
 use crate::campaign::{self, End, MARKS_MAX, Pace, Which};
 use crate::checker::Invariant;
+use crate::forward::Forward;
+use crate::history::History;
 use crate::record::{self, Bounds, Parts, Record, Shards};
-use crate::report::timeline::{Event, Fate};
-use crate::repro::{Reproducer, Systems};
-use crate::tally::Tally;
+use crate::report::timeline::{Event, Fate, Left, Ways, of_record};
+use crate::repro::{Reproducer, Status, Systems};
+use crate::tally::{Counters, Tally};
 use crate::{damage, swarm, sweep};
 
 /// What a page of any run may have.
@@ -89,41 +92,19 @@ fn every_counter_of_the_tally_is_on_the_page() {
         next += 1;
         next
     };
-    let tables = [
-        &mut tally.tears,
-        &mut tally.policies,
-        &mut tally.invariants,
-        &mut tally.faults,
-        &mut tally.copies,
-        &mut tally.keys,
-        &mut tally.replica,
-    ];
-    for times in tables.into_iter().flat_map(|table| table.values_mut()) {
+    let Counters { sums, tables } = tally.counters_mut();
+    sums.into_iter().for_each(|(.., times)| *times = fresh());
+    for times in tables.into_iter().flat_map(|(.., table)| table.values_mut()) {
         *times = fresh();
     }
     for spread in tally.spreads.values_mut() {
         spread.count(fresh());
     }
-    for times in [
-        &mut tally.seeds,
-        &mut tally.seeds_encrypted,
-        &mut tally.seeds_left_out,
-        &mut tally.operations,
-        &mut tally.crash_points,
-        &mut tally.exhaustive_points,
-        &mut tally.images_checked,
-        &mut tally.images_encrypted,
-        &mut tally.images_nested,
-        &mut tally.images_duplicate,
-        &mut tally.runs_repeated,
-        &mut tally.recovery_calls_max,
-    ] {
-        *times = fresh();
-    }
+    tally.recovery_calls_max = fresh();
     // That of the other parts is zero.
     tally.trace_hash = 0xfeed;
     let all = record::counters(tally);
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     let mut seen = 0;
     for (name, value) in &all {
         match value {
@@ -149,7 +130,7 @@ fn every_counter_of_the_tally_is_on_the_page() {
 
 #[test]
 fn counter_at_zero_stands_out_and_the_head_says_so() {
-    let page = run_html(&record(), &BTreeMap::new());
+    let page = run_html(&record(), &Ways::new());
     assert!(page.contains("<header class=doubtful><h1>No violation, but counters at zero"));
     assert!(page.contains("<span class=name>sync-eio</span><i class=zero></i><b class=zero>0</b>"));
 }
@@ -161,11 +142,11 @@ fn counter_at_zero_of_another_part_counts_too() {
     record.done.tally = Tally { images_checked: 1, images_nested: 1, ..Tally::default() };
     let tally = &mut record.done.tally;
     (tally.images_duplicate, tally.exhaustive_points, tally.runs_repeated) = (1, 1, 1);
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     assert!(page.contains("<header class=doubtful><h1>No violation, but counters at zero"));
     assert!(page.contains("runs of the sweep, "), "{page}");
     (record.swept, record.hurt, record.swarmed) = (None, None, None);
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     assert!(page.contains("<header class=good><h1>No violation</h1>"));
 }
 
@@ -174,7 +155,7 @@ fn the_same_again_is_the_same_command() {
     let mut record = record();
     record.bounds.seed_of = Some("it's".to_owned());
     record.bounds.medium = "ext4".to_owned();
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     let words =
         r"run --seed-of 'it'\''s' --images 1000000 --until-met --medium ext4 --histories all";
     assert!(page.contains(&Safe(words).to_string()), "{page}");
@@ -197,7 +178,7 @@ fn text_is_escaped_wherever_it_comes_from() {
     record.hurt.as_mut().expect("one").violations = vec![found];
     let swarmed = record.swarmed.as_mut().expect("one");
     swarmed.violations = vec![(violation_of(3, evil), vec![evil.to_owned()])];
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     assert!(page.contains("<header class=bad><h1>4 violations</h1>"));
     assert!(!page.contains("<i>+") && !page.contains("<b>'x'"));
     let row = json!({"name": evil, "conditions": [evil], "caught": true, "images": 7,
@@ -233,7 +214,7 @@ fn page_of_a_million_images_is_small() {
     let swarmed = record.swarmed.as_mut().expect("one");
     swarmed.violations =
         (0..500).map(|seed| (violation_of(seed, "short"), story.clone())).collect();
-    let page = run_html(&record, &BTreeMap::new());
+    let page = run_html(&record, &Ways::new());
     assert!(page.len() < PAGE_BYTES_MAX, "{} bytes", page.len());
     assert!(page.contains("and 977 more, which the JSON report has"));
     is_well_formed(&page);
@@ -252,6 +233,58 @@ fn mutant_that_was_not_found_comes_first_and_decides() {
     assert!(page.contains("30 in the median, 4,000 for the one that took most"));
     let place = |name: &str| page.find(name).expect("it is there");
     assert!(place("missed<") < place("hard<") && place("hard<") < place("easy<"));
+    is_well_formed(&page);
+}
+
+/// All that a run finds before a crash has one address.
+#[test]
+fn each_violation_of_an_address_is_played_for_itself() {
+    let planted = Status::Planted("name-under-catalog-key".to_owned());
+    let systems = Systems::of(&planted).expect("the bug is there");
+    let mut runs = (1..60).map(|seed| {
+        let address = Address::run(seed);
+        let forward = Forward::of(systems.shows(), &History::at(address));
+        let found = forward.findings.into_iter().map(|(_, finding)| finding.invariant);
+        found.map(|invariant| (address.to_string(), invariant)).collect::<BTreeSet<_>>()
+    });
+    let found = runs.find(|found| found.len() > 1).expect("a run that finds several things");
+    let mut record = record();
+    record.done.tally.violations = found
+        .iter()
+        .map(|(address, invariant)| Violation {
+            address: address.parse().expect("printed addresses parse"),
+            invariant: *invariant,
+            ..violation_of(1, "x")
+        })
+        .collect();
+    let ways = of_record(systems.shows(), &record, 0);
+    assert!(ways.keys().eq(&found), "{found:?}");
+    for ((_, invariant), way) in &ways {
+        assert_eq!(way.violation.invariant, *invariant);
+    }
+}
+
+#[test]
+fn each_violation_of_an_address_has_a_way_of_its_own_on_the_page() {
+    let mut record = record();
+    let of = |invariant| Violation { invariant, ..violation_of(1, "x") };
+    let found = [Invariant::I1, Invariant::I5].map(of);
+    let way = |violation: &Violation| {
+        let (words, changes) = (format!("of {}", violation.invariant.name()), Vec::new());
+        let (violation, events) = (violation.clone(), vec![Event::Crash(Left { words, changes })]);
+        let known = (violation.address.to_string(), violation.invariant);
+        (known, Timeline { violation, events, good: None })
+    };
+    let ways = Ways::from_iter(found.each_ref().map(way));
+    record.done.tally.violations = found.to_vec();
+    let page = run_html(&record, &ways);
+    let articles: Vec<&str> = page.split("<article>").skip(1).collect();
+    assert_eq!(articles.len(), 2);
+    for (article, other) in [(0, 1), (1, 0)] {
+        let crash = |of: usize| format!("<b>crash</b> of {}", found[of].invariant.name());
+        assert!(articles[article].contains(&crash(article)), "{}", articles[article]);
+        assert!(!articles[article].contains(&crash(other)), "{}", articles[article]);
+    }
     is_well_formed(&page);
 }
 
