@@ -114,7 +114,7 @@ fn the_shrinker_leaves_a_planted_reproducer_as_it_is() {
             continue;
         }
         let systems = Systems::of(&file.status).unwrap_or_else(|why| panic!("{name}: {why}"));
-        let again = shrink::shrink(systems.shows(), file.clone(), budget, &mut |_, _| {});
+        let again = shrink::shrink(systems.shared(), file.clone(), budget, &mut |_, _| {});
         let again = again.unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(again.file.history.operations.len(), file.history.operations.len(), "{name}");
     }

@@ -18,9 +18,10 @@ use super::exhaust::images_max;
 use super::hunt::{self, Ground, Hunt};
 use super::place::Place;
 use super::replay::Target;
+use super::swarm::missing;
 use super::sweep::SEEDED;
 use super::{CORPUS, Refusal, cancelled_by_ctrl_c, jobs_or_cores};
-use crate::campaign::Which;
+use crate::campaign::{PATIENCE, Which};
 use crate::checker::Invariant;
 use crate::exhaust::{IMAGES_MAX, PointBounds, Sequence};
 use crate::panic_trap;
@@ -28,6 +29,7 @@ use crate::planted::Bug;
 use crate::report;
 use crate::repro::{Reproducer, Status, Systems, Verdict, Violates, invariant_of};
 use crate::shrink::{self, Budget, Shrunk, Size, Written};
+use crate::swarm;
 use crate::sweep::Case;
 use crate::system::System;
 use crate::tally::Violation;
@@ -83,10 +85,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let systems = Systems::of(&file.status).map_err(|why| Refusal(why, 2))?;
     let before = Size::of(&file);
     let limit = Some(Duration::from_secs(60 * arguments.minutes));
-    let budget = Budget { runs: arguments.runs, limit, cancel: Some(&*cancel) };
+    let (runs, patience, cancelled) = (arguments.runs, PATIENCE, Some(&*cancel));
+    let budget = Budget { runs, limit, patience, cancel: cancelled };
     let bar = progress_bar(arguments.runs, BAR).with_message("starting");
     let start = Instant::now();
-    let shrunk = shrink::shrink(systems.shows(), file, budget, &mut |size, runs| {
+    let shrunk = shrink::shrink(systems.shared(), file, budget, &mut |size, runs| {
         bar.set_position(runs);
         bar.set_message(size.to_string());
     });
@@ -229,15 +232,7 @@ fn as_shown(file: Reproducer, system: &dyn System) -> Reproducer {
 /// Where a planted bug shows first, of what can be made small. What leader and follower come to is passed
 /// over: their histories are not.
 fn first(name: &str, system: &Arc<dyn System>, cancel: &AtomicBool) -> Result<Place, Refusal> {
-    let bug = Bug::PLANTED.iter().find(|bug| bug.name() == name);
-    let ground = bug.map_or(Ground::Crashes(Which::Plain), Ground::of);
-    if ground == Ground::Damage {
-        let why = format!(
-            "{name} shows in damaged stores only, and damage is not made smaller: `mutants --only \
-             {name}` says where it is found"
-        );
-        return Err(Refusal(why, 2));
-    }
+    let ground = ground_of(name, swarm::is_built())?;
     let (system, jobs, images_max) = (system.clone(), jobs_or_cores(None), hunt::IMAGES_MAX);
     let is_wanted = |violation: &Violation| violation.shrink().is_some();
     let mut hunt = Hunt { system, seed: 1, jobs, images_max, images: 0, is_wanted, cancel };
@@ -253,6 +248,23 @@ fn first(name: &str, system: &Arc<dyn System>, cancel: &AtomicBool) -> Result<Pl
          smaller: give an address that `mutants --only {name}` prints"
     );
     Err(Refusal(why, 1))
+}
+
+/// Where a planted bug is looked for, in a build that has swarms or has none.
+fn ground_of(name: &str, has_swarms: bool) -> Result<Ground, Refusal> {
+    let bug = Bug::PLANTED.iter().find(|bug| bug.name() == name);
+    let ground = bug.map_or(Ground::Crashes(Which::Plain), Ground::of);
+    match ground {
+        Ground::Damage => {
+            let why = format!(
+                "{name} shows in damaged stores only, and damage is not made smaller: `mutants --only \
+                 {name}` says where it is found"
+            );
+            Err(Refusal(why, 2))
+        }
+        Ground::Tasks if !has_swarms => Err(missing()),
+        Ground::Tasks | Ground::Crashes(_) => Ok(ground),
+    }
 }
 
 /// What the file is called by default; nothing where nothing is asked for.
@@ -290,6 +302,18 @@ fn default_out(name: &str) -> Result<PathBuf, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bug_of_tasks_is_refused_in_a_build_without_swarms_as_elsewhere() {
+        for bug in Bug::PLANTED.iter().filter(|bug| bug.is_of_tasks()) {
+            let refused = ground_of(bug.name(), false).map_err(|Refusal(why, code)| (why, code));
+            assert_eq!(refused, Err((swarm::MISSING.to_owned(), 2)), "{}", bug.name());
+            let ground = ground_of(bug.name(), true).map_err(|Refusal(why, _)| why);
+            assert_eq!(ground, Ok(Ground::Tasks), "{}", bug.name());
+        }
+        let plain = ground_of("lying-sync", false).map_err(|Refusal(why, _)| why);
+        assert_eq!(plain, Ok(Ground::Crashes(Which::Plain)));
+    }
 
     /// An input of `store_ops` that was found names an invariant at random.
     #[test]

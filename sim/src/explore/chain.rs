@@ -471,9 +471,11 @@ pub(crate) fn hunt(
     nested: bool,
     images: u64,
     wanted: &dyn Fn(&Violation) -> bool,
+    watch: &Watch,
 ) -> Hunt {
-    let (forward, watch) = (Forward::of(system, history), Watch::default());
-    let mut explorer = Explorer::new(system, history, &watch, false);
+    watch.at(&history.address());
+    let forward = Forward::of(system, history);
+    let mut explorer = Explorer::new(system, history, watch, false);
     explorer.thorough = Some(nested);
     // One point with all that is nested in it can have more images than all the others.
     explorer.images_max = images;

@@ -52,6 +52,7 @@ impl Runner<'_> {
             Action::PowerLoss => self.power_loss(faults),
             Action::PowerLossInside(number) => self.stop_inside(*number, true, faults),
             Action::SecondOpen => self.second_open(),
+            Action::Observe => self.observe(),
             Action::Bad(bad, slot) => self.refused(*bad, *slot),
             Action::SpaceLeft(bytes) => self.limit_space(Some(*bytes)),
             Action::SpaceBack => self.limit_space(None),

@@ -15,6 +15,7 @@
 //! - F4. Nothing here depends on time or on threads: equal seeds, equal traces.
 
 mod actions;
+mod audience;
 pub(crate) mod blame;
 mod bounds;
 mod copies;
@@ -42,12 +43,13 @@ use crate::disk::{
     CallClass, CrashPlan, DiskState, Fault, FaultPlan, IoCall, IoKind, PlannedFault, Recording,
 };
 use crate::disk::{SimClock, SimDisk, SimEntropy, Step, Ticking};
-use crate::history::{History, Operation, Planned, Shape, Strike};
+use crate::history::{Action, History, Operation, Planned, Shape, Strike};
 use crate::model::{Answered, Model, Window, is_refusal};
 use crate::panic_trap;
 use crate::stream::Stream;
 use crate::system::{Outcome, Request, Session, Standing, System, Ticket};
 use crate::vault::{Custody, Vault};
+pub(crate) use audience::Audience;
 use blame::Blame;
 pub(crate) use reopening::open_any;
 pub use space::{FULL_DISK, RESERVE_OWED};
@@ -170,6 +172,8 @@ struct Runner<'a> {
     /// Snapshots and iterators that the history holds.
     snapshots: Vec<held::Snapshot>,
     paused: Vec<held::Paused>,
+    /// Who observes the store of this process.
+    audience: Option<Audience>,
     /// Indexes that were built and not kept yet.
     captured: Vec<indexes::Captured>,
     /// The newest backup, how many there are, and whether one is being made.
@@ -245,6 +249,7 @@ impl<'a> Runner<'a> {
             waiting: VecDeque::new(),
             snapshots: Vec::new(),
             paused: Vec::new(),
+            audience: None,
             captured: Vec::new(),
             backup: None,
             backups: 0,
@@ -305,9 +310,13 @@ impl<'a> Runner<'a> {
         }
         self.perform(&operation.action, &operation.faults);
         self.heed_vault();
+        self.heed_audience();
         self.out.operations += 1;
         self.check_standing();
-        self.last_operation = (calls_before, self.manifest_before);
+        // Who is only observed has done nothing that could be stopped inside.
+        if !matches!(operation.action, Action::Observe) {
+            self.last_operation = (calls_before, self.manifest_before);
+        }
         let moved = self.out.calls.len() > calls_before
             || self.model.committed().lsn != lsn_before
             || self.model.in_limbo() != limbo_before;

@@ -130,6 +130,7 @@ impl Runner<'_> {
     /// Starts a process on a disk and reads everything there is (F3).
     pub(super) fn reopen(&mut self, disk: SimDisk, faults: &[Planned]) {
         self.session = None;
+        self.audience = None;
         self.waiting.clear();
         self.disk = disk;
         (self.made, self.removed) = (BTreeSet::new(), BTreeSet::new());

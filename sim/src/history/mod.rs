@@ -231,12 +231,28 @@ pub enum Action {
     PowerLossInside(u64),
     /// A second opener.
     SecondOpen,
+    /// An observer is set, and what it was told is looked at after each operation until the process ends.
+    Observe,
     /// A wrong argument.
     Bad(Bad, usize),
     /// The disk has so many bytes left from here on.
     SpaceLeft(u64),
     /// It has room again.
     SpaceBack,
+}
+
+impl Action {
+    /// Whether another process goes on behind it.
+    fn ends_process(&self) -> bool {
+        matches!(
+            self,
+            Self::Close
+                | Self::Kill
+                | Self::KillInside(_)
+                | Self::PowerLoss
+                | Self::PowerLossInside(_)
+        )
+    }
 }
 
 /// A fault to come, counted in calls of its kind from here.
@@ -312,6 +328,23 @@ impl History {
         let mut history = Self::of(run.seed);
         history.medium.filesystem = run.kind().filesystem();
         history
+    }
+
+    /// The same with an observer in each process, and with the luck that each step had.
+    #[must_use]
+    pub fn observed(&self) -> Self {
+        let observe = Operation { action: Action::Observe, faults: Vec::new() };
+        let (mut operations, mut luck) = (vec![observe.clone()], vec![Luck::default()]);
+        for (place, operation) in self.operations.iter().enumerate() {
+            let loss = self.luck.get(place).and_then(|luck| luck.loss.clone());
+            luck.push(Luck { dice: self.dice_of(place), loss });
+            operations.push(operation.clone());
+            if operation.action.ends_process() {
+                luck.push(Luck::default());
+                operations.push(observe.clone());
+            }
+        }
+        Self { operations, luck, ..self.clone() }
     }
 
     /// The address of its run.

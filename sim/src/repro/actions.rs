@@ -93,6 +93,7 @@ operations! {
     "power-loss" => PowerLoss;
     "power-loss-inside" => PowerLossInside(call);
     "second-open" => SecondOpen;
+    "observe" => Observe;
     "bad" => Bad(argument, slot);
     "space-left" => SpaceLeft(bytes);
     "space-back" => SpaceBack;

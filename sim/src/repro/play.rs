@@ -79,14 +79,24 @@ impl Systems {
 
     /// The one on which the violation shows.
     pub fn shows(&self) -> &dyn System {
-        self.wrong.as_deref().unwrap_or(&*self.right)
+        &**self.shared()
+    }
+
+    /// The same, for a thread that may outlive who asks.
+    pub fn shared(&self) -> &Arc<dyn System> {
+        self.wrong.as_ref().unwrap_or(&self.right)
     }
 }
 
 impl Reproducer {
     /// Plays it on a system, once.
     pub fn play(&self, system: &dyn System) -> Played {
-        self.chain.play(system, &self.history, &Watch::default())
+        self.play_watched(system, &Watch::default())
+    }
+
+    /// The same, seen from outside.
+    pub fn play_watched(&self, system: &dyn System, watch: &Watch) -> Played {
+        self.chain.play(system, &self.history, watch)
     }
 
     /// The violation that it shows, if it was met.
@@ -147,7 +157,8 @@ impl Reproducer {
 
     /// Looks at many images of the history; what they violate.
     fn sweep(&self, system: &dyn System) -> Vec<Violation> {
-        let hunt = chain::hunt(system, &self.history, false, SWEPT_IMAGES, &|_| true);
+        let (history, watch) = (&self.history, Watch::default());
+        let hunt = chain::hunt(system, history, false, SWEPT_IMAGES, &|_| true, &watch);
         hunt.found.into_iter().collect()
     }
 }

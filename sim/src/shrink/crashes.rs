@@ -1,6 +1,6 @@
 //! Plainer crashes, and fewer words for what survives them.
 
-use super::Shrinker;
+use super::{Shrinker, pin};
 use crate::disk::{Base, DiskState, Exception, Inside, Survivors, Synced, What};
 use crate::explore::chain::{At, Chain, Crash, Deed, End, Then};
 use crate::history::{Action, Luck, Operation, Source};
@@ -8,7 +8,7 @@ use crate::repro::Reproducer;
 use crate::repro::parts::pieces;
 
 /// As many runs as a search for a deed may take.
-const RUNS_FOR_A_DEED: u64 = 270;
+const RUNS_FOR_A_DEED: u64 = 290;
 
 /// How many draws of what is looked up are tried with one crash less.
 const DICE_TRIED: u64 = 16;
@@ -166,7 +166,9 @@ impl Shrinker<'_> {
     /// Where a read after the last recovery shows it, the same read may do as an operation, of the
     /// store that runs or of one that came back: nothing is drawn then.
     fn read_in_the_history(&mut self) {
-        let Some((name, read)) = self.best.play(self.system).met.looked_up else { return };
+        let Some((name, read)) = self.met_by_the_best().and_then(|met| met.looked_up) else {
+            return;
+        };
         let mut slots = self.best.history.slots.iter();
         let Some(slot) = slots.position(|slot| slot.name == name) else { return };
         for stop in [None, Some(Action::Kill), Some(Action::PowerLoss)] {
@@ -186,14 +188,12 @@ impl Shrinker<'_> {
         }
     }
 
-    fn plainer_deed(&mut self) {
+    pub(super) fn plainer_deed(&mut self) {
         let Some(then) = self.best.chain.then.clone() else { return };
         let mut candidate = self.best.clone();
         candidate.chain.then = None;
         if then.deed == Deed::Everything {
-            if let Some(said) = super::pin::with_a_deed(self.system, candidate) {
-                self.attempt(said);
-            }
+            self.attempt_with_a_deed(candidate);
             return;
         }
         if self.attempt(candidate.clone()) {
@@ -216,12 +216,12 @@ impl Shrinker<'_> {
 
     /// Says of a crash inside a sync what survives one before it.
     fn before_its_sync(&mut self, place: usize) {
-        let Some(crash) = self.best.chain.crashes.get(place) else { return };
-        let At::Inside(kind, nth, inside) = &crash.at else { return };
-        let met = self.best.play(self.system).met;
+        let Some(crash) = self.best.chain.crashes.get(place).cloned() else { return };
+        let At::Inside(kind, nth, inside) = crash.at else { return };
+        let Some(met) = self.met_by_the_best() else { return };
         let Some(Some(step)) = met.inside.get(place) else { return };
-        let Some(survivors) = step.survivors_of(inside) else { return };
-        let crash = Crash { at: At::Before(*kind, *nth), end: End::Loss(survivors) };
+        let Some(survivors) = step.survivors_of(&inside) else { return };
+        let crash = Crash { at: At::Before(kind, nth), end: End::Loss(survivors) };
         let mut candidate = self.best.clone();
         candidate.chain.crashes[place] = crash;
         self.attempt(candidate);
@@ -255,12 +255,19 @@ impl Shrinker<'_> {
     /// What survives a loss of power after the last recovery depends on the crash before it.
     fn attempt_with_another_deed(&mut self, mut candidate: Reproducer) -> bool {
         let loss = candidate.chain.then.take().and_then(|then| then.loss);
-        if loss.is_none_or(|loss| loss.exceptions.is_empty()) || self.is_over() {
+        if loss.is_none_or(|loss| loss.exceptions.is_empty()) {
+            return false;
+        }
+        self.attempt_with_a_deed(candidate)
+    }
+
+    fn attempt_with_a_deed(&mut self, candidate: Reproducer) -> bool {
+        if self.is_over() {
             return false;
         }
         self.runs += RUNS_FOR_A_DEED;
-        let said = super::pin::with_a_deed(self.system, candidate);
-        said.is_some_and(|said| self.attempt(said))
+        let said = self.aside(move |system, watch| pin::with_a_deed(system, candidate, watch));
+        said.flatten().is_some_and(|said| self.attempt(said))
     }
 
     fn without_exceptions(&mut self, loss: Loss) {
@@ -308,8 +315,8 @@ impl Shrinker<'_> {
     }
 
     /// The disk that loses power.
-    fn disk_at(&self, loss: Loss) -> Option<DiskState> {
-        let met = self.best.play(self.system).met;
+    fn disk_at(&mut self, loss: Loss) -> Option<DiskState> {
+        let met = self.met_by_the_best()?;
         match loss {
             Loss::Operation(place) => {
                 let plan = met.losses.into_iter().find(|(operation, _)| *operation == place);

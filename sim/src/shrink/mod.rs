@@ -17,6 +17,9 @@
 //!   cancellation end it earlier, with what was reached.
 //! - Z5. Nothing is told of a file that was not read back and played (peers printed plans that did not
 //!   reproduce).
+//! - Z6. A candidate at which a store hangs or the simulator panics does not count either, and takes
+//!   nothing along of what was reached: it is played on a thread of its own (`player`). A start that hangs
+//!   does not reproduce.
 //!
 //! The order and the halving are those of delta debugging (Zeller and Hildebrandt, "Simplifying and
 //! Isolating Failure-Inducing Input", 2002).
@@ -26,22 +29,26 @@ mod crashes;
 mod operations;
 mod output;
 mod pin;
+mod player;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::campaign::PATIENCE;
 use crate::digest;
 use crate::disk::{Base, Survivors};
-use crate::explore::chain::{self, At, Crash, Deed, End, Played, Then};
+use crate::explore::chain::{self, At, Crash, Deed, End, Met, Played, Then};
 use crate::history::Shape;
-use crate::panic_trap;
 use crate::repro::{Reproducer, Violates};
 use crate::system::System;
 use crate::tally::Violation;
+use crate::watch::Watch;
+use player::Player;
 
 pub(crate) use output::beside;
 pub use output::{Written, rust_test, write};
@@ -74,13 +81,23 @@ pub struct Budget<'a> {
     pub runs: u64,
     /// For how long at most; the result then depends on the machine.
     pub limit: Option<Duration>,
-    /// What ends it as soon as the candidate of that moment was played.
+    /// How long a candidate may give no sign of life before it counts as hanging (Z6).
+    pub patience: Duration,
+    /// What ends it, without waiting for the end of the candidate of that moment.
     pub cancel: Option<&'a AtomicBool>,
+}
+
+impl Budget<'_> {
+    /// Whether there is no time for the candidate of this moment any more, whatever runs are left.
+    fn is_up(&self, start: Instant) -> bool {
+        let late = self.limit.is_some_and(|limit| start.elapsed() >= limit);
+        late || self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed))
+    }
 }
 
 impl Default for Budget<'_> {
     fn default() -> Self {
-        Self { runs: 20_000, limit: None, cancel: None }
+        Self { runs: 20_000, limit: None, patience: PATIENCE, cancel: None }
     }
 }
 
@@ -123,8 +140,11 @@ pub struct Shrunk {
 
 /// A shrinking under way.
 struct Shrinker<'a> {
-    system: &'a dyn System,
+    system: Arc<dyn System>,
+    player: Player,
     best: Reproducer,
+    /// Whether the violation was seen. Until then there is nothing that could be kept, and no play is cut.
+    is_shown: bool,
     tried: BTreeSet<u64>,
     hunted: BTreeSet<u64>,
     runs: u64,
@@ -139,22 +159,12 @@ struct Shrinker<'a> {
 /// # Errors
 /// It does not reproduce, and neither does its history at any other point.
 pub fn shrink(
-    system: &dyn System,
+    system: &Arc<dyn System>,
     file: Reproducer,
     budget: Budget<'_>,
     told: &mut dyn FnMut(Size, u64),
 ) -> Result<Shrunk, String> {
-    let mut shrinker = Shrinker {
-        system,
-        best: file.clone(),
-        tried: BTreeSet::new(),
-        hunted: BTreeSet::new(),
-        runs: 0,
-        hunts_in_vain: 0,
-        budget,
-        start: Instant::now(),
-        told,
-    };
+    let mut shrinker = Shrinker::new(system.clone(), file.clone(), budget, told);
     if !shrinker.attempt_and_hunt(file) {
         let why = if shrinker.is_over() { NO_TIME } else { NOT_REPRODUCED };
         return Err(why.to_owned());
@@ -163,7 +173,28 @@ pub fn shrink(
     Ok(Shrunk { file: shrinker.best, runs: shrinker.runs, finished })
 }
 
-impl Shrinker<'_> {
+impl<'a> Shrinker<'a> {
+    fn new(
+        system: Arc<dyn System>,
+        best: Reproducer,
+        budget: Budget<'a>,
+        told: &'a mut dyn FnMut(Size, u64),
+    ) -> Self {
+        Self {
+            system,
+            player: Player::new(budget.patience),
+            best,
+            is_shown: false,
+            tried: BTreeSet::new(),
+            hunted: BTreeSet::new(),
+            runs: 0,
+            hunts_in_vain: 0,
+            budget,
+            start: Instant::now(),
+            told,
+        }
+    }
+
     /// Makes every pass until none changes anything (Z2); whether the budget allowed it.
     fn run_passes(&mut self) -> bool {
         loop {
@@ -195,9 +226,27 @@ impl Shrinker<'_> {
     }
 
     fn is_over(&self) -> bool {
-        let late = self.budget.limit.is_some_and(|limit| self.start.elapsed() >= limit);
-        let cancelled = self.budget.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
-        self.runs >= self.budget.runs || late || cancelled
+        self.runs >= self.budget.runs || self.budget.is_up(self.start)
+    }
+
+    /// Does something with the store; nothing if that does not come to its end (Z6).
+    fn aside<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&dyn System, &Watch) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (system, budget, start) = (self.system.clone(), self.budget, self.start);
+        let may_cut = self.is_shown;
+        let is_over = || may_cut && budget.is_up(start);
+        self.player.play(is_over, move |watch| work(&*system, watch))
+    }
+
+    fn play(&mut self, file: Reproducer) -> Option<Played> {
+        self.aside(move |system, watch| file.play_watched(system, watch))
+    }
+
+    /// What is met on the way of the best one, once more.
+    fn met_by_the_best(&mut self) -> Option<Met> {
+        self.play(self.best.clone()).map(|played| played.met)
     }
 
     /// Plays a candidate that was not played before.
@@ -207,7 +256,7 @@ impl Shrinker<'_> {
         }
         self.runs += 1;
         // A history that no generator draws may be one that the simulator itself is not made for.
-        panic_trap::catch(|| candidate.play(self.system)).ok()
+        self.play(candidate.clone())
     }
 
     /// Whether a candidate counts (Z1); if so it is the best one now.
@@ -222,6 +271,7 @@ impl Shrinker<'_> {
 
     fn adopt(&mut self, candidate: Reproducer) {
         self.best = candidate;
+        self.is_shown = true;
         (self.told)(Size::of(&self.best), self.runs);
     }
 
@@ -274,17 +324,17 @@ impl Shrinker<'_> {
             return false;
         }
         let wanted = candidate.violates;
-        let (system, history) = (self.system, &candidate.history);
+        let history = candidate.history.clone();
         let nested = candidate.chain.crashes.len() > 1;
-        let hunted = panic_trap::catch(|| {
+        let hunted = self.aside(move |system, watch| {
             let wanted = |violation: &Violation| Violates::of(violation) == wanted;
             let images = match history.shape {
                 Shape::Small => HUNT_IMAGES,
                 Shape::Many | Shape::Wide | Shape::Churn => HUNT_IMAGES_OF_LARGE,
             };
-            let hunt = chain::hunt(system, history, nested, images, &wanted);
-            let pinned = hunt.found.map(|violation| pin::pin(system, history, &violation, None));
-            (pinned.and_then(Result::ok), hunt.images)
+            let hunt = chain::hunt(system, &history, nested, images, &wanted, watch);
+            let pin = |violation| pin::pin(system, &history, &violation, None, watch);
+            (hunt.found.map(pin).and_then(Result::ok), hunt.images)
         });
         let (pinned, images) = hunted.unwrap_or_default();
         self.runs += 1 + images / IMAGES_PER_RUN;

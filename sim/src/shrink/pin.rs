@@ -44,7 +44,7 @@ pub fn of_address(
     }
     let replayed = explore::replay(system, address, &Watch::default())?;
     let violation = the_wanted(&replayed.tally.violations, wanted, &address)?;
-    let file = pin(system, &History::at(address), violation, None)?;
+    let file = pin(system, &History::at(address), violation, None, &Watch::default())?;
     Ok(Reproducer { status, ..file })
 }
 
@@ -57,7 +57,19 @@ fn of_swarm(
     let report = swarm::one(system, address.seed).ok_or(swarm::MISSING)?;
     let history = report.history.ok_or("the simulator itself fails there")?;
     let violations: Vec<Violation> = report.violations.into_iter().map(|(one, _)| one).collect();
-    pin(system, &history, the_wanted(&violations, wanted, &address)?, None)
+    let violation = the_wanted(&violations, wanted, &address)?;
+    let pin = |history: &History| pin(system, history, violation, None, &Watch::default());
+    if !violation.address.crashes().is_empty() {
+        return pin(&history);
+    }
+    // What its observer was told is seen only where the history has one too.
+    pin(&history).or_else(|_| pin(&history.observed())).map_err(|why| {
+        let seed = address.seed;
+        format!(
+            "{why} in what its tasks did one after another: what only they saw is not made smaller, \
+             `swarm --seed {seed}` tells of it"
+        )
+    })
 }
 
 /// The violation of a case of the sweep, said in full: the wanted one, or else the first.
@@ -109,11 +121,13 @@ fn pin_or_hunt(
     violation: &Violation,
     images_max: Option<u64>,
 ) -> Result<Reproducer, String> {
-    pin(system, history, violation, images_max).or_else(|why| {
+    pin(system, history, violation, images_max, &Watch::default()).or_else(|why| {
         let violates = Violates::of(violation);
         let same = |violation: &Violation| Violates::of(violation) == violates;
-        let hunt = chain::hunt(system, history, false, IMAGES_OF_A_CASE, &same);
-        hunt.found.map_or(Err(why), |violation| pin(system, history, &violation, None))
+        let (images, watch) = (IMAGES_OF_A_CASE, Watch::default());
+        let hunt = chain::hunt(system, history, false, images, &same, &watch);
+        let pin = |violation| pin(system, history, &violation, None, &Watch::default());
+        hunt.found.map_or(Err(why), pin)
     })
 }
 
@@ -141,6 +155,7 @@ pub(super) fn pin(
     history: &History,
     violation: &Violation,
     images_max: Option<u64>,
+    watch: &Watch,
 ) -> Result<Reproducer, String> {
     let address = violation.address;
     let forward = Forward::of(system, history);
@@ -153,7 +168,7 @@ pub(super) fn pin(
     let violates = Violates::of(violation);
     let (remarks, status, shrinks_to) = (Vec::new(), Status::Open, None);
     let file = Reproducer { remarks, status, shrinks_to, violates, history, chain };
-    let found = with_a_deed(system, file);
+    let found = with_a_deed(system, file, watch);
     found.ok_or_else(|| format!("the violation at {address} cannot be said in full"))
 }
 
@@ -190,11 +205,21 @@ fn cut(history: &History, forward: &Forward, violation: &Violation) -> Result<Hi
     Ok(cut)
 }
 
-/// The file with whatever has to be done after the last recovery for the violation to show.
-pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<Reproducer> {
+/// The file with whatever has to be done after the last recovery for the violation to show; nothing, once
+/// the watch is told to stop.
+pub(super) fn with_a_deed(
+    system: &dyn System,
+    mut file: Reproducer,
+    watch: &Watch,
+) -> Option<Reproducer> {
+    let play = |file: &Reproducer| {
+        // What the simulator panics at shows nothing.
+        let play = || panic_trap::catch(|| file.play_watched(system, watch)).ok();
+        (!watch.is_stopped()).then(play).flatten()
+    };
     let shows = |file: &Reproducer| {
-        let played = panic_trap::catch(|| file.play(system));
-        played.is_ok_and(|played| played.met.astray.is_none() && file.shown(&played).is_some())
+        let played = play(file);
+        played.is_some_and(|played| played.met.astray.is_none() && file.shown(&played).is_some())
     };
     if shows(&file) {
         return Some(file);
@@ -215,7 +240,7 @@ pub(super) fn with_a_deed(system: &dyn System, mut file: Reproducer) -> Option<R
     }
     for deed in [Deed::Nothing, Deed::Tidy, Deed::Write, Deed::Create] {
         file.chain.then = Some(Then { deed, loss: nothing.clone() });
-        let Some(after) = file.play(system).met.after else { continue };
+        let Some(after) = play(&file).and_then(|played| played.met.after) else { continue };
         let mut stream = Stream::new(1);
         for turn in 0..LOSSES_DRAWN {
             let policy = Policy::ALL[turn % Policy::ALL.len()];

@@ -1,12 +1,16 @@
 //! Planted bugs are found from a seed, shrunk, and played from their files, each down to the size
 //! that it says.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use quiver_store::{Env, Options};
 
 use super::*;
-use crate::campaign::{Campaign, PATIENCE, Which};
+use crate::campaign::{Campaign, Which};
 use crate::disk::Filesystem;
 use crate::repro::{Outcome, Status, Systems, planted_names};
+use crate::system::Session;
+use crate::toy::{Bug as ToyBug, Toy};
 
 /// The images within which each bug is found.
 const IMAGES: u64 = 400_000;
@@ -50,7 +54,7 @@ fn found(name: &str) -> (Arc<dyn System>, Violation, Reproducer) {
     (wrong, violation, file)
 }
 
-fn shrunk(system: &dyn System, file: Reproducer) -> Shrunk {
+fn shrunk(system: &Arc<dyn System>, file: Reproducer) -> Shrunk {
     shrink(system, file, Budget::default(), &mut |_, _| {}).expect("it reproduces")
 }
 
@@ -58,7 +62,7 @@ fn shrunk(system: &dyn System, file: Reproducer) -> Shrunk {
 /// operations, requests, faults, crashes, exceptions.
 fn comes_down_to(name: &str, most: [usize; 5]) {
     let (system, violation, file) = found(name);
-    let Shrunk { file, runs, finished } = shrunk(&*system, file);
+    let Shrunk { file, runs, finished } = shrunk(&system, file);
     assert!(finished, "{name}: {runs} runs");
     assert_eq!(file.violates, Violates::of(&violation), "{name}");
     let folder = tempfile::tempdir().expect("a temporary directory");
@@ -146,6 +150,25 @@ fn every_planted_bug_of_the_toy_is_a_case() {
     assert_eq!(missing, [""; 0]);
 }
 
+/// Tasks meet, an observer is told wrong, and the history that is left has neither tasks nor a word too many.
+#[cfg(madsim)]
+#[test]
+fn violation_that_only_an_observer_saw_is_shrunk_too() {
+    let name = "observer-misses-part-of-a-batch";
+    let status = Status::Planted(name.to_owned());
+    let wrong = Systems::of(&status).expect("it is planted").wrong.expect("it is wrong");
+    let (seed, seeds, jobs, shard) = (1, 40, 1, (0, 1));
+    let bounds =
+        crate::swarm::Bounds { seed, seeds, jobs, shard, alone: false, patience: PATIENCE };
+    let done = crate::swarm::run(wrong.clone(), &bounds, &AtomicBool::new(false));
+    let (violation, _) = done.expect("it is built").violations.remove(0);
+    let file = of_address(&*wrong, status, violation.address, Some(violation.invariant));
+    let Shrunk { file, finished, .. } = shrunk(&wrong, file.expect("it can be said in full"));
+    let (verdict, size) = (file.verdict(), Size::of(&file));
+    assert!(verdict.as_said && finished, "{verdict:?}");
+    assert!(size.operations <= 6 && size.crashes == 0, "{}", file.text());
+}
+
 /// A violation that the sweep found, not the campaign: a case, in one of its histories.
 #[test]
 fn a_case_of_the_sweep_is_shrunk_too() {
@@ -165,7 +188,7 @@ fn a_case_of_the_sweep_is_shrunk_too() {
         let wanted = Some(violation.invariant);
         let file = of_case(&*wrong, status.clone(), &case, 0, wanted);
         let file = file.unwrap_or_else(|why| panic!("{case}: {why}"));
-        let Shrunk { file, .. } = shrunk(&*wrong, file);
+        let Shrunk { file, .. } = shrunk(&wrong, file);
         let verdict = file.verdict();
         assert!(verdict.as_said, "{case}: {verdict:?}");
         assert!(Size::of(&file).operations <= 4, "{case}: {}", file.text());
@@ -185,19 +208,19 @@ fn a_shrinking_that_is_cancelled_ends_with_what_it_has() {
         told += 1;
         cancel.store(told == 2, Ordering::Relaxed);
     };
-    let cut = shrink(&*system, file.clone(), budget, &mut tell).expect("it reproduces");
+    let cut = shrink(&system, file.clone(), budget, &mut tell).expect("it reproduces");
     assert!(!cut.finished && told >= 2);
     let played = cut.file.play(&*system);
     assert!(cut.file.shown(&played).is_some());
     cancel.store(true, Ordering::Relaxed);
-    let none = shrink(&*system, file, budget, &mut |_, _| {});
+    let none = shrink(&system, file, budget, &mut |_, _| {});
     assert_eq!(none.map(|shrunk| shrunk.runs), Err(NO_TIME.to_owned()));
 }
 
 #[test]
 fn two_shrinkings_come_to_the_same_file_in_the_same_runs() {
     let (system, _, file) = found("toy/splits-batches");
-    let (one, two) = (shrunk(&*system, file.clone()), shrunk(&*system, file));
+    let (one, two) = (shrunk(&system, file.clone()), shrunk(&system, file));
     assert_eq!((one.file.text(), one.runs), (two.file.text(), two.runs));
 }
 
@@ -205,8 +228,8 @@ fn two_shrinkings_come_to_the_same_file_in_the_same_runs() {
 fn budget_in_runs_is_kept_and_what_was_reached_still_reproduces() {
     let (system, _, file) = found("toy/forgets-deletes");
     let before = Size::of(&file);
-    let budget = Budget { runs: shrunk(&*system, file.clone()).runs / 2, ..Budget::default() };
-    let cut = shrink(&*system, file, budget, &mut |_, _| {}).expect("it reproduces");
+    let budget = Budget { runs: shrunk(&system, file.clone()).runs / 2, ..Budget::default() };
+    let cut = shrink(&system, file, budget, &mut |_, _| {}).expect("it reproduces");
     assert!(!cut.finished);
     // A hunt that has begun is finished.
     let most = budget.runs + 1 + 2 * HUNT_IMAGES / IMAGES_PER_RUN;
@@ -234,7 +257,7 @@ fn only_the_same_invariant_in_the_same_way_counts() {
 fn what_does_not_reproduce_is_neither_shrunk_nor_written() {
     let (_, _, file) = found("toy/forgets-deletes");
     let right = Systems::of(&file.status).expect("it is one of the names").right;
-    let refused = shrink(&*right, file.clone(), Budget::default(), &mut |_, _| {});
+    let refused = shrink(&right, file.clone(), Budget::default(), &mut |_, _| {});
     assert_eq!(refused.map(|shrunk| shrunk.runs), Err(NOT_REPRODUCED.to_owned()));
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("it.repro");
@@ -249,11 +272,178 @@ fn what_does_not_reproduce_is_neither_shrunk_nor_written() {
 #[test]
 fn a_file_whose_crash_is_gone_is_found_again_in_its_history() {
     let (system, _, file) = found("toy/forgets-deletes");
-    let Shrunk { mut file, .. } = shrunk(&*system, file);
+    let Shrunk { mut file, .. } = shrunk(&system, file);
     file.chain.crashes[0].at = At::Before(crate::disk::IoKind::Unlink, 7);
     assert!(file.play(&*system).met.astray.is_some());
-    let again = shrunk(&*system, file);
+    let again = shrunk(&system, file);
     assert!(Size::of(&again.file).operations <= 3);
+}
+
+/// A toy that does something else at one of its openings, counted from one.
+#[derive(Debug)]
+struct Unruly {
+    toy: Toy,
+    opened: AtomicU64,
+    at: AtomicU64,
+    does: Does,
+}
+
+#[derive(Debug)]
+enum Does {
+    /// The simulator panics there and ever after, outside every call of the store.
+    Panic,
+    /// The store hangs there, and the flag is set.
+    Hang(Arc<AtomicBool>),
+    /// Whoever watches is told to stop.
+    CallOff(Arc<Watch>),
+}
+
+impl Unruly {
+    fn new(bug: ToyBug, at: u64, does: Does) -> Arc<Self> {
+        let (opened, at) = (AtomicU64::new(0), AtomicU64::new(at));
+        Arc::new(Self { toy: Toy(bug), opened, at, does })
+    }
+
+    fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
+    fn at(&self) -> u64 {
+        self.at.load(Ordering::Relaxed)
+    }
+}
+
+impl System for Unruly {
+    fn name(&self) -> &'static str {
+        self.toy.name()
+    }
+
+    fn version(&self) -> &'static str {
+        self.toy.version()
+    }
+
+    /// Asked by the forward run before each opening.
+    fn latches_early(&self) -> bool {
+        let panics = matches!(self.does, Does::Panic) && self.opened() + 1 >= self.at();
+        assert!(!panics, "of the simulator");
+        self.toy.latches_early()
+    }
+
+    fn open(&self, env: Env, options: &Options) -> quiver_store::Result<Box<dyn Session>> {
+        if self.opened.fetch_add(1, Ordering::Relaxed) + 1 == self.at() {
+            match &self.does {
+                Does::Panic => {}
+                Does::CallOff(watch) => watch.stop(),
+                Does::Hang(hangs) => {
+                    hangs.store(true, Ordering::Relaxed);
+                    loop {
+                        std::thread::park();
+                    }
+                }
+            }
+        }
+        self.toy.open(env, options)
+    }
+}
+
+/// What shows nothing after its last recovery, whatever is done then.
+fn in_vain() -> Reproducer {
+    let (system, _, file) = found("toy/forgets-deletes");
+    let Shrunk { file, .. } = shrunk(&system, file);
+    assert!(!file.chain.crashes.is_empty());
+    file
+}
+
+#[test]
+fn panic_of_the_simulator_where_a_deed_is_looked_for_shows_nothing() {
+    let system = Unruly::new(ToyBug::None, 1, Does::Panic);
+    let none = pin::with_a_deed(&*system, in_vain(), &Watch::default());
+    assert!(none.is_none() && system.opened() == 0);
+}
+
+#[test]
+fn search_for_a_deed_ends_with_the_play_in_which_it_is_called_off() {
+    let watch = Arc::new(Watch::default());
+    let file = in_vain();
+    let opened_until = |at: u64| {
+        let system = Unruly::new(ToyBug::None, at, Does::CallOff(watch.clone()));
+        assert!(pin::with_a_deed(&*system, file.clone(), &watch).is_none());
+        system.opened()
+    };
+    let all = opened_until(u64::MAX);
+    assert!(all > 290, "{all}");
+    let some = opened_until(10);
+    assert!((10..20).contains(&some), "{some}");
+    assert_eq!(opened_until(10), 0, "nothing is played for who has stopped");
+}
+
+#[test]
+fn search_for_a_deed_is_counted_and_left_out_where_the_budget_is_used_up() {
+    let cancel = AtomicBool::new(true);
+    let system = Unruly::new(ToyBug::None, u64::MAX, Does::Panic);
+    let mut file = in_vain();
+    file.chain.then = Some(Then { deed: Deed::Everything, loss: None });
+    for (budget, runs) in [
+        (Budget::default(), 291),
+        (Budget { runs: 1, ..Budget::default() }, 1),
+        (Budget { cancel: Some(&cancel), ..Budget::default() }, 0),
+    ] {
+        let told = &mut |_: Size, _: u64| {};
+        let mut shrinker = Shrinker::new(system.clone(), file.clone(), budget, told);
+        shrinker.attempt(file.clone());
+        let before = system.opened();
+        shrinker.plainer_deed();
+        assert_eq!((shrinker.runs, system.opened() > before), (runs, runs > 1));
+    }
+}
+
+/// The toy at its openings, one of which is waited for in vain.
+fn hanging_at(at: u64) -> (Arc<Unruly>, Arc<AtomicBool>) {
+    let hangs = Arc::new(AtomicBool::new(false));
+    (Unruly::new(ToyBug::ForgetsDeletes, at, Does::Hang(hangs.clone())), hangs)
+}
+
+/// Z6.
+#[test]
+fn candidate_that_hangs_does_not_count_and_the_others_are_played_on() {
+    let (system, _, file) = found("toy/forgets-deletes");
+    let before = Size::of(&file);
+    for at in [40, 200] {
+        let (unruly, hangs) = hanging_at(at);
+        let unruly: Arc<dyn System> = unruly;
+        let budget = Budget { patience: Duration::from_secs(1), ..Budget::default() };
+        let cut = shrink(&unruly, file.clone(), budget, &mut |_, _| {}).expect("it reproduces");
+        assert!(hangs.load(Ordering::Relaxed), "there are fewer openings than {at}");
+        let after = Size::of(&cut.file);
+        assert!(cut.finished && after.operations < before.operations, "{after}, {before} before");
+        assert!(cut.file.shown(&cut.file.play(&*system)).is_some());
+    }
+}
+
+/// Z6. Nobody waits for the patience of a candidate that hangs.
+#[test]
+fn what_was_reached_is_kept_where_it_is_ended_while_a_candidate_hangs() {
+    let (system, _, file) = found("toy/forgets-deletes");
+    let before = Size::of(&file);
+    for is_cancelled in [true, false] {
+        let (unruly, hangs) = hanging_at(u64::MAX);
+        let shared: Arc<dyn System> = unruly.clone();
+        let (limit, cancel) = match is_cancelled {
+            true => (None, Some(&*hangs)),
+            false => (Some(Duration::from_secs(5)), None),
+        };
+        let budget = Budget { limit, cancel, ..Budget::default() };
+        let mut tell = |size: Size, _: u64| {
+            if size.operations < before.operations {
+                unruly.at.fetch_min(unruly.opened() + 1, Ordering::Relaxed);
+            }
+        };
+        let cut = shrink(&shared, file.clone(), budget, &mut tell).expect("it reproduces");
+        assert!(!cut.finished && hangs.load(Ordering::Relaxed));
+        let after = Size::of(&cut.file);
+        assert!(after.operations < before.operations, "{after}, {before} before");
+        assert!(cut.file.shown(&cut.file.play(&*system)).is_some());
+    }
 }
 
 /// Its crash is rare among the images of a long history, so that leaving half of it out loses sight of it.
@@ -301,7 +491,7 @@ crash before sync 0 power-loss everything
 fn violation_of_the_last_operation_is_looked_for_without_those_before() {
     let file = Reproducer::parse(BATCH_IN_TWO_FRAMES).expect("it is one");
     let system = Systems::of(&file.status).expect("it is planted").wrong.expect("it is wrong");
-    let Shrunk { file, runs, finished } = shrunk(&*system, file);
+    let Shrunk { file, runs, finished } = shrunk(&system, file);
     assert!(finished && file.history.operations.len() <= 3, "{runs} runs:\n{}", file.text());
 }
 
@@ -331,7 +521,8 @@ fn images_of_sequences_are_pinned_by_their_own_numbers() {
             let done = exhaust::run(&planted, &bounds, &AtomicBool::new(false), &mut |_, _| ());
             for (sequence, violation) in done.violations {
                 let history = sequence.history(false);
-                let file = pin::pin(&*planted, &history, &violation, Some(images_max));
+                let (max, watch) = (Some(images_max), Watch::default());
+                let file = pin::pin(&*planted, &history, &violation, max, &watch);
                 file.unwrap_or_else(|why| panic!("{bug:?}, {images_max}, {sequence}: {why}"));
                 pinned += 1;
             }

@@ -18,7 +18,6 @@ use madsim::time::{TimeHandle, sleep};
 use quiver_store::ErrorKind;
 use quiver_store::vfs::Clock;
 
-use super::audience::Audience;
 use super::counts::{self, Counts};
 use super::hall::{Ask, Hall, Handle, Reply, Want};
 use super::ledger::{Begun, Ledger};
@@ -26,7 +25,7 @@ use super::plan::{self, Plan, Stop};
 use super::story::Line;
 use super::tasks::{self, Client};
 use crate::checker::{Finding, Invariant};
-use crate::forward::{Forward, Stepwise, Taken};
+use crate::forward::{Audience, Forward, Stepwise, Taken};
 use crate::history::clients::Draws;
 use crate::history::{Action, History, Member, Operation, Source};
 use crate::stream::Stream;

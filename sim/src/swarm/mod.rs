@@ -9,7 +9,6 @@
 //! | `tasks` | the clients, the driver, background work, the end of a process |
 //! | `hall`, `desk` | where tasks ask, and who carries it out |
 //! | `ledger` | what clients saw: linearizable by LSN |
-//! | `audience` | what an observer was told |
 //! | `play` | one seed: its run, the same once more, its crash images |
 //! | `campaign` | seeds on all cores, added up in their order |
 //! | `counts`, `story` | what it came to, in numbers and in words |
@@ -28,8 +27,6 @@
 //! The runtime is `madsim`, which exists only in a build with `--cfg madsim`; `.cargo/config.toml` sets
 //! that. Without it there are no swarms, and whoever asks for one is told so.
 
-#[cfg(madsim)]
-mod audience;
 mod campaign;
 pub mod counts;
 #[cfg(madsim)]
