@@ -308,8 +308,10 @@ mod tests {
         let short = Plan { patience: Duration::from_millis(100), ..plan(2, &NEVER) };
         let work = |number: u64, seat: &Seat<u64>| {
             seat.begins(number);
-            while number > 0 {
-                thread::park();
+            if number > 0 {
+                loop {
+                    thread::park();
+                }
             }
         };
         let mut taken = 0;

@@ -8,7 +8,7 @@
 //!   as checked.
 //! - T2. Adding depends on no order, and shards are joined by the same addition. Only violations are
 //!   kept in the order in which they came.
-//! - T3. Each counter has its name and its words in one place, [`Counters`]: it is added, judged, written,
+//! - T3. Each counter has its name and its words in one place, `Counters`: it is added, judged, written,
 //!   read back and told by what stands there.
 
 use std::collections::BTreeMap;

@@ -107,9 +107,9 @@ mod tests {
     /// Writes a batch behind the first one of a store's log, as no version does.
     fn append(env: &Env, sections: Vec<Section>) -> Result<()> {
         let disk = Disk::new(Arc::clone(&env.vfs), Path::new(&env.dir));
-        let names = disk.read_dir(disk.root())?.into_iter().map(|entry| entry.name);
+        let mut names = disk.read_dir(disk.root())?.into_iter().map(|entry| entry.name);
         let is_log = |name: &String| matches!(FileName::parse(name), Some(FileName::Log(..)));
-        let name = names.filter(is_log).next_back().expect("a log");
+        let name = names.rfind(is_log).expect("a log");
         let file = disk.open(&name, Access::ReadWrite)?;
         let mut header = [0; LOG_HEADER_SIZE_BYTES];
         file.read_exact_at(&mut header, 0)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, StdoutLock, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -81,8 +81,7 @@ struct Verdict {
 type Known = BTreeMap<String, (String, Place)>;
 
 /// The places in a table.
-fn known(arguments: &Arguments) -> Result<Known, Refusal> {
-    let Some(path) = &arguments.known else { return Ok(Known::new()) };
+fn known(path: &Path) -> Result<Known, Refusal> {
     let refused = |why: &dyn std::fmt::Display| {
         let path = path.display();
         Refusal(format!("{path}: {why}; give a table that `mutants --json` wrote"), 2)
@@ -132,7 +131,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     if let Some(ground) = arguments.switched {
         return switched(arguments, ground, &mut out, &cancel);
     }
-    let (patches, known) = (wanted_patches(arguments)?, known(arguments)?);
+    let patches = wanted_patches(arguments)?;
+    let known = arguments.known.as_deref().map_or(Ok(Known::new()), known)?;
     let reports = Reports::open(arguments.json.as_ref(), arguments.html.as_ref())?;
     let copy = (!patches.is_empty()).then(|| Copy::build(&patches::all()?)).transpose()?;
     let (plain, mut images) = sound(arguments, Which::Plain, &cancel)?;
@@ -477,6 +477,32 @@ mod tests {
         let mut out = Vec::new();
         let code = table.conclude(&mut out).unwrap_or_else(|_| panic!("a buffer takes it all"));
         (format!("{code:?}"), String::from_utf8(out).expect("text"))
+    }
+
+    /// Otherwise the gate looks for it everywhere, each time.
+    #[test]
+    fn every_wrong_engine_is_in_the_table_of_the_gate() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutants/known.json");
+        let known = known(&path).unwrap_or_else(|Refusal(why, _)| panic!("{why}"));
+        let patches = patches::all().unwrap_or_else(|Refusal(why, _)| panic!("{why}"));
+        let names = Bug::PLANTED.iter().map(Bug::name);
+        for name in names.chain(patches.iter().map(|patch| &*patch.name)) {
+            assert!(known.contains_key(name), "{name}: write {} anew", path.display());
+        }
+    }
+
+    #[test]
+    fn table_that_is_none_is_refused_with_what_to_give() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("known.json");
+        let refused =
+            || known(&path).err().map(|Refusal(why, code)| (why.replace('\n', " "), code));
+        let advice = "give a table that `mutants --json` wrote";
+        for text in ["{", "{}", r#"{"planted":[{"caught":true,"name":"a","invariant":"I1"}]}"#] {
+            fs::write(&path, text).expect("a temporary file");
+            let (why, code) = refused().expect(text);
+            assert!(why.ends_with(advice) && code == 2, "{text}: {why}");
+        }
     }
 
     /// What was found counts, what was not tried is no success, and a bug that was missed is worse.

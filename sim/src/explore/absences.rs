@@ -23,7 +23,33 @@ use crate::stream::Stream;
 use crate::system::{Call, Request, Session};
 
 /// How often it is opened, the last time with everything in place.
-const OPENS: u64 = 6;
+const OPENS: usize = 6;
+
+/// What happens in one session.
+#[derive(Clone, Copy)]
+struct Turn {
+    without_key: bool,
+    without_segment: bool,
+    renames: bool,
+    seals: bool,
+}
+
+/// What no luck brings about often enough: a name given before its collection is put aside without its key,
+/// and another one given before it is put aside without a segment.
+const PLOT: [Turn; 4] = [
+    Turn { without_key: false, without_segment: false, renames: true, seals: false },
+    Turn { without_key: true, without_segment: false, renames: false, seals: true },
+    Turn { without_key: false, without_segment: false, renames: true, seals: false },
+    Turn { without_key: false, without_segment: true, renames: false, seals: true },
+];
+
+impl Turn {
+    /// One as it comes.
+    fn drawn(dice: &mut Stream) -> Self {
+        let [without_key, without_segment, renames, seals] = [(); 4].map(|()| dice.chance(1, 2));
+        Self { without_key, without_segment, renames, seals }
+    }
+}
 
 /// A file, and its bytes while it is away.
 struct Absentee {
@@ -77,20 +103,24 @@ impl Explorer<'_> {
         let mut segment = Absentee { path: dice.pick(&segments).clone(), bytes: None };
         let state = left.state.with_ids(&left.content.ids_by_key());
         let mut known = Known { state, given_up: Vec::new(), fresh_names: 0 };
+        let has_plot = dice.chance(1, 2);
         for open in 0..OPENS {
+            let drawn = Turn::drawn(&mut dice);
+            let said = PLOT.get(open).filter(|_| has_plot).copied();
+            let turn = said.unwrap_or(drawn);
             let is_last = open + 1 == OPENS;
-            disk = key.go(!is_last && dice.chance(1, 2), disk);
-            disk = segment.go(!is_last && dice.chance(1, 2), disk);
+            disk = key.go(!is_last && turn.without_key, disk);
+            disk = segment.go(!is_last && turn.without_segment, disk);
             let mounted = SimDisk::mount(&disk);
             mounted.set_call_budget(CALLS_MAX);
-            let envs = self.envs(&mounted, left.address.stream(20 + open).draw());
+            let envs = self.envs(&mounted, left.address.stream(20 + open as u64).draw());
             let (system, options) = (self.system, &self.history.options);
             let away = (key.is_away(), segment.is_away());
             self.tally.evaluated(Invariant::I11);
             panic_trap::catch(|| {
                 let session = open_any(system, envs, options).map_err(Unreadable::Failed);
                 let session = session.map_err(Unreadable::finding)?;
-                go_on(&*session, lost, away, &mut known, &mut dice)
+                go_on(&*session, lost, (turn, away), &mut known, &mut dice)
             })
             .unwrap_or_else(|panic| Err(Finding::new(Invariant::I5, "no panic", panic)))
             .map_err(|finding| self.with_place(finding, open, away, &segment))?;
@@ -102,7 +132,7 @@ impl Explorer<'_> {
     fn with_place(
         &self,
         finding: Finding,
-        open: u64,
+        open: usize,
         (without_key, without_segment): (bool, bool),
         segment: &Absentee,
     ) -> Finding {
@@ -122,7 +152,7 @@ impl Explorer<'_> {
 fn go_on(
     session: &dyn Session,
     lost: &Lost,
-    (without_key, without_segment): (bool, bool),
+    (turn, (without_key, without_segment)): (Turn, (bool, bool)),
     known: &mut Known,
     dice: &mut Stream,
 ) -> Result<(), Finding> {
@@ -137,10 +167,10 @@ fn go_on(
             return Err(Finding::new(Invariant::I1, words(&expected), words(&found)));
         }
     }
-    if dice.chance(1, 2) {
+    if turn.renames {
         rename(session, lost, without_key || without_segment, known, dice)?;
     }
-    if dice.chance(1, 2) {
+    if turn.seals {
         seals(session)?;
     }
     Ok(())
@@ -154,7 +184,7 @@ fn rename(
     known: &mut Known,
     dice: &mut Stream,
 ) -> Result<(), Finding> {
-    let of_lost = name_of(&known.state, lost).filter(|_| dice.chance(1, 2));
+    let of_lost = name_of(&known.state, lost).filter(|_| dice.chance(3, 4));
     let names: Vec<Arc<str>> = known.state.collections.keys().cloned().collect();
     let name = of_lost.unwrap_or_else(|| dice.pick(&names).clone());
     let place = dice.index(known.given_up.len() + 1);

@@ -1,6 +1,6 @@
 //! A tally and its violations, written and read back.
 //!
-//! - Y1. Every counter is written, for all are written that [`Counters`] has, and every one is read back.
+//! - Y1. Every counter is written, for all are written that `Counters` has, and every one is read back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
