@@ -236,6 +236,8 @@ fn hanging<C: Clone>(workers: &mut [Worker<C>], patience: Duration) -> Option<(C
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     static NEVER: AtomicBool = AtomicBool::new(false);
@@ -306,17 +308,23 @@ mod tests {
     #[test]
     fn worker_that_hangs_beyond_what_is_enough_is_left_behind() {
         let short = Plan { patience: Duration::from_millis(100), ..plan(2, &NEVER) };
-        let work = |number: u64, seat: &Seat<u64>| {
+        let is_enough = Arc::new(AtomicBool::new(false));
+        let told = is_enough.clone();
+        let work = move |number: u64, seat: &Seat<u64>| {
             seat.begins(number);
             if number > 0 {
                 loop {
-                    thread::park();
+                    match told.load(Ordering::Relaxed) {
+                        true => thread::park(),
+                        false => seat.watch.goes_on(),
+                    }
                 }
             }
         };
         let mut taken = 0;
         let hanging = in_order(2, &short, work, |()| {
             taken += 1;
+            is_enough.store(true, Ordering::Relaxed);
             false
         });
         assert_eq!((hanging, taken), (None, 1));
@@ -325,6 +333,7 @@ mod tests {
     #[test]
     fn range_begins_where_it_says_and_ends_with_a_tick_that_has_enough() {
         let (mut taken, mut ticks) = (Vec::new(), 0);
+        let is_told = Cell::new(false);
         let work = |number: u64, seat: &Seat<u64>| {
             seat.begins(number);
             while number == 12 && !seat.watch.is_stopped() {
@@ -335,10 +344,11 @@ mod tests {
         let hanging = in_turns(10..20, &plan(1, &NEVER), work, |turn| match turn {
             Turn::Result(number) => {
                 taken.push(number);
+                is_told.set(number == 11);
                 true
             }
             Turn::Tick => {
-                ticks += 1;
+                ticks += u64::from(is_told.get());
                 ticks < 3
             }
         });

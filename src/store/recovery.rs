@@ -245,8 +245,11 @@ fn load_and_replay(
     if !replay.refused {
         return Ok((replay, parked));
     }
-    // A batch that was refused at one of its records has left what came before that.
-    let (replay, parked, _) = replay_until(tools, manifest, mode, Some(replay.live.last))?;
+    // A batch that was refused at one of its records has left what came before that. Both replays at once
+    // would take twice the memory.
+    let last = replay.live.last;
+    drop((replay, parked));
+    let (replay, parked, _) = replay_until(tools, manifest, mode, Some(last))?;
     Ok((replay, parked))
 }
 

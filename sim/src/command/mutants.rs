@@ -153,7 +153,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     writeln!(out, "control: no violation in {images} images, {} sync sites reached", sites.len())?;
     let mut found = Table::default();
     let wanted = Wanted { arguments, known, cancel: &cancel };
-    found.cancelled = !found.fill(&wanted, sites, patches, copy.as_ref(), &mut out)?;
+    // Controls that were cut prove nothing.
+    let may_begin = !wanted.is_cancelled();
+    found.cancelled =
+        !may_begin || !found.fill(&wanted, sites, patches, copy.as_ref(), &mut out)?;
     drop(out);
     let print = |out: &mut StdoutLock<'_>| found.conclude(out);
     let page = || report::mutants_html(&found.json());
@@ -311,7 +314,7 @@ fn switched(
 ) -> Result<ExitCode, Refusal> {
     let nothing = Arc::new(Planted::new(Bug::None));
     if let Some(place) = &arguments.at {
-        writeln!(out, "{}", json!({ "clean": place.is_clean_with(&*nothing) }))?;
+        writeln!(out, "{}", json!({ "violated": place.violated_by(nothing, cancel) }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let verdict = Verdict::of(String::new(), Vec::new());
@@ -374,41 +377,51 @@ impl Wanted<'_> {
         };
         let conditions = bug.conditions().iter().map(|&condition| condition.to_owned()).collect();
         let (verdict, wrong) = (Verdict::of(name, conditions), Arc::new(Planted::new(bug)));
-        let known = self.known.get(&verdict.name);
-        let verdict = match known.filter(|(_, place)| !place.is_clean_with(&*wrong)) {
-            Some(known) => Some(Verdict { first: Some(known.clone()), ..verdict }),
-            None => verdict.hunted(hunt_of(self.arguments, wrong, self.cancel), ground),
+        let is_there = |(invariant, place): &&(String, Place)| {
+            let violated = place.violated_by(wrong.clone(), self.cancel);
+            violated.iter().any(|name| name == invariant)
         };
-        let first = verdict.as_ref().and_then(|verdict| verdict.first.as_ref());
-        if let Some((invariant, place)) = first.filter(|(_, place)| !place.is_clean_with(&Engine)) {
+        let verdict = match self.known.get(&verdict.name).filter(is_there) {
+            Some(known) => Some(Verdict { first: Some(known.clone()), ..verdict }),
+            None => verdict.hunted(hunt_of(self.arguments, wrong.clone(), self.cancel), ground),
+        };
+        if let Some((invariant, place)) = verdict.as_ref().and_then(|it| it.first.as_ref())
+            && !place.violated_by(Arc::new(Engine), self.cancel).is_empty()
+        {
             return Err(not_the_bugs("the engine itself", invariant, place));
         }
-        Ok(verdict)
+        Ok(verdict.filter(|_| !self.is_cancelled()))
     }
 
     /// The same of a patch, in a copy.
     fn play(&self, copy: &Copy, patch: &Patch) -> Result<Option<Verdict>, Refusal> {
         let Patch { name, plants, plays, .. } = patch;
-        let is_clean = |name: &str, place: &Place| -> Result<bool, Refusal> {
+        let violated = |name: &str, place: &Place| -> Result<Vec<Value>, Refusal> {
             let words = ["mutants", "--switched", plays, "--at", &place.to_string()];
-            Ok(copy.play(name, &words.map(str::to_owned))?["clean"] == true)
+            let said = copy.play(name, &words.map(str::to_owned))?;
+            Ok(said["violated"].as_array().cloned().unwrap_or_default())
         };
         let mut verdict = Verdict::of(name.clone(), vec![plants.clone()]);
         match self.known.get(name) {
-            Some(known) if !is_clean(name, &known.1)? => verdict.first = Some(known.clone()),
+            Some(known) if violated(name, &known.1)?.contains(&json!(known.0)) => {
+                verdict.first = Some(known.clone());
+            }
             _ => {
                 let asked = ask(self.arguments, copy, (name, plays, self.arguments.images))?;
-                let asked = asked.filter(|_| !self.cancel.load(Ordering::Relaxed));
                 let Some(Verdict { images, first, .. }) = asked else { return Ok(None) };
                 verdict = Verdict { images, first, ..verdict };
             }
         }
         if let Some((invariant, place)) = &verdict.first
-            && !is_clean("", place)?
+            && !violated("", place)?.is_empty()
         {
             return Err(not_the_bugs("the copy with no bug", invariant, place));
         }
-        Ok(Some(verdict))
+        Ok(Some(verdict).filter(|_| !self.is_cancelled()))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
     }
 }
 

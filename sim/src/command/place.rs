@@ -2,16 +2,21 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::sweep::SEEDED;
 use crate::address::{Address, Of};
+use crate::campaign::PATIENCE;
+use crate::checker::Invariant;
 use crate::damage;
 use crate::explore;
+use crate::in_order::{Plan, Seat, in_order};
 use crate::replica;
 use crate::swarm;
 use crate::sweep;
 use crate::system::System;
-use crate::tally::Tally;
+use crate::tally::Violation;
 use crate::watch::Watch;
 
 /// Where something was found.
@@ -26,28 +31,50 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// Whether another system has nothing wrong there, or no such place at all.
-    pub(super) fn is_clean_with(&self, system: &dyn System) -> bool {
-        let is_clean = |tally: &Tally| tally.violations.is_empty();
+    /// The invariants that a system violates there, by name; none where it has no such place. A store that
+    /// does not come back has its own; nobody waits for it.
+    pub(super) fn violated_by(
+        &self,
+        system: Arc<dyn System>,
+        cancel: &AtomicBool,
+    ) -> Vec<&'static str> {
+        let (place, mut found) = (self.clone(), Vec::new());
+        let plan = Plan { jobs: 1, patience: PATIENCE, cancel };
+        let look = move |_, seat: &Seat<()>| {
+            seat.begins(());
+            place.looked_at(&*system, &seat.watch)
+        };
+        let hanging = in_order(1, &plan, look, |violated| {
+            found = violated;
+            true
+        });
+        found.extend(hanging.map(|_| Invariant::I5.name()));
+        found
+    }
+
+    fn looked_at(&self, system: &dyn System, watch: &Watch) -> Vec<&'static str> {
+        let of = |violations: &[Violation]| -> Vec<&'static str> {
+            violations.iter().map(|one| one.invariant.name()).collect()
+        };
         match self {
-            Self::Swept(case) => {
-                let done = sweep::run_case(system, case, SEEDED);
-                done.map_or(true, |done| done.violations.is_empty())
-            }
-            Self::Damaged(case) => {
-                let done = damage::run_case(system, case);
-                done.map_or(true, |done| done.violations.is_empty())
-            }
+            Self::Swept(case) => sweep::run_case(system, case, SEEDED).map_or(vec![], |done| {
+                done.violations.iter().map(|(_, one)| one.invariant.name()).collect()
+            }),
+            Self::Damaged(case) => damage::run_case(system, case).map_or(vec![], |done| {
+                done.violations.iter().map(|one| one.finding.invariant.name()).collect()
+            }),
             Self::Address(address) if address.kind() == Of::Swarm => {
-                swarm::one(system, address.seed).is_none_or(|done| done.violations.is_empty())
+                swarm::one(system, address.seed).map_or(vec![], |done| {
+                    done.violations.iter().map(|(one, _)| one.invariant.name()).collect()
+                })
             }
             Self::Address(address) if address.is_replica() => {
-                let done = replica::replay(system, *address, &Watch::default());
-                done.map_or(true, |(tally, _)| is_clean(&tally))
+                let done = replica::replay(system, *address, watch);
+                done.map_or(vec![], |(tally, _)| of(&tally.violations))
             }
             Self::Address(address) => {
-                let done = explore::replay(system, *address, &Watch::default());
-                done.map_or(true, |done| is_clean(&done.tally))
+                let done = explore::replay(system, *address, watch);
+                done.map_or(vec![], |done| of(&done.tally.violations))
             }
         }
     }
@@ -96,12 +123,16 @@ mod tests {
 
     #[test]
     fn engine_is_clean_where_a_wrong_one_is_not() {
-        let wrong = Planted::new(Bug::AcknowledgedBeforeSync);
+        let never = AtomicBool::new(false);
+        let wrong: Arc<dyn System> = Arc::new(Planted::new(Bug::AcknowledgedBeforeSync));
+        let right: Arc<dyn System> = Arc::new(Engine);
         let places = (1..40).map(|point| format!("1:{point}:0").parse().expect("an address"));
         let places: Vec<Place> = places.collect();
-        assert!(places.iter().all(|place| place.is_clean_with(&Engine)));
-        assert!(places.iter().any(|place| !place.is_clean_with(&wrong)));
+        let violated =
+            |place: &Place, system: &Arc<dyn System>| place.violated_by(system.clone(), &never);
+        assert!(places.iter().all(|place| violated(place, &right).is_empty()));
+        assert!(places.iter().any(|place| violated(place, &wrong) == ["I1 durable"]));
         let nowhere: Place = "1:1000000:0".parse().expect("an address");
-        assert!(nowhere.is_clean_with(&wrong), "there is no such point");
+        assert!(violated(&nowhere, &wrong).is_empty(), "there is no such point");
     }
 }
