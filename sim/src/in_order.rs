@@ -155,6 +155,8 @@ where
     workers.iter().for_each(|worker| worker.seat.watch.stop());
     match ended {
         Ended::Done => {
+            // Who has panicked ends it all: another one may hang and never come back.
+            workers.sort_by_key(|worker| !worker.has_panicked());
             for worker in workers {
                 worker.thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
             }
@@ -416,6 +418,16 @@ mod tests {
         };
         let short = Plan { patience: Duration::from_millis(200), ..plan(2, &NEVER) };
         let told = panic::catch_unwind(|| in_order(2, &short, work, take));
+        assert!(told.is_err());
+        // And nobody waits for one that hangs beside it.
+        let work = |number: u64, seat: &Seat<u64>| {
+            seat.begins(number);
+            assert!(number > 0, "of the work");
+            loop {
+                thread::park();
+            }
+        };
+        let told = panic::catch_unwind(|| in_order(2, &plan(2, &NEVER), work, take));
         assert!(told.is_err());
     }
 }
