@@ -30,14 +30,18 @@
 //! every I/O call, the crash, and what survived. `examples/kv.rs` does that to a key-value file:
 //!
 //! ```text
-//! lost
-//!   expected: one of {"pear": "xxxx"}
-//!   found:    {}
-//!   case: seed 0; acts 0; crash after power-loss nothing
+//! not afterwards
+//!   expected: {"pear": "xxxx"} after Put("pear", "xxxx") was acknowledged
+//!   found:    {} after a recovery, it, and a loss of power
+//!   case: seed 0; acts; crash after power-loss everything
 //!   | it is opened on an empty disk
-//!   | Put("pear", "xxxx"): acknowledged
-//!   |     #2 create_new /kv.tmp = ok (sim/examples/kv.rs:71)
-//!   |     ...
+//!   | **  crash: behind all of that
+//!   |     power is lost, nothing was pending
+//!   | the next process opens it and looks
+//!   | then Put("pear", "xxxx"): acknowledged
+//!   | then power is lost, policy nothing:
+//!   |       ...
+//!   |       rename in /: -kv.tmp +kv: lost
 //! ```
 //!
 //! **A cluster whose nodes lose power**: under `--cfg madsim`, `node_disks::NodeDisks` gives each node of

@@ -7,7 +7,10 @@
 //!   crash model allows, or is what [`NodeDisks::set_end`] says. Who kept an open file or a [`SimFs`] of
 //!   the process before writes to a disk that nobody will see. Medium and bound of space stay those that
 //!   were set at [`SimFs::disk`]; faults end.
-//! - D2. `Handle::restart` alone is the end of a process: the page cache survives.
+//! - D2. [`NodeDisks::set_process_kill`] makes of `Handle::kill` the end of a process: the page cache survives, open
+//!   files and locks do not. `Handle::restart` without a kill before it does not end a process at once: the
+//!   runtime drops its tasks some turns later, and until then they hold their locks, and may write, on the disk
+//!   that the next ones have.
 //! - D3. Each node has a disk of its own, empty at first. Calls take no virtual time.
 //!
 //! ```
@@ -58,6 +61,7 @@ pub struct NodeDisks {
 struct NodeDisk {
     fs: SimFs,
     end: Option<Policy>,
+    process_only: bool,
     losses: u64,
 }
 
@@ -81,6 +85,11 @@ impl NodeDisks {
     /// Says what survives when this node is killed; `None` draws it, as at first.
     pub fn set_end(&self, node: NodeId, end: Option<Policy>) {
         self.nodes().entry(node).or_default().end = end;
+    }
+
+    /// Whether a kill of this node ends its process alone (D2), and power stays.
+    pub fn set_process_kill(&self, node: NodeId, alone: bool) {
+        self.nodes().entry(node).or_default().process_only = alone;
     }
 
     /// How often this node has lost power.
@@ -107,6 +116,10 @@ impl Simulator for NodeDisks {
         // Nodes by their place, so that their streams differ.
         let place = nodes.keys().take_while(|other| **other < node).count() as u64;
         let disk = nodes.entry(node).or_default();
+        if disk.process_only {
+            disk.fs = disk.fs.kill();
+            return;
+        }
         let mut dice = Stream::at(self.seed, &[place, disk.losses]);
         let policy = disk.end.unwrap_or_else(|| *dice.pick(&Policy::ALL));
         disk.fs = disk.fs.lose_power(policy, dice.draw());

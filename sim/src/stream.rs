@@ -48,8 +48,15 @@ impl Stream {
     }
 
     /// A number from `low` to `high`, both included.
+    ///
+    /// # Panics
+    /// If `low` is above `high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
+        assert!(low <= high, "no number is at least {low} and at most {high}");
+        match (high - low).checked_add(1) {
+            Some(count) => low + self.below(count),
+            None => self.draw(),
+        }
     }
 
     /// An index of something that has `len` elements; zero where it is empty.
@@ -58,8 +65,12 @@ impl Stream {
     }
 
     /// A length from `low` to `high`, both included.
+    ///
+    /// # Panics
+    /// If `low` is above `high`.
     pub fn size(&mut self, low: usize, high: usize) -> usize {
-        low + self.index(high - low + 1)
+        let size = self.between(low as u64, high as u64);
+        usize::try_from(size).expect("it is at most a usize")
     }
 
     /// True `hits` times out of `of`.
@@ -68,7 +79,11 @@ impl Stream {
     }
 
     /// One of some.
+    ///
+    /// # Panics
+    /// If there is none.
     pub fn pick<'a, T>(&mut self, some: &'a [T]) -> &'a T {
+        assert!(!some.is_empty(), "one of none is asked for");
         &some[self.index(some.len())]
     }
 
@@ -132,6 +147,16 @@ mod tests {
         let drawn: Vec<u64> = (0..3).map(|_| stream.below(1000)).collect();
         assert_eq!(drawn, [389, 16, 900]);
         assert_eq!(stream.below(0), 0);
+    }
+
+    #[test]
+    fn bounds_are_included_up_to_all_numbers() {
+        let mut stream = Stream::new(3);
+        let drawn: Vec<u64> = (0..200).map(|_| stream.between(u64::MAX - 2, u64::MAX)).collect();
+        assert!((u64::MAX - 2..=u64::MAX).all(|number| drawn.contains(&number)));
+        assert_eq!(stream.clone().between(0, u64::MAX), stream.draw());
+        assert_eq!(stream.size(usize::MAX, usize::MAX), usize::MAX);
+        assert_eq!(stream.between(7, 7), 7);
     }
 
     #[test]

@@ -66,6 +66,27 @@ fn restart_without_a_kill_keeps_the_page_cache() {
 }
 
 #[test]
+fn killed_process_keeps_the_page_cache_and_loses_its_locks() {
+    let runtime = Runtime::with_seed_and_config(1, madsim::Config::default());
+    runtime.add_simulator::<NodeDisks>();
+    let node = runtime.create_node().build();
+    runtime.block_on(async {
+        let disks = madsim::plugin::simulator::<NodeDisks>();
+        disks.set_process_kill(node.id(), true);
+        let before = node_disks::of(node.id());
+        before.write("/log", "not synced").expect("no call fails");
+        let _held = before.lock("/lock").expect("nobody else has it");
+        Handle::current().kill(node.id());
+        let fs = node_disks::of(node.id());
+        assert_eq!(fs.read("/log").expect("it is in the page cache"), b"not synced");
+        fs.lock("/lock").expect("its holder is dead");
+        assert_eq!(disks.losses(node.id()), 0);
+        let after = fs.lose_power(Policy::Nothing, 0);
+        assert!(!after.exists("/log"), "nothing has made it durable");
+    });
+}
+
+#[test]
 fn what_survives_is_drawn_by_the_seed_of_the_runtime() {
     let mut found = BTreeSet::new();
     for seed in 0..40 {

@@ -49,7 +49,7 @@ impl Subject for Sqlite {
     type Store = Open;
 
     fn open(&self, fs: &SimFs) -> Result<Open> {
-        vfs::reseed();
+        vfs::reseed(fs);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -68,10 +68,11 @@ pub(crate) fn within<T>(fs: &SimFs, run: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Begins the random numbers of SQLite anew (V3).
-pub(crate) fn reseed() {
+/// Begins the random numbers of SQLite anew (V3), with others for a process that finds another disk: it rests on
+/// salts that do not come again, of which those before a crash are still on the disk.
+pub(crate) fn reseed(fs: &SimFs) {
     register();
-    DRAWN.set(0);
+    DRAWN.set(fs.seed());
     // SAFETY: with no buffer it only forgets the state of the generator.
     unsafe { ffi::sqlite3_randomness(0, ptr::null_mut()) };
 }
@@ -385,7 +386,7 @@ unsafe extern "C" fn randomness(
 ) -> c_int {
     let bytes = usize::try_from(count).unwrap_or(0);
     for place in 0..bytes {
-        DRAWN.set(DRAWN.get() + 1);
+        DRAWN.set(DRAWN.get().wrapping_add(1));
         let [byte, ..] = scrambled(DRAWN.get()).to_le_bytes();
         // SAFETY: SQLite gives this many bytes.
         unsafe { *out.cast::<u8>().add(place) = byte };

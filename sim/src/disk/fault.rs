@@ -10,6 +10,7 @@ use crate::stream::Stream;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Fault {
     /// A read fails once.
     ReadEio,
@@ -58,6 +59,7 @@ pub enum Fault {
 
 /// Calls that are counted together for faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum CallClass {
     /// `read_at`.
     Read,

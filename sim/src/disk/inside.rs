@@ -98,7 +98,7 @@ impl fmt::Display for Synced {
 }
 
 impl Step {
-    /// A disk that a process killed *inside* this call may leave (Q1).
+    /// A disk that a process killed *inside* this call may leave.
     ///
     /// `None` where the call has no inside: it did nothing, or cannot be divided.
     pub fn inside<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<DiskState> {

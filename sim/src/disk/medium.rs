@@ -83,6 +83,7 @@ pub enum UnlinkedReads {
 /// A filesystem, as far as it is kinder than POSIX where power is lost. Each is what its sources say and no
 /// more: where they leave a doubt, the disk is as unkind as the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[non_exhaustive]
 pub enum Filesystem {
     /// The reference: what POSIX says and nothing else.
     #[default]

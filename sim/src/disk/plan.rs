@@ -121,7 +121,7 @@ impl CrashPlan {
         Self::new(state.clone(), files, directories)
     }
 
-    /// The content key of the image (L2).
+    /// The content key of the image: equal for disks that show the same.
     pub fn key(&self) -> u128 {
         let inner = self.state.inner();
         if self.files.is_empty() && self.directories.is_empty() {
@@ -137,7 +137,7 @@ impl CrashPlan {
         )
     }
 
-    /// The disk after the power loss: everything visible is durable, nothing is pending (L3).
+    /// The disk after the power loss: everything visible is durable, nothing is pending.
     pub fn build(&self) -> DiskState {
         let quiet = self.files.is_empty() && self.directories.is_empty();
         if quiet && self.state.inner().unreported.is_empty() {

@@ -12,6 +12,7 @@ use crate::stream::Stream;
 
 /// How a power loss chooses what survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// Everything pending is lost.
     Nothing,

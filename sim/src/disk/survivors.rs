@@ -29,7 +29,7 @@ pub enum Base {
     Everything,
 }
 
-/// What survives a loss of power (W1).
+/// What survives a loss of power, told by its exceptions from all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivors {
     /// All or nothing.
@@ -41,7 +41,9 @@ pub struct Survivors {
 /// One exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exception {
-    /// The file or directory (W3).
+    /// The file or directory, by its path. Eight hexadecimal digits behind a dash, as an engine draws them for names
+    /// that are never used again, are told as `*`: they differ from run to run. A second place of the same name
+    /// has `@2` behind it.
     pub place: String,
     /// What of it.
     pub what: What,
@@ -49,6 +51,7 @@ pub struct Exception {
 
 /// What is otherwise than with the rest. Changes are counted from zero in each place.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum What {
     /// A change survives, in these of its sectors, counted from its first; in all of them if none
     /// is named.
@@ -479,21 +482,24 @@ impl FileWords<'_> {
                 .then_some(from + sector)
                 .ok_or_else(|| format!("change {change} has no sector {sector}"))
         };
+        // Asked behind `place`, which refuses what is no change.
         let version = |change: usize| u32::try_from(change).expect("it is the place of a change");
         match what {
             What::Keeps(..) | What::Loses(..) => {}
             What::Length(len) => parts.len = *len,
             What::Mix { change, sector, at, old_first } => {
+                let sector = place(*change, *sector)?;
                 let holds = Holds::Mix {
                     version: version(*change),
                     at: (*at).min(511),
                     old_first: *old_first,
                 };
-                parts.holds.insert(place(*change, *sector)?, holds);
+                parts.holds.insert(sector, holds);
             }
             What::Scrap { change, sector, seed } => {
+                let sector = place(*change, *sector)?;
                 let holds = Holds::Scrap { version: version(*change), seed: *seed };
-                parts.holds.insert(place(*change, *sector)?, holds);
+                parts.holds.insert(sector, holds);
             }
             What::Garbage { sector, seed } => {
                 parts.holds.insert(self.never_durable(*sector)?, Holds::Garbage(*seed));

@@ -25,6 +25,7 @@ pub enum Recording {
 
 /// Which call of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum IoKind {
     /// `Vfs::create_new`.
     Create,

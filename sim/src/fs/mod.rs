@@ -5,7 +5,8 @@
 //! it called the functions of `std::fs` by the same names; `File::open(path)` becomes `fs.open(path)`, and
 //! [`OpenOptions::open`] takes the filesystem first. What it does with an open [`File`] stays as it is, by
 //! `Read`, `Write`, `Seek` and the methods of `FileExt`. Otherwise than there: [`SimFs::read_dir`] gives a
-//! list, [`SimFs::lock`] takes a path, and a directory has [`SimFs::sync_dir`].
+//! list, [`SimFs::exists`] says yes or no and never fails, [`SimFs::lock`] takes a path, and a directory has
+//! [`SimFs::sync_dir`].
 //!
 //! - S1. What returns Ok is visible at once, and durable only after [`File::sync_all`] (bytes and
 //!   length of one file) and [`SimFs::sync_dir`] (names in one directory). Nothing else makes anything
@@ -52,7 +53,7 @@ use quiver_store::vfs::{Access, Vfs};
 pub use quiver_store::vfs::{DirEntry, EntryKind, Lock};
 
 use crate::disk::{DiskState, Medium, Policy, SimDisk, UnlinkedReads};
-use crate::stream::Stream;
+use crate::stream::{Stream, scrambled};
 pub use file::File;
 pub use options::OpenOptions;
 use place::{Ending, Place};
@@ -101,6 +102,14 @@ impl SimFs {
     /// The disk beneath: faults, bounds of space, forks, the record of calls.
     pub fn disk(&self) -> &SimDisk {
         &self.disk
+    }
+
+    /// A number to seed what a process draws at random: a function of all that the disk shows just now. Two runs
+    /// come to the same one; two processes, one behind the crash of the other, to two, unless they find the same. A
+    /// generator that begins with the same number in each process makes salts repeat that never would.
+    pub fn seed(&self) -> u64 {
+        let key = self.disk.state().key();
+        u64::try_from(key & u128::from(u64::MAX)).expect("the low half")
     }
 
     /// The filesystem that a process finds after the power failed just now, by a policy. This one
@@ -312,10 +321,16 @@ impl SimFs {
         self.disk.create_dir(place.path(), Location::caller())
     }
 
-    /// The names in a directory, in the order of their bytes.
+    /// The names in a directory, in an order that means nothing, as on a real disk: who wants another one
+    /// sorts them. It is the same in every run.
     #[track_caller]
     pub fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
-        self.disk.read_dir(Place::of(path.as_ref())?.path(), Location::caller())
+        let place = Place::of(path.as_ref())?;
+        let mut entries = self.disk.read_dir(place.path(), Location::caller())?;
+        let spread =
+            |name: &str| name.bytes().fold(0, |spread, byte| scrambled(spread ^ u64::from(byte)));
+        entries.sort_by_cached_key(|entry| spread(&entry.name));
+        Ok(entries)
     }
 
     /// What stands at a path.

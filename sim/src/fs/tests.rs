@@ -193,3 +193,32 @@ fn calls_are_recorded_with_the_line_of_who_asked() {
     assert_eq!((bytes.len(), text.as_str()), (8, ""));
     assert_eq!(fs.read_to_string("/b").expect(FINE), "012345678912more");
 }
+
+#[test]
+fn seed_of_a_process_is_a_function_of_what_it_finds() {
+    let [fs, other] = [(), ()].map(|()| SimFs::new());
+    assert_eq!(fs.seed(), other.seed());
+    fs.write("/a", "1").expect(FINE);
+    assert_ne!(fs.seed(), other.seed());
+    assert_eq!(fs.kill().seed(), fs.seed());
+    assert_ne!(fs.lose_power(Policy::Nothing, 0).seed(), fs.seed());
+}
+
+#[test]
+fn names_in_a_directory_come_in_an_order_that_means_nothing_and_is_always_the_same() {
+    let names = |fs: &SimFs| {
+        let entries = fs.read_dir("/").expect(FINE).into_iter();
+        entries.map(|entry| entry.name).collect::<Vec<_>>()
+    };
+    let (fs, other) = (SimFs::new(), SimFs::new());
+    let made: Vec<String> = (0..20).map(|number| format!("log-{number:02}")).collect();
+    for (one, another) in made.iter().zip(made.iter().rev()) {
+        fs.create(one).expect(FINE);
+        other.create(another).expect(FINE);
+    }
+    assert_eq!(names(&fs), names(&other));
+    let (mut sorted, last) = (names(&fs), names(&fs).pop());
+    sorted.sort();
+    assert_eq!(sorted, made);
+    assert_ne!(last.as_ref(), made.last(), "who takes the last one for the newest is wrong");
+}

@@ -24,6 +24,8 @@ pub struct Wrong {
     pub what: String,
 }
 
+impl std::error::Error for Wrong {}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}: {}", self.line, self.what)
@@ -310,7 +312,8 @@ impl Scanner<'_> {
             if piece.len().saturating_mul(times) > LITERAL_BYTES_MAX - all.len() {
                 return Err("a literal of more than 64 MiB".to_owned());
             }
-            (0..times).for_each(|_| all.extend_from_slice(&piece));
+            // Of nothing there may be said to be any number.
+            all.extend_from_slice(&piece.repeat(times));
             match self.rest.strip_prefix('+') {
                 Some(rest) => self.rest = rest,
                 None => return Ok(all),
@@ -524,6 +527,8 @@ mod tests {
             assert_eq!(read(&literal(&bytes)).as_ref(), Ok(&bytes), "{}", literal(&bytes));
         }
         assert_eq!(literal(b"02xxxxxxxxxx"), "\"02\"+\"x\"*10");
+        let nothing = format!("\"\"*{}+\"a\"", usize::MAX);
+        assert_eq!(read(&nothing).as_deref(), Ok(&b"a"[..]));
     }
 
     #[test]

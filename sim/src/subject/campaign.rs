@@ -214,14 +214,25 @@ fn one_seed<S: Subject>(
         failure = shrinker.shrink(plan, failure);
         desk.shrinks(None);
     }
+    let story = failure.case.as_ref().map(|case| explorer.replay(case));
+    let story = story.map(|replayed| story_of(replayed, failure.finding.kind)).unwrap_or_default();
     let Failure { case, finding } = failure;
-    let replayed = case.as_ref().map(|case| explorer.replay(case));
-    let story = match replayed {
-        None => Vec::new(),
-        Some(Ok(Replayed { story, .. })) => story,
-        Some(Err(why)) => vec![format!("it does not replay: {why}")],
-    };
     (tally, Some(Found { case, finding, story, images }))
+}
+
+/// The story of a case, and whether it is still that of what was found.
+fn story_of(replayed: Result<Replayed, String>, kind: Kind) -> Vec<String> {
+    const UNSTEADY: &str = "it draws on something else than the seed, as on a clock, a random source or an \
+                            address";
+    match replayed {
+        Err(why) => vec![format!("it does not replay, {why}: {UNSTEADY}")],
+        Ok(Replayed { finding: Some(finding), story }) if finding.kind == kind => story,
+        Ok(Replayed { finding, mut story }) => {
+            let other = finding.map_or("nothing is wrong", |finding| finding.kind.name());
+            story.insert(0, format!("carried out again, {other}: {UNSTEADY}"));
+            story
+        }
+    }
 }
 
 /// What comes of a seed at which the subject's own words panic. They make no call that could be told, and a

@@ -2,8 +2,11 @@
 //!
 //! - A1. It says in full what the crash left, so it means the same when what is drawn for an image has
 //!   changed; what is drawn for the operations of a seed must not.
-//! - A2. The first crash is in the last of the acts, or behind it; each further one is in the recovery
-//!   from the one before. Calls are counted by their kind, from zero, in that act or recovery.
+//! - A2. The first crash is in the last of the acts, or behind it; each further one is in the process that
+//!   recovers from the one before: in its opening, in the operations that it is then given, or while it is
+//!   closed. Calls are counted by their kind, from zero, in that act or process.
+//! - A3. What is asked of the last process, and what power takes behind its operations, is not said: it is drawn from
+//!   the seed and the image.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +20,12 @@ use crate::repro::{Wrong, read_crash, write_crash};
 /// One failure. It is printed as a line, and read from one.
 ///
 /// `seed 7; acts 0 2 5; crash before rename 0 power-loss nothing; but keeps change 0 of /`
+///
+/// In words: of the operations and restarts that seed 7 draws the first, the third and the sixth are carried out.
+/// Just before the first rename that the sixth makes, power is lost, and takes all that was not synced but the first
+/// change of names in `/`. `acts` without a number is the creation alone. `fault sync-eio 3;` in front of the crash
+/// lets the fourth sync of the run fail. Further `crash` parts are in the process that recovers from the crash before
+/// them. In names of files eight hexadecimal digits behind a dash are told as `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     pub(super) seed: u64,

@@ -3,35 +3,32 @@
 //! - X1. What is done to an image is a function of the seed and of the image, whatever was looked at
 //!   before it. So a case that names the image alone finds the same.
 
-use std::slice;
-
 use super::explore::Explorer;
-use super::told::{told_apart, words_of};
+use super::life::Life;
+use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject, history};
-use crate::disk::{DiskState, EXHAUSTED, Policy, Recording, SimDisk, Step};
+use crate::disk::{DiskState, EXHAUSTED, Recording, SimDisk};
 use crate::explore::image::Image;
 use crate::fs::SimFs;
 use crate::panic_trap;
-use crate::stream::Stream;
-
-/// Operations that an image is gone on with.
-const OPERATIONS_FURTHER: u64 = 3;
 
 /// What is done besides opening it and looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shares {
-    /// It is opened again, loses power, takes an operation (C3, C4).
+    /// It is opened again, loses power, takes operations, is closed, meets a fault (C3, C4, C8).
     pub(super) further: bool,
-    /// The calls of the recovery are kept (C5).
+    /// The calls of its recovery are kept (C5).
     pub(super) steps: bool,
+    /// And so are those of the operations behind it, and of its end.
+    pub(super) whole_life: bool,
 }
 
 /// An image that passed.
 #[derive(Debug)]
 pub(super) struct Recovered<State> {
     pub(super) shown: State,
-    /// The calls of the recovery, if they were kept.
-    pub(super) steps: Vec<Step>,
+    /// The calls of the process behind the crash, if they were kept.
+    pub(super) life: Life<State>,
 }
 
 /// Lets the code under test do something: a panic and too many calls are findings.
@@ -75,36 +72,55 @@ pub(super) fn left_open(disk: &SimDisk) -> Option<Finding> {
 }
 
 /// What a kill or a loss of power left, opened by the next process.
-struct Recovery<Store, State> {
-    fs: SimFs,
-    store: Store,
-    shown: State,
+pub(super) struct Recovery<Store, State> {
+    pub(super) fs: SimFs,
+    pub(super) store: Store,
+    pub(super) shown: State,
 }
+
+/// An open store and what it shows, or what it says instead.
+type Opened<S> = super::Result<(<S as Subject>::Store, <S as Subject>::State)>;
 
 impl<S: Subject> Explorer<'_, S> {
     /// Opens an image and looks at what it shows.
-    fn recover(
+    pub(super) fn recover(
         &self,
         state: &DiskState,
         recording: Recording,
     ) -> Result<Recovery<S::Store, S::State>, Finding> {
-        let (subject, options) = (self.subject, self.options);
-        let fs = SimFs::mount(state);
+        let fs = history::mount(self.seed, state);
         fs.disk().set_recording(recording);
-        let says = |error: super::Error| {
+        self.recover_on(fs)
+    }
+
+    /// Opens what a process finds, and looks at what it shows.
+    pub(super) fn recover_on(&self, fs: SimFs) -> Result<Recovery<S::Store, S::State>, Finding> {
+        let (store, shown) = self.opened_on(&fs)?.map_err(|error| {
             Finding::new(Kind::DoesNotOpen, "it opens", format!("it says: {error}"))
+        })?;
+        Ok(Recovery { fs, store, shown })
+    }
+
+    /// The same, if it does not say otherwise.
+    pub(super) fn opened_on(&self, fs: &SimFs) -> Result<Opened<S>, Finding> {
+        let (subject, options) = (self.subject, self.options);
+        let mut store = match guarded(fs.disk(), options, "opening it", || subject.open(fs))? {
+            Ok(store) => store,
+            Err(error) => return Ok(Err(error)),
         };
-        let opened = guarded(fs.disk(), options, "opening it", || subject.open(&fs))?;
-        let mut store = opened.map_err(says)?;
         let shown = guarded(fs.disk(), options, "a look at it", || subject.observe(&mut store));
-        match shown.and_then(|shown| shown.map_err(says)) {
-            Ok(shown) => Ok(Recovery { fs, store, shown }),
+        match shown {
+            Ok(Ok(shown)) => Ok(Ok((store, shown))),
+            Ok(Err(error)) => {
+                and_dropped(fs.disk(), options, store, |_| Ok(()))?;
+                Ok(Err(error))
+            }
             Err(finding) => and_dropped(fs.disk(), options, store, |_| Err(finding)),
         }
     }
 
     /// Opens an image, looks at what it shows, and drops it.
-    fn recover_and_drop(&self, state: &DiskState) -> Result<(SimFs, S::State), Finding> {
+    pub(super) fn recover_and_drop(&self, state: &DiskState) -> Result<(SimFs, S::State), Finding> {
         let Recovery { fs, store, shown } = self.recover(state, Recording::Off)?;
         let options = self.options;
         and_dropped(fs.disk(), options, store, |_| Ok(()))?;
@@ -124,126 +140,28 @@ impl<S: Subject> Explorer<'_, S> {
         let state = image.build();
         let recording = if shares.steps { Recording::Forks } else { Recording::Off };
         let Recovery { fs, store, shown } = self.recover(&state, recording)?;
-        let steps = fs.disk().take_steps();
-        fs.disk().set_recording(Recording::Off);
+        let mut life = Life::begun(window);
+        life.takes(&fs);
+        if !shares.whole_life {
+            fs.disk().set_recording(Recording::Off);
+        }
         let killed = matches!(image, Image::Kill(_));
-        and_dropped(fs.disk(), self.options, store, |store| {
-            if !self.subject.accepts(&shown, window) {
-                let (expected, found) = told_apart(window, &shown);
-                return Err(Finding::new(Kind::Lost, expected, found));
-            }
-            if shares.further { self.further(&fs, store, &shown, window, killed) } else { Ok(()) }
-        })?;
-        left_open(fs.disk()).map_or(Ok(Recovered { shown, steps }), Err)
-    }
-
-    /// Opens it again, loses power, and goes on with it.
-    fn further(
-        &self,
-        fs: &SimFs,
-        store: &mut S::Store,
-        shown: &S::State,
-        window: &[S::State],
-        killed: bool,
-    ) -> Result<(), Finding> {
-        let subject = self.subject;
-        let left = fs.disk().state();
-        self.same_again(&left, shown)?;
-        // What a kill left in the page cache was shown, and may go yet where nobody has promised more.
-        let stays = !killed || subject.keeps_what_it_showed();
-        let accepted = if stays { slice::from_ref(shown) } else { window };
-        for policy in [Policy::Nothing, Policy::Random] {
-            self.after_loss(&left, policy, |again| {
-                let expected = format!("{shown:?}, as it showed before a loss of power");
-                let changed = !subject.accepts(again, accepted);
-                changed.then(|| Finding::new(Kind::Changed, expected, format!("{again:?}")))
-            })?;
+        let options = self.options;
+        if !self.subject.accepts(&shown, window) {
+            let (expected, found) = told_apart(window, &shown);
+            let lost = Finding::new(Kind::Lost, expected, found);
+            return and_dropped(fs.disk(), options, store, |_| Err(lost));
         }
-        // An operation may change nothing, and sync nothing: what may have been lost before it may be
-        // lost behind it.
-        let mut bases = vec![shown.clone()];
-        bases.extend(accepted.iter().filter(|base| *base != shown).cloned());
-        self.operations(fs, store, bases)
-    }
-
-    /// Operations behind a recovery, each as durable as any. One is not enough: an engine may be right
-    /// about the first, for which it had looked up its place, and wrong about where it left off.
-    fn operations(
-        &self,
-        fs: &SimFs,
-        store: &mut S::Store,
-        mut latest: Vec<S::State>,
-    ) -> Result<(), Finding> {
-        let (subject, options) = (self.subject, self.options);
-        let mut allowed = latest.clone();
-        let mut done = Vec::new();
-        for nth in 0..OPERATIONS_FURTHER {
-            let op = history::probe(subject, self.seed, nth);
-            let applied = guarded(fs.disk(), options, "an operation", || subject.apply(store, &op));
-            if let Err(error) = applied.map_err(|finding| finding.behind(done.clone()))? {
-                let found = format!("it says: {error}");
-                let expected = format!("{op:?} is acknowledged after a recovery");
-                let finding = Finding::new(Kind::NotAfterwards, expected, found);
-                return Err(finding.behind(done));
-            }
-            done.push(format!("then {op:?}: acknowledged"));
-            latest.iter_mut().for_each(|state| subject.model(state, &op));
-            if subject.is_durable(&op) {
-                allowed.clear();
-            }
-            allowed.extend(latest.iter().cloned());
-            let written = fs.disk().state();
-            for policy in [Policy::Nothing, Policy::Random] {
-                let held = self.after_loss(&written, policy, |again| {
-                    let lost = !subject.accepts(again, &allowed);
-                    let expected = format!("{} after {op:?} was acknowledged", words_of(&allowed));
-                    let found = format!("{again:?} after a recovery, it, and a loss of power");
-                    lost.then(|| Finding::new(Kind::NotAfterwards, expected, found))
-                });
-                held.map_err(|finding| finding.behind(done.clone()))?;
-            }
+        match shares.further || shares.whole_life {
+            true => self.lives_on(&fs, store, &shown, (killed, shares), &mut life)?,
+            false => and_dropped(fs.disk(), options, store, |_| Ok(()))?,
         }
-        Ok(())
-    }
-
-    /// Opened again it shows the same, with no more files.
-    fn same_again(&self, left: &DiskState, shown: &S::State) -> Result<(), Finding> {
-        let behind = |finding: Finding| {
-            finding.behind(["then, after a kill of that process, the next one opens it".to_owned()])
-        };
-        let Recovery { fs, store, shown: again } =
-            self.recover(left, Recording::Off).map_err(behind)?;
-        and_dropped(fs.disk(), self.options, store, |_| {
-            if !self.subject.accepts(&again, slice::from_ref(shown)) {
-                let expected = format!("{shown:?}, as the first opening showed");
-                return Err(Finding::new(Kind::Changed, expected, format!("{again:?}")));
-            }
-            let (before, after) = (left.list().len(), fs.disk().state().list().len());
-            if after > before {
-                let expected = format!("no more than {before} files after a second opening");
-                return Err(Finding::new(Kind::Leaks, expected, format!("{after} files")));
-            }
-            Ok(())
-        })
-    }
-
-    fn after_loss(
-        &self,
-        state: &DiskState,
-        policy: Policy,
-        wrong: impl FnOnce(&S::State) -> Option<Finding>,
-    ) -> Result<(), Finding> {
-        let mut dice = Stream::at(self.seed, &[4]);
-        let mut plan = state.plan_power_loss(policy, false, &mut dice);
-        while plan.shows_stale_bytes() && !self.options.stale_bytes {
-            plan = state.plan_power_loss(policy, false, &mut dice);
+        if let Some(finding) = left_open(fs.disk()) {
+            return Err(finding);
         }
-        let behind = |finding: Finding| {
-            let lost = format!("then power is lost, policy {}:", policy.name());
-            let lines = plan.describe().into_iter().map(|line| format!("      {line}"));
-            finding.behind([lost].into_iter().chain(lines))
-        };
-        let (_, again) = self.recover_and_drop(&plan.build()).map_err(behind)?;
-        wrong(&again).map_or(Ok(()), |finding| Err(behind(finding)))
+        if shares.further && options.faults {
+            self.struck((&state, image.key()), window, killed)?;
+        }
+        Ok(Recovered { shown, life })
     }
 }

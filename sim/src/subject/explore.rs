@@ -3,7 +3,10 @@
 //! - E1. The result is a function of seed and options. An image is a function of its address: seed,
 //!   point and number.
 //! - E2. Point `2n` is just before the n-th call that changes something, `2n + 1` inside it, the last
-//!   one behind all.
+//!   one behind the last act.
+//! - E3. An image that was seen is not opened again, but what it showed is held against the window of this
+//!   point too, and so is what was shown behind crashes in its recovery. Where one of them is too old now,
+//!   all of it is looked at again.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +14,25 @@ use super::case::Case;
 use super::desk::{Desk, Doing};
 use super::examine::Shares;
 use super::history::{Act, Struck};
+use super::life::Life;
 use super::run::{Made, Run};
 use super::{Finding, Kind, Options, Subject, Tally, history};
 use crate::address::Address;
-use crate::disk::{DiskState, Fault, Inside, Step, Survivors, Tear};
+use crate::disk::{DiskState, Inside, Step, Survivors, Tear};
 use crate::explore::chain::{At, Crash, End};
 use crate::explore::image::{Image, Images};
 
 /// Images of a point, at least and at most.
 const IMAGES_OF_POINT: (u64, u64) = (2, 24);
 
-/// Images of a recovery's points, per point.
+/// Images of the points of a process behind a crash, per point.
 const NESTED_PER_POINT: u64 = 2;
 
 /// One image in so many has its recovery's crashes looked at.
 const NESTED_ONE_IN: u64 = 8;
+
+/// One of those in so many has all crashes of the process behind it looked at, to its end.
+const WHOLE_LIFE_ONE_IN: u64 = 4;
 
 /// One image in so many is gone on with.
 const FURTHER_ONE_IN: u64 = 4;
@@ -50,7 +57,10 @@ pub(super) struct Explorer<'a, S: Subject> {
     pub(super) tally: Tally,
     /// Each image is gone on with, not a share of them: a history that was made smaller has few.
     pub(super) thorough: bool,
-    seen: BTreeMap<u128, S::State>,
+    /// What each image showed, and what was shown behind crashes in its recovery (E3).
+    seen: BTreeMap<u128, Vec<S::State>>,
+    /// What was shown behind crashes in the recovery that is looked at.
+    below: Vec<S::State>,
     /// The case of the act whose images are looked at, without a crash.
     under: Option<Case>,
 }
@@ -82,7 +92,8 @@ impl Plan {
 impl<'a, S: Subject> Explorer<'a, S> {
     pub(super) fn new(subject: &'a S, options: &'a Options, seed: u64, desk: &'a Desk) -> Self {
         let (tally, seen) = (Tally::default(), BTreeMap::new());
-        Self { subject, options, seed, desk, tally, thorough: false, seen, under: None }
+        let (thorough, below) = (false, Vec::new());
+        Self { subject, options, seed, desk, tally, thorough, seen, below, under: None }
     }
 
     /// Explores the history of the seed.
@@ -90,12 +101,10 @@ impl<'a, S: Subject> Explorer<'a, S> {
         let count = history::len(self.seed, self.options);
         let mut plan = Plan { seed: self.seed, acts: (0..count).collect(), struck: None };
         let mut run = self.run(&plan);
-        let calls = |fault: Fault| {
-            let classes = run.classes.last();
-            classes.and_then(|classes| classes.get(&fault.class()).copied()).unwrap_or(0)
-        };
-        if run.finding.is_none() {
-            plan.struck = history::fault(self.seed, self.options, calls);
+        if run.finding.is_none()
+            && let Some(classes) = run.classes.last()
+        {
+            plan.struck = history::fault(self.seed, self.options, classes);
         }
         if plan.struck.is_some() {
             run = self.run(&plan);
@@ -123,21 +132,22 @@ impl<'a, S: Subject> Explorer<'a, S> {
         let case = plan.case(plan.acts.len(), Vec::new());
         self.desk.begins(&Address::run(self.seed), Doing { case, last: None });
         let acts = plan.acts(self.subject);
-        Run::of(self.subject, self.options, acts, plan.struck)
+        Run::of(self.subject, self.options, plan.seed, acts, plan.struck)
     }
 
     /// Looks for the first failure of a run.
     pub(super) fn every_point(&mut self, plan: &Plan, run: &Run<S>) -> Option<Failure> {
         if let Some(finding) = &run.finding {
-            let case = Some(plan.case(run.acts.len(), Vec::new()));
+            let case = Some(case_of(plan, run, run.acts.len()));
             return Some(Failure { case, finding: finding.clone() });
         }
         let points = 2 * run.made.len() as u64 + 1;
         let wanted = (self.options.images / points).clamp(IMAGES_OF_POINT.0, IMAGES_OF_POINT.1);
         let made = run.made.iter().enumerate();
-        for (place, Made { act, step }) in made {
-            let window = run.window(self.subject, *act);
-            self.under = Some(plan.case(*act, Vec::new()));
+        for (place, made @ Made { act, step, .. }) in made {
+            let window = run.window_of(self.subject, made);
+            let under = case_of(plan, run, *act);
+            self.under = Some(under.clone());
             let same_act = run.made[..place].iter().filter(|made| made.act == *act);
             let nth = same_act.filter(|made| made.step.call.kind == step.call.kind).count();
             for inside in [false, true] {
@@ -146,19 +156,20 @@ impl<'a, S: Subject> Explorer<'a, S> {
                 let point = 2 * place as u64 + u64::from(inside);
                 let failure = self.point(&images, wanted, &window, &[], at, &[(point, 0)]);
                 if let Some((crashes, finding)) = failure {
-                    let case = Some(plan.case(*act, crashes));
+                    let case = Some(Case { crashes, ..under });
                     return Some(Failure { case, finding });
                 }
             }
         }
         let last = run.acts.len();
         let window = run.window_after(last);
-        self.under = Some(plan.case(last, Vec::new()));
+        let under = case_of(plan, run, last);
+        self.under = Some(under.clone());
         let images = Images::of(&run.end, true);
         let point = [(points - 1, 0)];
         let failure = self.point(&images, wanted, &window, &[], At::After, &point);
         let (crashes, finding) = failure?;
-        Some(Failure { case: Some(plan.case(last, crashes)), finding })
+        Some(Failure { case: Some(Case { crashes, ..under }), finding })
     }
 
     /// Looks at the images of one point; the crashes of the first that fails.
@@ -193,38 +204,58 @@ impl<'a, S: Subject> Explorer<'a, S> {
             case.crashes = before.to_vec();
             let stop = Some((image.clone(), at.clone(), inside.clone()));
             self.desk.begins(&address, Doing { case, last: stop });
-            let key = image.key();
-            if let Some(shown) = self.seen.get(&key) {
-                self.tally.duplicates += 1;
-                if !self.subject.accepts(shown, window) {
-                    // Recovered alike, but from later: it says so itself, in full.
-                    let shares = Shares { further: false, steps: false };
-                    let finding = self.examine(&image, window, shares).err();
-                    return finding.map(|finding| (crash(), finding));
-                }
-                continue;
-            }
-            let mut dice = address.stream(8);
-            let shares = Shares {
-                further: dice.chance(1, FURTHER_ONE_IN) || self.thorough,
-                steps: self.options.nested && before.is_empty() && dice.chance(1, NESTED_ONE_IN),
-            };
-            self.tally.nested += u64::from(!before.is_empty());
-            match self.examine(&image, window, shares) {
-                Err(finding) => return Some((crash(), finding)),
-                Ok(recovered) => {
-                    self.seen.insert(key, recovered.shown);
-                    let path: Vec<(u64, u64)> =
-                        path[..path.len() - 1].iter().copied().chain([(last.0, number)]).collect();
-                    let nested = self.nested(&recovered.steps, window, &crash(), &path);
-                    if nested.is_some() {
-                        return nested;
-                    }
-                }
+            let path: Vec<(u64, u64)> =
+                path[..path.len() - 1].iter().copied().chain([(last.0, number)]).collect();
+            if let Some(failure) = self.image(&image, window, before, &crash, address, &path) {
+                return Some(failure);
             }
         }
         self.tally.points += u64::from(any);
         None
+    }
+
+    /// Looks at an image, or at what its equal has shown (E3).
+    fn image(
+        &mut self,
+        image: &Image,
+        window: &[S::State],
+        before: &[Crash],
+        crash: &dyn Fn() -> Vec<Crash>,
+        address: Address,
+        path: &[(u64, u64)],
+    ) -> Option<(Vec<Crash>, Finding)> {
+        let key = image.key();
+        let mut dice = address.stream(8);
+        let further = dice.chance(1, FURTHER_ONE_IN) || self.thorough;
+        let steps = self.options.nested && before.is_empty() && dice.chance(1, NESTED_ONE_IN);
+        let whole_life = steps && dice.chance(1, WHOLE_LIFE_ONE_IN);
+        let mut shares = Shares { further, steps, whole_life };
+        let too_old = self.too_old(key, window, before.is_empty());
+        match too_old {
+            None => self.tally.nested += u64::from(!before.is_empty()),
+            Some(too_old) => {
+                self.tally.duplicates += 1;
+                let Some(place) = too_old else {
+                    self.shows_below(key);
+                    return None;
+                };
+                // Recovered alike, but from later: it says so itself, in full.
+                shares = Shares { further: false, steps: place > 0, whole_life: false };
+            }
+        }
+        match self.examine(image, window, shares) {
+            Err(finding) => Some((crash(), finding)),
+            Ok(_) if too_old == Some(Some(0)) => {
+                let expected = "the same of two recoveries from one image";
+                let found = "not the same: it draws on a clock, a random source or an address";
+                Some((crash(), Finding::new(Kind::Unsteady, expected, found)))
+            }
+            Ok(recovered) => {
+                self.seen.insert(key, vec![recovered.shown]);
+                self.shows_below(key);
+                self.nested(&recovered.life, key, &crash(), path)
+            }
+        }
     }
 
     /// Whether the medium that is asked for leaves such a disk.
@@ -235,17 +266,39 @@ impl<'a, S: Subject> Explorer<'a, S> {
             && (*torn_sectors || plan.finest_tear() != Tear::TornSector)
     }
 
-    /// Looks at the crashes of a recovery (C5).
+    /// Whether an image was seen, and which of what it showed, and what was shown below it, is not in this
+    /// window. Below an image that is below another one nothing is looked at.
+    fn too_old(&self, key: u128, window: &[S::State], is_first: bool) -> Option<Option<usize>> {
+        let shown = self.seen.get(&key)?;
+        let shown = if is_first { &shown[..] } else { &shown[..1] };
+        Some(shown.iter().position(|state| !self.subject.accepts(state, window)))
+    }
+
+    /// What an image below the one that is looked at showed.
+    fn shows_below(&mut self, key: u128) {
+        if let Some(shown) = self.seen.get(&key).and_then(|shown| shown.first())
+            && !self.below.contains(shown)
+        {
+            self.below.push(shown.clone());
+        }
+    }
+
+    /// Looks at the crashes of the process behind an image (C5).
     fn nested(
         &mut self,
-        steps: &[Step],
-        window: &[S::State],
+        life: &Life<S::State>,
+        key: u128,
         before: &[Crash],
         path: &[(u64, u64)],
     ) -> Option<(Vec<Crash>, Finding)> {
-        for (place, step) in steps.iter().enumerate() {
-            let same = |step: &&Step| step.call.kind == steps[place].call.kind;
-            let nth = steps[..place].iter().filter(same).count();
+        let calls = life.calls();
+        if calls.is_empty() {
+            return None;
+        }
+        self.below.clear();
+        for (place, (step, window)) in calls.iter().enumerate() {
+            let same = |(other, _): &&(&Step, &[S::State])| other.call.kind == step.call.kind;
+            let nth = calls[..place].iter().filter(same).count();
             for inside in [false, true] {
                 let images = images_of(step, inside);
                 let at = At::Before(step.call.kind, nth);
@@ -256,9 +309,24 @@ impl<'a, S: Subject> Explorer<'a, S> {
                     return failure;
                 }
             }
+            // Of the recovery alone: what comes behind it adds to what is shown.
+            let below = std::mem::take(&mut self.below);
+            if place < life.calls_of_recovery() {
+                let shown = self.seen.entry(key).or_default();
+                let new = below.into_iter().filter(|state| !shown.contains(state));
+                let new: Vec<S::State> = new.collect();
+                shown.extend(new);
+            }
         }
         None
     }
+}
+
+/// The case of an act without a crash. A fault that strikes later, or nowhere, is no part of it.
+fn case_of<S: Subject>(plan: &Plan, run: &Run<S>, act: usize) -> Case {
+    let mut case = plan.case(act, Vec::new());
+    case.struck = case.struck.filter(|_| run.struck_in.is_some_and(|struck| struck <= act));
+    case
 }
 
 fn images_of(step: &Step, inside: bool) -> Images<'_> {

@@ -1,7 +1,14 @@
-//! What a seed decides before the run: operations, restarts, a fault.
+//! What a seed decides before the run: operations, restarts, a fault, the medium.
+
+use std::collections::BTreeMap;
 
 use super::{Options, Subject};
-use crate::disk::Fault;
+use crate::disk::SimDisk;
+use crate::disk::{
+    CallClass, DiskState, FailedSync, Fault, FaultPlan, IoCall, Medium, PlannedFault,
+    UnlinkedReads, WritebackReport,
+};
+use crate::fs::SimFs;
 use crate::stream::Stream;
 
 /// The last one of so many seeds has a fault: the simpler failures come first.
@@ -21,8 +28,17 @@ pub(super) enum Act<Op> {
 pub(super) struct Struck {
     /// What goes wrong.
     pub(super) fault: Fault,
-    /// At which call of its class after the first opening.
+    /// At which call of its class, counted from the first one of the process that it strikes.
     pub(super) call: u64,
+}
+
+impl Struck {
+    /// The fault, for a disk. What it leaves is the seed's and not the call's: where a history is made
+    /// smaller, the same thing happens at another number.
+    pub(super) fn plan(self, seed: u64) -> FaultPlan {
+        let faults = vec![PlannedFault { call_index: self.call, fault: self.fault }];
+        FaultPlan { faults, seed: Stream::at(seed, &[5]).draw() }
+    }
 }
 
 /// How many acts a seed has.
@@ -51,16 +67,63 @@ pub(super) fn probe<S: Subject>(subject: &S, seed: u64, nth: u64) -> S::Op {
     subject.draw(&mut Stream::at(seed, &[2, nth]))
 }
 
-/// The fault of a seed, if it has one, given how many calls of its class a run without it makes.
-pub(super) fn fault(seed: u64, options: &Options, calls: impl Fn(Fault) -> u64) -> Option<Struck> {
-    let mut dice = Stream::at(seed, &[3]);
+/// How often calls of each class were made.
+pub(super) fn classes(calls: &[IoCall]) -> BTreeMap<CallClass, u64> {
+    let mut classes = BTreeMap::new();
+    for class in calls.iter().filter_map(IoCall::class) {
+        *classes.entry(class).or_default() += 1;
+    }
+    classes
+}
+
+/// The fault of a seed, if it has one, given the calls that a run without it makes.
+pub(super) fn fault(
+    seed: u64,
+    options: &Options,
+    classes: &BTreeMap<CallClass, u64>,
+) -> Option<Struck> {
     if !options.faults || seed % FAULT_ONE_IN != FAULT_ONE_IN - 1 {
         return None;
     }
+    fault_among(&mut Stream::at(seed, &[3]), classes)
+}
+
+/// The fault of a recovery, given the calls that one without it makes.
+pub(super) fn fault_of_recovery(
+    seed: u64,
+    image: u128,
+    classes: &BTreeMap<CallClass, u64>,
+) -> Option<Struck> {
+    let low = u64::try_from(image & u128::from(u64::MAX)).expect("the low half");
+    fault_among(&mut Stream::at(seed, &[7, low]), classes)
+}
+
+fn fault_among(dice: &mut Stream, classes: &BTreeMap<CallClass, u64>) -> Option<Struck> {
+    let calls = |fault: Fault| classes.get(&fault.class()).copied().unwrap_or(0);
     let possible: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| calls(*fault) > 0).collect();
     if possible.is_empty() {
         return None;
     }
     let fault = *dice.pick(&possible);
     Some(Struck { fault, call: dice.below(calls(fault)) })
+}
+
+/// The medium of a seed. A failed writeback is told in the process or to nobody: the next one is not blamed for a
+/// sync that fails because of it.
+pub(super) fn medium(seed: u64) -> Medium {
+    let mut dice = Stream::at(seed, &[6]);
+    let told = [WritebackReport::InTheProcess, WritebackReport::ToOpenHandles];
+    Medium {
+        failed_sync: *dice.pick(&FailedSync::ALL),
+        writeback: *dice.pick(&told),
+        unlinked_reads: UnlinkedReads::Work,
+        ..Medium::default()
+    }
+}
+
+/// A new process on a disk of the seed's medium.
+pub(super) fn mount(seed: u64, state: &DiskState) -> SimFs {
+    let disk = SimDisk::mount(state);
+    disk.set_medium(medium(seed));
+    SimFs::on(disk)
 }

@@ -8,7 +8,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `history`, `run` | operations and a fault drawn from a seed; one process that carries them out |
-//! | `explore`, `examine` | the crash images of a run; one image, recovered and checked |
+//! | `explore`, `examine`, `life` | the crash images of a run; one image, recovered and checked; the process behind it, to its end |
 //! | `campaign`, `desk`, `report` | many seeds on many threads, with an eye on the clock; what each is at; what it came to |
 //! | `case`, `replay`, `shrink` | one failure in a line; looked at again; made smaller |
 //! | `told` | states in words |
@@ -21,14 +21,20 @@
 //!   acknowledged is before that point ([`Kind::Lost`]). An operation that failed may have happened.
 //! - C3. Opened again it shows the same ([`Kind::Changed`]), after another loss of power too, and has
 //!   no more files than before ([`Kind::Leaks`]).
-//! - C4. It takes new operations, a few in a row, each of which then is as durable as any
+//! - C4. It takes new operations, a few in a row, each of which then is as durable as any, and is closed well
 //!   ([`Kind::NotAfterwards`]).
-//! - C5. Crashes while it recovers are crashes as well, held to the same.
+//! - C5. Crashes while it recovers, in those operations and while it is closed are crashes as well, held to the
+//!   same.
 //! - C6. No open file and no lock is left when the store is dropped ([`Kind::Leaks`]).
 //! - C7. Two runs of a seed make the same calls ([`Kind::Unsteady`]).
 //!
+//! - C8. Where a call fails in a recovery, it may refuse to open; nothing is lost by that. One that is
+//!   recovered without a fault is opened once more with one, on the same image.
+//!
 //! What a fault may do: the operation that it strikes fails, and so may those after it until the store
-//! is opened again. Whatever was acknowledged before or afterwards holds.
+//! is opened again. Whatever was acknowledged before or afterwards holds. It may strike the first opening, too.
+//! Whether a failed sync shows old bytes or new ones from then on is drawn for each seed, and so is who is told
+//! of a writeback that failed. Not struck are [`SimFs::exists`] and [`SimFs::metadata`].
 //!
 //! ```
 //! use quiver_sim::fs::SimFs;
@@ -77,6 +83,7 @@ mod desk;
 mod examine;
 mod explore;
 mod history;
+mod life;
 mod replay;
 mod report;
 mod run;
@@ -90,6 +97,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::fs::SimFs;
+pub use crate::repro::Wrong;
 use crate::stream::Stream;
 pub use campaign::explore;
 pub use case::Case;
@@ -111,7 +119,8 @@ pub trait Subject: Send + Sync + 'static {
     /// An open one. It never leaves the thread that opened it.
     type Store;
 
-    /// Opens it, or creates it on an empty disk, and recovers whatever a crash has left.
+    /// Opens it, or creates it on an empty disk, and recovers whatever a crash has left. What it draws at random
+    /// is to be seeded by [`SimFs::seed`]: two runs of a seed then make the same calls (C7).
     ///
     /// # Errors
     /// Only when a call of the filesystem failed: any other error is a finding.
@@ -135,7 +144,8 @@ pub trait Subject: Send + Sync + 'static {
     /// As for [`Subject::open`].
     fn observe(&self, store: &mut Self::Store) -> Result<Self::State>;
 
-    /// Closes it well.
+    /// Closes it well. It shows the same when it is opened again, and nothing more is durable for it than was
+    /// before.
     ///
     /// # Errors
     /// As for [`Subject::open`].

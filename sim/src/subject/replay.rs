@@ -3,8 +3,9 @@
 use super::desk::{Desk, Doing};
 use super::examine::Shares;
 use super::explore::{Explorer, Plan, image_of, stopped};
-use super::history::Act;
+use super::history::{self, Act, Struck};
 use super::run::{Made, Outcome, Run};
+use super::told::short;
 use super::{Case, Finding, Options, Subject};
 use crate::address::Address;
 use crate::disk::{IoCall, IoKind, Step};
@@ -19,6 +20,7 @@ const ACTS_MAX: usize = 1 << 16;
 
 /// What became of a case.
 #[derive(Clone, Debug)]
+#[must_use = "what is wrong stands in `finding`"]
 pub struct Replayed {
     /// What is wrong, if it still is.
     pub finding: Option<Finding>,
@@ -28,11 +30,15 @@ pub struct Replayed {
 
 /// Carries a case out again: its operations, its fault, its crashes, and every check of the last image.
 ///
+/// Of the options `calls_max` counts, and `stale_bytes` and `faults`, by which the last image is asked further: with
+/// those under which a case was found, it is asked the same.
+///
 /// It is done by the thread that calls. Where the code under test spins or waits for ever it does not come
 /// back, which is what to stop a debugger in.
 ///
 /// # Errors
-/// What of the case does not fit the run: code that makes other calls now, or another subject.
+/// What of the case does not fit the run: code that makes other calls now, so that the crash or the fault of the case
+/// meets none, or another subject.
 pub fn replay<S: Subject>(subject: &S, options: &Options, case: &Case) -> Result<Replayed, String> {
     let desk = Desk::default();
     Explorer::new(subject, options, case.seed, &desk).replay(case)
@@ -57,6 +63,7 @@ impl<S: Subject> Explorer<'_, S> {
             // The run itself is wrong now, before any crash.
             let last = run.acts.len();
             let story = told(&run, last, usize::MAX, None);
+            let story = struck_told(case).into_iter().chain(story).collect();
             return Ok(Replayed { finding: run.finding, story });
         }
         if run.acts.len() < last {
@@ -66,33 +73,56 @@ impl<S: Subject> Explorer<'_, S> {
                  have happened"
             ));
         }
-        let steps: Vec<&Step> =
-            run.made.iter().filter(|made| made.act == last).map(|made| &made.step).collect();
+        if let Some(Struck { fault, call }) = struck
+            && run.struck_in.is_none()
+        {
+            let (name, class) = (fault.name(), fault.class());
+            return Err(format!(
+                "the fault strikes nothing: there is no call {call} that {name} may strike ({class:?})"
+            ));
+        }
+        let made: Vec<&Made> = run.made.iter().filter(|made| made.act == last).collect();
+        let steps: Vec<&Step> = made.iter().map(|made| &made.step).collect();
+        let answered = made.iter().take_while(|made| !made.is_behind).count();
         let Some((crash, nested)) = crashes.split_first() else {
             let story = told(&run, last, steps.len(), None);
+            let story = struck_told(case).into_iter().chain(story).collect();
             return Ok(Replayed { finding: None, story });
         };
-        let after = crash.at == At::After;
         let (state, place) = stopped(&steps, &run.end, &crash.at)?;
-        let mut story = told(&run, last, place, Some(&crash.at));
+        let (place, window) = match made.get(place) {
+            Some(call) => (place, run.window_of(self.subject, call)),
+            None => (answered, run.window_after(last)),
+        };
+        let mut story: Vec<String> = struck_told(case).into_iter().collect();
+        story.extend(told(&run, last, place, Some(&crash.at)));
         let mut image = image_of(&state, &crash.end)?;
         self.desk.begins(&Address::run(*seed), Doing { case: case.clone(), last: None });
         story.extend(end_told(&image, &crash.end));
-        let window = if after { run.window_after(last) } else { run.window(self.subject, last) };
-        let mut shares = Shares { further: true, steps: !nested.is_empty() };
+        let mut window = window;
+        let is_nested = !nested.is_empty();
+        let mut shares = Shares { further: true, steps: is_nested, whole_life: is_nested };
         for (place, crash) in nested.iter().enumerate() {
             let recovered = match self.examine(&image, &window, shares) {
                 Ok(recovered) => recovered,
                 Err(finding) => return Ok(Replayed { finding: Some(finding), story }),
             };
-            let steps: Vec<&Step> = recovered.steps.iter().collect();
+            let calls = recovered.life.calls();
+            let steps: Vec<&Step> = calls.iter().map(|(step, _)| *step).collect();
             let (state, upto) = stopped(&steps, &image.build(), &crash.at)?;
             story.push("the next process opens it".to_owned());
-            story.extend(calls_told(steps[..upto].iter().map(|step| &step.call)));
+            let of_recovery = recovered.life.calls_of_recovery();
+            story.extend(calls_told(steps[..upto.min(of_recovery)].iter().map(|step| &step.call)));
+            if upto >= of_recovery {
+                story.push("and has done so; operations and an end follow".to_owned());
+                story.extend(calls_told(steps[of_recovery..upto].iter().map(|step| &step.call)));
+            }
             story.push(at_told(&crash.at, steps.get(upto).map(|step| &step.call)));
+            window = calls.get(upto).map_or(window, |(_, window)| window.to_vec());
             image = image_of(&state, &crash.end)?;
             story.extend(end_told(&image, &crash.end));
             shares.steps = place + 1 < nested.len();
+            shares.whole_life = shares.steps;
         }
         let finding = self.examine(&image, &window, shares).err();
         story.push("the next process opens it and looks".to_owned());
@@ -114,13 +144,23 @@ fn fits(case: &Case) -> Result<(), String> {
     }
 }
 
+/// The fault, and what of the medium matters where there is one.
+fn struck_told(case: &Case) -> Option<String> {
+    let Struck { fault, call } = case.struck?;
+    let medium = history::medium(case.seed);
+    let (name, class) = (fault.name(), fault.class());
+    let (shows, told) = (medium.failed_sync.name(), medium.writeback.name());
+    Some(format!("a fault: {name} at call {call} of {class:?}; the medium: {shows}, {told}"))
+}
+
 /// The acts up to the crash, with their calls.
 fn told<S: Subject>(run: &Run<S>, last: usize, place: usize, at: Option<&At>) -> Vec<String> {
     let mut lines = Vec::new();
     for act in 0..=last.min(run.acts.len()) {
-        let steps: Vec<&Step> =
-            run.made.iter().filter(|made: &&Made| made.act == act).map(|made| &made.step).collect();
-        let crashes_here = act == last && at.is_some_and(|at| *at != At::After);
+        let made: Vec<&Made> = run.made.iter().filter(|made| made.act == act).collect();
+        let is_behind = made.get(place).is_none_or(|made| made.is_behind);
+        let crashes_here = act == last && at.is_some() && !is_behind;
+        let steps: Vec<&Step> = made.iter().map(|made| &made.step).collect();
         lines.push(act_told(run, act, crashes_here));
         let upto = if act == last { place.min(steps.len()) } else { steps.len() };
         lines.extend(calls_told(steps[..upto].iter().map(|step| &step.call)));
@@ -133,7 +173,11 @@ fn told<S: Subject>(run: &Run<S>, last: usize, place: usize, at: Option<&At>) ->
 
 fn act_told<S: Subject>(run: &Run<S>, act: usize, crashes_here: bool) -> String {
     let Some(before) = act.checked_sub(1) else {
-        return "it is opened on an empty disk".to_owned();
+        let what = "it is opened on an empty disk";
+        return match &run.unopened {
+            None => what.to_owned(),
+            Some(error) => format!("{what}: failed, {error}; and once more"),
+        };
     };
     let what = match &run.acts[before] {
         Act::Do(op) => short(&format!("{op:?}")),
@@ -178,10 +222,4 @@ fn end_told(image: &Image, end: &End) -> Vec<String> {
         lines = vec!["power is lost, nothing was pending".to_owned()];
     }
     lines.into_iter().map(|line| format!("    {line}")).collect()
-}
-
-fn short(text: &str) -> String {
-    const SHOWN_MAX: usize = 160;
-    let short: String = text.chars().take(SHOWN_MAX).collect();
-    if short.len() < text.len() { short + "..." } else { short }
 }

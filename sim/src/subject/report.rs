@@ -7,6 +7,7 @@ use super::Case;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Kind {
     /// It does not open on what a crash has left.
     DoesNotOpen,
@@ -93,7 +94,8 @@ pub struct Found {
     pub case: Option<Case>,
     /// What is wrong.
     pub finding: Finding,
-    /// The operations, the calls, the crash and what survived, one line each.
+    /// The operations, the calls, the crash and what survived, one line each, as the case is carried out again; first
+    /// of all that it did not come again, where it did not.
     pub story: Vec<String>,
     /// How many images had been checked by then, in the order of the seeds.
     pub images: u64,
@@ -147,6 +149,7 @@ impl Tally {
 
 /// What a campaign came to. Printed, it is a table and the failures with their stories.
 #[derive(Clone, Debug, Default)]
+#[must_use = "a report that is not looked at passes whatever was found: `assert_clean`"]
 pub struct Report {
     /// What was looked at.
     pub tally: Tally,

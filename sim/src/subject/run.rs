@@ -2,14 +2,16 @@
 //!
 //! - R1. The window at a time is what the store may show after a crash just then (C2 of the module).
 //!   It has one state for each way in which operations that failed may have happened.
+//! - R2. The last crash point is just behind the last act, whose answer is known. What is called behind that,
+//!   by a look and by what drops the store, counts as calls of that act.
 
 use std::collections::BTreeMap;
 
 use super::examine::{guarded, left_open};
-use super::history::{Act, Struck};
+use super::history::{self, Act, Struck};
 use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject};
-use crate::disk::{CallClass, DiskState, FaultPlan, PlannedFault, Recording, SimDisk, Step};
+use crate::disk::{CallClass, DiskState, FaultPlan, Recording, SimDisk, Step};
 use crate::fs::SimFs;
 
 /// Ways in which failed operations may have happened, beyond which a run is ended.
@@ -23,6 +25,8 @@ const FAILED_MAX: usize = 2;
 pub(super) struct Made {
     pub(super) act: usize,
     pub(super) step: Step,
+    /// It was made when the act was over (R2).
+    pub(super) is_behind: bool,
 }
 
 /// What came of an act.
@@ -35,6 +39,8 @@ pub(super) enum Outcome {
 
 /// A run.
 pub(super) struct Run<S: Subject> {
+    /// What the first opening said, where the fault struck it.
+    pub(super) unopened: Option<String>,
     pub(super) acts: Vec<Act<S::Op>>,
     pub(super) outcomes: Vec<Outcome>,
     pub(super) made: Vec<Made>,
@@ -42,10 +48,13 @@ pub(super) struct Run<S: Subject> {
     states: Vec<Vec<S::State>>,
     /// The act from which on nothing may be missing, after each act.
     floor: Vec<usize>,
+    /// The disk behind the last act (R2).
     pub(super) end: DiskState,
     /// How many calls of each class there were, after each act.
     pub(super) classes: Vec<BTreeMap<CallClass, u64>>,
     pub(super) fired: BTreeMap<&'static str, u64>,
+    /// The act in which the fault struck.
+    pub(super) struck_in: Option<usize>,
     pub(super) calls: u64,
     pub(super) trace_hash: u64,
     pub(super) finding: Option<Finding>,
@@ -66,11 +75,14 @@ impl<S: Subject> Run<S> {
     pub(super) fn of(
         subject: &S,
         options: &Options,
+        seed: u64,
         acts: Vec<Act<S::Op>>,
         struck: Option<Struck>,
     ) -> Self {
-        let fs = SimFs::new();
+        let fs = history::mount(seed, &DiskState::new());
+        fs.disk().set_faults(struck.map(|struck| struck.plan(seed)).unwrap_or_default());
         let run = Self {
+            unopened: None,
             acts: Vec::new(),
             outcomes: Vec::new(),
             made: Vec::new(),
@@ -79,6 +91,7 @@ impl<S: Subject> Run<S> {
             end: fs.disk().state(),
             classes: Vec::new(),
             fired: BTreeMap::new(),
+            struck_in: None,
             calls: 0,
             trace_hash: 0,
             finding: None,
@@ -88,8 +101,16 @@ impl<S: Subject> Run<S> {
         runner.run
     }
 
+    /// What a crash at a call may leave.
+    pub(super) fn window_of(&self, subject: &S, made: &Made) -> Vec<S::State> {
+        match made.is_behind {
+            true => self.window_after(made.act),
+            false => self.window(subject, made.act),
+        }
+    }
+
     /// What a crash may leave while this act is under way.
-    pub(super) fn window(&self, subject: &S, act: usize) -> Vec<S::State> {
+    fn window(&self, subject: &S, act: usize) -> Vec<S::State> {
         let Some(before) = act.checked_sub(1) else { return self.states[0].clone() };
         let mut window = self.window_after(before);
         if let Some(Act::Do(op)) = self.acts.get(before) {
@@ -116,12 +137,8 @@ impl<S: Subject> Runner<'_, S> {
     fn carry_out(&mut self, acts: Vec<Act<S::Op>>) {
         let disk = self.fs.disk().clone();
         disk.set_recording(Recording::Forks);
-        self.open(Kind::DoesNotOpen);
+        self.run.unopened = self.open();
         self.take_calls(0);
-        if let Some(Struck { fault, call }) = self.struck {
-            let faults = vec![PlannedFault { call_index: call, fault }];
-            disk.set_faults(FaultPlan { faults, seed: call ^ 0x5eed });
-        }
         for (place, act) in acts.into_iter().enumerate() {
             if self.run.finding.is_some() {
                 break;
@@ -136,12 +153,13 @@ impl<S: Subject> Runner<'_, S> {
                 break;
             }
         }
+        self.run.end = disk.state();
         if self.run.finding.is_none() {
             self.look();
         }
         self.drop_store();
         self.look_for_open_files();
-        self.run.end = disk.state();
+        self.take_steps(self.run.acts.len(), true);
         for (fault, times) in disk.faults_fired() {
             *self.run.fired.entry(fault).or_default() += times;
         }
@@ -167,15 +185,33 @@ impl<S: Subject> Runner<'_, S> {
         }
     }
 
-    fn open(&mut self, kind: Kind) {
+    /// Opens it; where a fault strikes that, once more without. What it said then.
+    fn open(&mut self) -> Option<String> {
+        let said = self.open_once()?;
+        if !self.has_struck() {
+            let found = format!("it says: {said}");
+            self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
+            return None;
+        }
+        self.look_for_open_files();
+        self.run.fired.extend(self.fs.disk().faults_fired());
+        self.fs.disk().set_faults(FaultPlan::default());
+        if let Some(again) = self.open_once() {
+            let found = format!("it says: {again}; before, when a call failed: {said}");
+            self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
+        }
+        Some(said)
+    }
+
+    /// What it says, if it does not open.
+    fn open_once(&mut self) -> Option<String> {
         let (subject, fs) = (self.subject, self.fs.clone());
-        match guarded(self.fs.disk(), self.options, "opening it", || subject.open(&fs)) {
+        match guarded(fs.disk(), self.options, "opening it", || subject.open(&fs)) {
             Err(finding) => self.find(Some(finding)),
             Ok(Ok(store)) => self.store = Some(store),
-            Ok(Err(error)) => {
-                self.find(Some(Finding::new(kind, "it opens", format!("it says: {error}"))));
-            }
+            Ok(Err(error)) => return Some(error.to_string()),
         }
+        None
     }
 
     fn apply(&mut self, op: &S::Op) {
@@ -242,24 +278,10 @@ impl<S: Subject> Runner<'_, S> {
         self.look();
     }
 
-    /// Opens it anew; where a fault strikes that, once more without.
+    /// Opens it anew.
     fn reopen(&mut self) {
         self.drop_store();
-        let (subject, fs) = (self.subject, self.fs.clone());
-        match guarded(fs.disk(), self.options, "opening it", || subject.open(&fs)) {
-            Err(finding) => self.find(Some(finding)),
-            Ok(Ok(store)) => self.store = Some(store),
-            Ok(Err(_)) if self.has_struck() => {
-                let fired = fs.disk().faults_fired();
-                fs.disk().set_faults(FaultPlan::default());
-                self.open(Kind::DoesNotOpen);
-                self.run.fired.extend(fired);
-            }
-            Ok(Err(error)) => {
-                let found = format!("it says: {error}");
-                self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
-            }
-        }
+        self.open();
     }
 
     /// What it shows while it is open is what it was made.
@@ -290,18 +312,22 @@ impl<S: Subject> Runner<'_, S> {
     }
 
     fn take_calls(&mut self, act: usize) {
-        let disk: &SimDisk = self.fs.disk();
-        let made = disk.take_steps().into_iter().map(|step| Made { act, step });
-        self.run.made.extend(made);
+        self.take_steps(act, false);
         let mut classes = self.run.classes.last().cloned().unwrap_or_default();
-        if act == 0 {
-            // Faults are counted from behind the first opening.
-            drop(disk.take_trace());
-        }
-        for class in disk.take_trace().iter().filter_map(crate::disk::IoCall::class) {
-            *classes.entry(class).or_default() += 1;
+        for (class, times) in history::classes(&self.fs.disk().take_trace()) {
+            *classes.entry(class).or_default() += times;
         }
         self.run.classes.push(classes);
+    }
+
+    fn take_steps(&mut self, act: usize, is_behind: bool) {
+        let disk: &SimDisk = self.fs.disk();
+        let made = disk.take_steps().into_iter().map(|step| Made { act, step, is_behind });
+        self.run.made.extend(made);
+        let has_fired = !self.run.fired.is_empty() || !disk.faults_fired().is_empty();
+        if self.run.struck_in.is_none() && has_fired {
+            self.run.struck_in = Some(act);
+        }
     }
 }
 

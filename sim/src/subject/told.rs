@@ -9,7 +9,7 @@ const SHOWN_MAX: usize = 400;
 const BEFORE_MAX: usize = 60;
 
 /// States in words.
-pub(super) fn words_of<T: Debug>(states: &[T]) -> String {
+fn words_of<T: Debug>(states: &[T]) -> String {
     match states {
         [one] => format!("{one:?}"),
         many => {
@@ -36,6 +36,13 @@ pub(super) fn told_apart<T: Debug>(expected: &[T], shown: &T) -> (String, String
         count => format!("one of {count}, the nearest of which is {told}"),
     };
     (expected, from(&found, start))
+}
+
+/// The beginning of a text.
+pub(super) fn short(text: &str) -> String {
+    const SHOWN_MAX: usize = 160;
+    let short: String = text.chars().take(SHOWN_MAX).collect();
+    if short.len() < text.len() { short + "..." } else { short }
 }
 
 /// A text from a character on, with dots for what is left out.

@@ -257,7 +257,9 @@ fn on_simulated(sim: &SimFs, side: &mut SimulatedSide, call: &Call) -> io::Resul
     };
     let names = |path: PathBuf| {
         let entries = sim.read_dir(path)?.into_iter();
-        io::Result::Ok(entries.map(|entry| entry.name).collect())
+        let mut names: Vec<String> = entries.map(|entry| entry.name).collect();
+        names.sort();
+        io::Result::Ok(names)
     };
     made!(call, PathBuf::from, side, open, sim, names)
 }
