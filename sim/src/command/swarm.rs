@@ -79,6 +79,6 @@ pub(super) fn verdict(done: &Report) -> Option<Result<ExitCode, Refusal>> {
     if idle.is_empty() {
         return None;
     }
-    let message = format!("counters stayed at zero: {}; the swarm is dead there", idle.join(", "));
+    let message = format!("counters stayed at zero: {} (the swarm is dead there)", idle.join("; "));
     Some(Err(Refusal(message, 3)))
 }

@@ -38,16 +38,38 @@ pub(super) fn page(record: &Record) -> String {
     report::run_html(record, &timelines)
 }
 
+/// How many violations there are, by the part that found them, and where to begin.
+fn summary(record: &Record) -> String {
+    let Record { done, swept, hurt, swarmed, .. } = record;
+    let parts = [
+        ("the sweep", swept.as_ref().map_or(0, |part| part.violations.len())),
+        ("damage", hurt.as_ref().map_or(0, |part| part.violations.len())),
+        ("swarms", swarmed.as_ref().map_or(0, |part| part.violations.len())),
+        ("campaigns", done.tally.violations.len()),
+    ];
+    let all: usize = parts.iter().map(|(_, count)| count).sum();
+    let told = parts.iter().filter(|(_, count)| *count > 0);
+    let told: Vec<String> = told.map(|(part, count)| format!("{count} in {part}")).collect();
+    let begin = "one cause may show many times: begin with one that can be shrunk, and look at the rest again \
+                 once it is mended";
+    format!("{all} violations: {}; {begin}", told.join(", "))
+}
+
 /// How it ends.
 pub(super) fn of(record: &Record, out: &mut impl Write) -> Result<ExitCode, Refusal> {
     match record.verdict() {
-        Verdict::Violated => return Ok(ExitCode::from(1)),
+        Verdict::Violated => {
+            writeln!(out, "\n{}", summary(record))?;
+            return Ok(ExitCode::from(1));
+        }
         Verdict::Cancelled => return Ok(ExitCode::from(130)),
         Verdict::Idle(idle) => {
+            let images = report::number(record.done.tally.images_checked);
+            writeln!(out, "no violation in {images} images, too few to call it a pass")?;
             return Err(Refusal(format!("counters stayed at zero: {idle}"), 3));
         }
         Verdict::SomeShards => {
-            let idle = record.done.tally.idle().join(", ");
+            let idle = record.done.tally.idle().join("; ");
             if !idle.is_empty() {
                 writeln!(out, "counters at zero, to be judged by `merge`: {idle}")?;
             }

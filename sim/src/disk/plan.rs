@@ -197,7 +197,11 @@ impl CrashPlan {
             }
         }
         lines.sort();
-        lines.into_iter().map(|(_, line)| line).collect()
+        let odd = self
+            .files
+            .iter()
+            .flat_map(|(id, image)| image.odd_sectors(inner.file(*id), &path(*id)));
+        lines.into_iter().map(|(_, line)| line).chain(odd).collect()
     }
 
     /// The disk that loses power.

@@ -39,6 +39,7 @@ impl Explorer<'_> {
     pub(super) fn further(&mut self, way: &Way<'_>, left: &Left, shares: &Shares) {
         let Left { disk, session, content, address, .. } = left;
         let found = disk.state();
+        let mut calls = left.steps.clone();
         if shares.looked_up
             && let Err(finding) = self.look_up(left, &mut address.stream(7))
         {
@@ -54,11 +55,13 @@ impl Explorer<'_> {
         if shares.again {
             self.again(way, &found, content, *address);
         }
+        calls.extend(disk.take_steps());
         if shares.stays {
+            let way = way.behind(&calls, left.steps.len());
             let mut stream = address.stream(4);
             for policy in [Policy::Nothing, Policy::Random] {
                 let image = Image::loss(&found, policy, &mut stream);
-                self.examine(way, &image, Expect::Exactly(content, Invariant::I7), *address);
+                self.examine(&way, &image, Expect::Exactly(content, Invariant::I7), *address);
             }
         }
         if shares.tidy {
@@ -66,8 +69,10 @@ impl Explorer<'_> {
                 self.violated(*address, finding, way);
                 return;
             }
+            calls.extend(disk.take_steps());
+            let way = way.behind(&calls, left.steps.len());
             let image = Image::loss(&disk.state(), Policy::Random, &mut address.stream(5));
-            self.examine(way, &image, Expect::Exactly(content, Invariant::I7), *address);
+            self.examine(&way, &image, Expect::Exactly(content, Invariant::I7), *address);
         }
         if shares.backup
             && let Err(finding) = self.look_at_backup(left)
@@ -82,8 +87,10 @@ impl Explorer<'_> {
                 Err(finding) => self.violated(*address, finding, way),
                 Ok(after) => {
                     let policy = if stream.chance(1, 2) { Policy::Nothing } else { Policy::Random };
+                    calls.extend(disk.take_steps());
+                    let way = way.behind(&calls, left.steps.len());
                     let image = Image::loss(&disk.state(), policy, &mut stream);
-                    self.examine(way, &image, Expect::Exactly(&after, Invariant::Probe), *address);
+                    self.examine(&way, &image, Expect::Exactly(&after, Invariant::Probe), *address);
                 }
             }
         }

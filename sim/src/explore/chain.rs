@@ -141,10 +141,14 @@ pub struct Met {
     pub stops: Vec<DiskState>,
     /// The call that each crash is inside of.
     pub inside: Vec<Option<Step>>,
+    /// The operation that each crash is in; none of a crash in a recovery.
+    pub operations: Vec<Option<usize>>,
     /// The last calls before each crash.
     pub calls: Vec<Vec<Called>>,
     /// The disk at the loss of power after the last recovery.
     pub after: Option<DiskState>,
+    /// The last calls of the process before that: of its recovery, and of what it did then.
+    pub calls_after: Vec<Called>,
     /// The read of a collection that was made last after a recovery, with the collection's name.
     pub looked_up: Option<(Arc<str>, Read)>,
 }
@@ -164,6 +168,7 @@ struct Spot {
     step: Option<Step>,
     window: Arc<Window>,
     calls: usize,
+    operation: Option<usize>,
 }
 
 impl Chain {
@@ -307,7 +312,8 @@ impl Forward {
         let (kind, nth, inside) = match at {
             At::After => {
                 let (state, window) = self.last.clone().ok_or("the run did not come to its end")?;
-                return Ok(Spot { state, step: None, window, calls });
+                let operation = self.calls.last().map(|marked| marked.operation);
+                return Ok(Spot { state, step: None, window, calls, operation });
             }
             At::Before(kind, nth) => (*kind, *nth, None),
             At::Inside(kind, nth, inside) => (*kind, *nth, Some(inside)),
@@ -317,7 +323,8 @@ impl Forward {
         let (place, state) = stop(steps, kind, nth, inside, "the last operation")?;
         let calls = calls - last.len() + place;
         let step = inside.map(|_| last[place].step.clone());
-        Ok(Spot { state, step, window: last[place].window.clone(), calls })
+        let operation = Some(last[place].operation);
+        Ok(Spot { state, step, window: last[place].window.clone(), calls, operation })
     }
 }
 
@@ -375,6 +382,7 @@ impl Explorer<'_> {
         self.met.calls.push(before.iter().map(Called::of).collect());
         self.met.stops.push(spot.state);
         self.met.inside.push(spot.step);
+        self.met.operations.push(spot.operation);
         self.follow_into(&way, &image, &spot.window, 1, nested, chain).map(Some)
     }
 
@@ -409,6 +417,7 @@ impl Explorer<'_> {
         self.met.calls.push(told.collect());
         self.met.stops.push(state);
         self.met.inside.push(inside.map(|_| steps[place].clone()));
+        self.met.operations.push(None);
         self.follow_into(&way, &image, window, depth + 1, rest, chain)
     }
 
@@ -438,16 +447,21 @@ impl Explorer<'_> {
                 self.probe(left, creates).map(|after| expected = after)
             }
         };
+        let calls: Vec<Step> = left.steps.iter().cloned().chain(disk.take_steps()).collect();
+        let way = way.behind(&calls, left.steps.len());
         if let Err(finding) = done {
-            return self.violated(*address, finding, way);
+            return self.violated(*address, finding, &way);
         }
         let Some(survivors) = &then.loss else { return };
         let after = disk.state();
         let image = Image::said(&after, survivors);
         self.met.after = Some(after);
+        let told = calls[calls.len().saturating_sub(CALLS_TOLD)..].iter();
+        self.met.calls_after =
+            told.map(|step| Called { operation: None, call: step.call.clone() }).collect();
         match image {
             Ok(image) => {
-                self.examine(way, &image, Expect::Exactly(&expected, invariant), *address);
+                self.examine(&way, &image, Expect::Exactly(&expected, invariant), *address);
             }
             Err(why) => self.met.astray = Some(format!("after the recovery: {why}")),
         }

@@ -75,6 +75,8 @@ impl Shares {
 
 /// An open store after a recovery whose content is right.
 pub(super) struct Left {
+    /// The calls of the recovery, where they are kept.
+    pub(super) steps: Vec<Step>,
     pub(super) disk: SimDisk,
     pub(super) session: Box<dyn Session>,
     pub(super) content: Content,
@@ -167,11 +169,12 @@ impl Explorer<'_> {
         if let (Expect::Window(window), Some(state)) = (expect, state) {
             let (id_floor, manifest) = (window.id_floor, window.manifest);
             let (disk, backup) = (recovered.disk, window.backup.clone());
-            let left = Left { disk, session, content, state, backup, id_floor, manifest, address };
+            let left =
+                Left { steps, disk, session, content, state, backup, id_floor, manifest, address };
             if !self.keeps_promises(way, &left) {
                 return;
             }
-            let nested_in = shares.nested.then_some((steps.as_slice(), window));
+            let nested_in = shares.nested.then_some(window);
             self.go_on(way, image, &left, &shares, nested_in);
             content = left.content;
         }
@@ -186,7 +189,7 @@ impl Explorer<'_> {
         image: &Image,
         left: &Left,
         shares: &Shares,
-        nested_in: Option<(&[Step], &Window)>,
+        nested_in: Option<&Window>,
     ) {
         if let Some(chain) = self.chain {
             return self.said_further(way, image, left, chain);
@@ -199,8 +202,8 @@ impl Explorer<'_> {
                 self.without_a_key(way, image, left);
             }
         }
-        if let Some((steps, window)) = nested_in.filter(|_| !self.alone) {
-            self.nested(way, steps, window, left.address);
+        if let Some(window) = nested_in.filter(|_| !self.alone) {
+            self.nested(way, &left.steps, window, left.address);
         }
     }
 
@@ -232,11 +235,13 @@ impl Explorer<'_> {
         // Two branches of one process would draw one salt for different bytes, which is no fault of
         // the store: where there are nonces, each draws anew.
         let of_use = if self.vault.is_some() { of_use } else { 2 };
+        let recording = if self.alone { Recording::Forks } else { Recording::Off };
         let Recovered { disk, outcome } =
-            self.recover(&image.build(), Recording::Off, &left.address, of_use);
+            self.recover(&image.build(), recording, &left.address, of_use);
         if let Ok((session, content)) = outcome {
             let (state, backup) = (left.state.clone(), left.backup.clone());
-            let left = Left { disk, session, content, state, backup, ..*left };
+            let steps = disk.take_steps();
+            let left = Left { steps, disk, session, content, state, backup, ..*left };
             self.further(way, &left, shares);
         }
     }

@@ -86,6 +86,8 @@ struct Way<'a> {
 enum Calls<'a> {
     Forward(&'a [Marked]),
     Recovery(&'a [Step]),
+    /// Of a recovery that was right, so many, and of what was done behind it. None where they are not kept.
+    Process(&'a [Step], usize),
 }
 
 /// Everything that one history's exploration keeps.
@@ -379,6 +381,14 @@ impl<'a> Explorer<'a> {
     }
 }
 
+impl<'a> Way<'a> {
+    /// The way on behind a recovery from its image, which was right. Of the calls so many are the recovery's.
+    fn behind(&'a self, calls: &'a [Step], of_recovery: usize) -> Self {
+        let calls = Calls::Process(calls, of_recovery);
+        Way { before: Some(self), calls, image: None }
+    }
+}
+
 impl Way<'_> {
     /// The crashes one after another: the last calls before each, and what survived.
     fn words(&self) -> Vec<String> {
@@ -393,6 +403,13 @@ impl Way<'_> {
             Calls::Recovery(steps) => {
                 let from = steps.len().saturating_sub(TRACE_CALLS);
                 lines.extend(steps[from..].iter().map(|step| format!("recovery: {}", step.call)));
+            }
+            Calls::Process(steps, of_recovery) => {
+                lines.push("the next process opens it and goes on".to_owned());
+                for (place, step) in steps.iter().enumerate() {
+                    let when = if place < of_recovery { "recovery" } else { "afterwards" };
+                    lines.push(format!("{when}: {}", step.call));
+                }
             }
         }
         if let Some(image) = self.image {

@@ -309,6 +309,9 @@ impl<'a> Runner<'a> {
             self.arm(&operation.faults);
         }
         self.perform(&operation.action, &operation.faults);
+        if self.stopped {
+            self.keep_calls();
+        }
         self.heed_vault();
         self.heed_audience();
         self.out.operations += 1;
@@ -510,6 +513,14 @@ impl<'a> Runner<'a> {
             self.out.points.push(Point::Before(call));
             self.out.points.push(Point::Inside(call));
         }
+    }
+
+    /// Keeps the calls of an operation that did not come to its end, for the story: they are no crash points.
+    fn keep_calls(&mut self) {
+        let steps = self.disk.take_steps();
+        let window = Arc::new(self.window_of(self.model.window()));
+        let marked = |step| Marked { step, window: window.clone(), operation: self.operation };
+        self.out.calls.extend(steps.into_iter().map(marked));
     }
 
     fn found(&mut self, finding: Finding) {

@@ -52,7 +52,7 @@ impl Record {
         ];
         let idle = parts.into_iter().map(|(idle, advice)| (idle.unwrap_or_default(), advice));
         let mut idle = idle.filter(|(idle, _)| !idle.is_empty());
-        let told = |(idle, advice): (Vec<String>, _)| format!("{}; {advice}", idle.join(", "));
+        let told = |(idle, advice): (Vec<String>, _)| format!("{} ({advice})", idle.join("; "));
         idle.next().map_or(Verdict::Sound, |idle| Verdict::Idle(told(idle)))
     }
 }

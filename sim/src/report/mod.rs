@@ -55,7 +55,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     }
     let idle = tally.idle();
     if !idle.is_empty() {
-        writeln!(out, "  counters at zero: {}", idle.join(", "))?;
+        writeln!(out, "  counters at zero: {}", idle.join("; "))?;
     }
     let rate = number(images_per_second(report));
     let seconds = report.elapsed.as_secs_f64();

@@ -48,7 +48,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
 pub fn sweep_violations(report: &Report) -> String {
     let mut out = String::new();
     for (case, violation) in &report.violations {
-        out.push_str(&format!("\n{}", super::found(violation, &violation.address)));
+        out.push_str(&format!("\n{}", super::found(violation, case)));
         let is_shrunk = violation.shrink().is_some();
         for (word, verb) in [("again", "sweep"), ("smaller", "shrink")] {
             if verb == "shrink" && !is_shrunk {

@@ -158,7 +158,11 @@ fn played(system: &dyn System, file: &Reproducer) -> Result<Timeline, String> {
         && let Some(survivors) = &then.loss
     {
         let when = format!("power is lost after the recovery, and after this: {}", word(then.deed));
-        events.push(Event::Crash(loss(after, survivors, when)));
+        let left = loss(after, survivors, when);
+        let mut calls: Vec<Event> = played.met.calls_after.iter().cloned().map(called).collect();
+        tell_fates(&mut calls, &left.changes);
+        events.extend(calls);
+        events.push(Event::Crash(left));
     }
     let good = last_good(system, file, &played.met);
     Ok(Timeline { violation, events, good })
@@ -179,7 +183,7 @@ fn before_crash(met: &Met, place: usize, crash: &Crash) -> Vec<Event> {
     let calls = met.calls.get(place).map(Vec::as_slice).unwrap_or_default();
     let mut events: Vec<Event> = calls.iter().cloned().map(called).collect();
     if let Some(Some(step)) = met.inside.get(place) {
-        let operation = calls.last().and_then(|last| last.operation);
+        let operation = met.operations.get(place).copied().flatten();
         let called = Called { operation, call: step.call.clone() };
         events.push(Event::Call { called, fate: None, inside: true });
     }
@@ -300,7 +304,8 @@ fn last_good(system: &dyn System, file: &Reproducer, met: &Met) -> Option<Left> 
     let (last, place) = (file.chain.crashes.last()?, file.chain.crashes.len() - 1);
     let state = met.stops.get(place)?;
     let mut tries: Vec<(String, Crash)> = same_point(state, last);
-    tries.extend(points_before(met.calls.get(place)?, &last.at));
+    let operation = met.operations.get(place).copied().flatten();
+    tries.extend(points_before(met.calls.get(place)?, operation, &last.at));
     for (words, crash) in tries.into_iter().take(TRIES) {
         if start.elapsed() > PATIENCE {
             return None;
@@ -347,12 +352,11 @@ fn same_point(state: &DiskState, crash: &Crash) -> Vec<(String, Crash)> {
 }
 
 /// The points before it in the same operation or recovery, the nearest first.
-fn points_before(calls: &[Called], at: &At) -> Vec<(String, Crash)> {
+fn points_before(calls: &[Called], operation: Option<usize>, at: &At) -> Vec<(String, Crash)> {
     // Where some were left out, they cannot be counted.
     if calls.len() >= CALLS_TOLD {
         return Vec::new();
     }
-    let operation = calls.last().and_then(|last| last.operation);
     let own: Vec<IoKind> = calls
         .iter()
         .filter(|called| called.operation == operation)

@@ -71,7 +71,9 @@ impl FromStr for Case {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
-        let mut words = Words::of(text)?;
+        // As a report prints it, too.
+        let text = text.trim_start();
+        let mut words = Words::of(text.strip_prefix("case:").unwrap_or(text))?;
         words.expect("seed")?;
         let seed = words.number("a seed")?;
         words.end_of_line()?;

@@ -5,6 +5,7 @@
 
 use super::explore::Explorer;
 use super::life::Life;
+use super::replay::calls_told;
 use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject, history};
 use crate::disk::{DiskState, EXHAUSTED, Recording, SimDisk};
@@ -46,7 +47,7 @@ pub(super) fn guarded<T>(
             let expected = format!("at most {} I/O calls for {what}", options.calls_max);
             return Finding::new(Kind::Hangs, expected, "more, with no end in sight");
         }
-        let expected = format!("no panic while {what}");
+        let expected = format!("no panic in {what}");
         Finding::new(Kind::Panicked, expected, format!("a panic: {message}"))
     })
 }
@@ -95,9 +96,14 @@ impl<S: Subject> Explorer<'_, S> {
 
     /// Opens what a process finds, and looks at what it shows.
     pub(super) fn recover_on(&self, fs: SimFs) -> Result<Recovery<S::Store, S::State>, Finding> {
-        let (store, shown) = self.opened_on(&fs)?.map_err(|error| {
-            Finding::new(Kind::DoesNotOpen, "it opens", format!("it says: {error}"))
-        })?;
+        let opened = self.opened_on(&fs).and_then(|opened| {
+            opened.map_err(|error| {
+                Finding::new(Kind::DoesNotOpen, "it opens", format!("it says: {error}"))
+            })
+        });
+        // Where they are kept, the calls up to that are half of the story.
+        let calls = |finding: Finding| finding.behind(calls_told(fs.disk().take_trace().iter()));
+        let (store, shown) = opened.map_err(calls)?;
         Ok(Recovery { fs, store, shown })
     }
 

@@ -119,7 +119,10 @@ impl<'a, S: Subject> Explorer<'a, S> {
             let again = self.run(&plan);
             if again.trace_hash != run.trace_hash {
                 let expected = "the same I/O calls in two runs of one seed";
-                let found = "others: it draws on a clock, a random source, an address or a thread";
+                let seed = self.seed;
+                let found = format!(
+                    "others in seed {seed}: it draws on a clock, a random source, an address or a thread"
+                );
                 let finding = Finding::new(Kind::Unsteady, expected, found);
                 return Some((plan, Failure { case: None, finding }));
             }

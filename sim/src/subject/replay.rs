@@ -124,6 +124,8 @@ impl<S: Subject> Explorer<'_, S> {
             shares.steps = place + 1 < nested.len();
             shares.whole_life = shares.steps;
         }
+        // Should it not open, its calls are told.
+        shares = Shares { steps: true, whole_life: false, ..shares };
         let finding = self.examine(&image, &window, shares).err();
         story.push("the next process opens it and looks".to_owned());
         Ok(Replayed { finding, story })
@@ -191,7 +193,8 @@ fn act_told<S: Subject>(run: &Run<S>, act: usize, crashes_here: bool) -> String 
     }
 }
 
-fn calls_told<'a>(calls: impl Iterator<Item = &'a IoCall>) -> Vec<String> {
+/// The last of some calls, one line each.
+pub(super) fn calls_told<'a>(calls: impl Iterator<Item = &'a IoCall>) -> Vec<String> {
     let calls: Vec<&IoCall> = calls.collect();
     let skipped = calls.len().saturating_sub(CALLS_TOLD_MAX);
     let mut lines = Vec::new();

@@ -228,8 +228,8 @@ impl<S: Subject> Runner<'_, S> {
         let mut floor = *self.run.floor.last().expect("there is one before all");
         match applied {
             Err(finding) => {
+                self.run.outcomes.push(Outcome::Failed(format!("it {}", finding.kind.name())));
                 self.find(Some(finding));
-                self.run.outcomes.push(Outcome::Failed("it panicked".to_owned()));
             }
             Ok(Ok(())) => {
                 self.failed = 0;

@@ -689,6 +689,8 @@ fn case_means_the_same_with_fewer_operations_asked_for() {
         let options = Options { operations, ..options(0..1) };
         replay(&Kv(Wrong::NoSync), &options, &case).expect("the acts are drawn as far as they go")
     });
+    let printed: Case = format!("  case: {case}").parse().expect("as a report prints it");
+    assert_eq!(printed, case);
     assert_eq!(few.story, many.story);
     assert_eq!(few.finding.map(|finding| finding.kind), Some(Kind::Lost));
 }

@@ -88,6 +88,27 @@ impl FileImage {
         parts
     }
 
+    /// The sectors that hold what nobody wrote there, one line each.
+    pub(crate) fn odd_sectors(&self, inode: &Inode, path: &str) -> Vec<String> {
+        let parts = self.parts(inode);
+        let told = |(sector, holds): (&u64, &Holds)| {
+            let words = match holds {
+                Holds::Version(_) => return None,
+                Holds::Garbage(_) => "reads as garbage: nothing was ever durable there".to_owned(),
+                Holds::Stale => {
+                    "reads as what another, perhaps deleted, file held there".to_owned()
+                }
+                Holds::Mix { at, old_first, .. } => {
+                    let (first, then) = if *old_first { ("old", "new") } else { ("new", "old") };
+                    format!("is torn: {first} bytes up to {at}, {then} ones behind")
+                }
+                Holds::Scrap { .. } => "is torn: garbage where it was being written".to_owned(),
+            };
+            Some(format!("the sector of {path} at {} {words}", sector * SECTOR_LEN))
+        };
+        parts.holds.iter().filter_map(told).collect()
+    }
+
     /// Puts an image together.
     pub(crate) fn of_parts(inode: &Inode, parts: &FileParts) -> Self {
         let mut sectors = Sectors::over(inode);

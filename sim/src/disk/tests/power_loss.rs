@@ -265,6 +265,36 @@ fn plan_tells_what_survived() {
 }
 
 #[test]
+fn plan_tells_which_sectors_hold_what_nobody_wrote_there() {
+    let disk = SimDisk::new();
+    durable_file(&disk, "/old", &[7; 8192]);
+    let file = durable_file(&disk, "/a", &[1; 1024]);
+    file.write_at(&[2; 1024], 0, here()).expect("no fault is planned");
+    file.allocate(8192, here()).expect("no fault is planned");
+    let whats = [
+        What::Scrap { change: 0, sector: 0, seed: 1 },
+        What::Mix { change: 0, sector: 1, at: 5, old_first: true },
+        What::Garbage { sector: 0, seed: 1 },
+        What::Stale { sector: 1, of: "/old".to_owned() },
+    ];
+    let exceptions = whats.map(|what| Exception { place: "/a".to_owned(), what }).to_vec();
+    let survivors = Survivors { base: Base::Everything, exceptions };
+    let told = disk.state().plan_survivors(&survivors).expect("all of it is pending").describe();
+    let expected = [
+        "the sector of /a at 0 is torn: garbage where it was being written",
+        "the sector of /a at 512 is torn: old bytes up to 5, new ones behind",
+        "the sector of /a at 1024 reads as garbage: nothing was ever durable there",
+        "the sector of /a at 1536 reads as what another, perhaps deleted, file held there",
+    ];
+    assert_eq!(told[told.len() - 4..], expected);
+    let far = What::Mix { change: 1 << 40, sector: 0, at: 5, old_first: true };
+    let exceptions = vec![Exception { place: "/a".to_owned(), what: far }];
+    let wrong = disk.state().plan_survivors(&Survivors { base: Base::Nothing, exceptions });
+    let wrong = wrong.map(drop).expect_err("there are two changes");
+    assert!(wrong.contains("no pending change 1099511627776"), "{wrong}");
+}
+
+#[test]
 fn steps_hold_the_disk_before_inside_and_after() {
     let disk = SimDisk::new();
     let file = durable_file(&disk, "/a", &[1; 2048]);

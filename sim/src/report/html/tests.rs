@@ -9,6 +9,7 @@ use super::*;
 use crate::address::Address;
 use crate::campaign::{self, End, MARKS_MAX, Pace, Which};
 use crate::checker::Invariant;
+use crate::disk::IoKind;
 use crate::forward::Forward;
 use crate::history::History;
 use crate::record::{self, Bounds, Parts, Record, Shards};
@@ -144,7 +145,7 @@ fn counter_at_zero_of_another_part_counts_too() {
     (tally.images_duplicate, tally.exhaustive_points, tally.runs_repeated) = (1, 1, 1);
     let page = run_html(&record, &Ways::new());
     assert!(page.contains("<header class=doubtful><h1>No violation, but counters at zero"));
-    assert!(page.contains("runs of the sweep, "), "{page}");
+    assert!(page.contains("runs of the sweep; "), "{page}");
     (record.swept, record.hurt, record.swarmed) = (None, None, None);
     let page = run_html(&record, &Ways::new());
     assert!(page.contains("<header class=good><h1>No violation</h1>"));
@@ -311,6 +312,22 @@ fn timeline_has_its_crash_and_a_good_image_beside_the_bad_one() {
     }
     is_well_formed(&page);
     needs_nothing_else(&page);
+}
+
+#[test]
+fn calls_of_the_process_behind_a_crash_stand_before_the_next_one() {
+    let timeline = timeline("planted-toy-keeps-torn-tail.repro");
+    let parts: Vec<&[Event]> =
+        timeline.events.split(|event| matches!(event, Event::Crash(_))).collect();
+    assert_eq!(parts.len(), 3, "two crashes: {:?}", timeline.events);
+    let writes = |event: &Event| match event {
+        Event::Call { called, .. } => called.call.kind == IoKind::Write,
+        Event::Crash(_) => false,
+    };
+    assert!(parts[1].iter().any(writes), "{:?}", timeline.events);
+    let trace = timeline.violation.trace.join("\n");
+    let behind = trace.split_once("the next process opens it and goes on").expect("it does").1;
+    assert!(behind.contains("afterwards: #") && behind.contains("power is lost"), "{trace}");
 }
 
 #[test]

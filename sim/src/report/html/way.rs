@@ -51,7 +51,10 @@ pub(super) fn way(out: &mut String, timeline: &Timeline) -> fmt::Result {
     match timeline.bad() {
         None => out.push_str("<p>It does not hold in the running store, before any crash.</p>"),
         Some(bad) => {
-            out.push_str("<h4>What survived: the first bad image beside the last good one</h4>");
+            out.push_str(match timeline.good {
+                Some(_) => "<h4>What survived: the first bad image beside the last good one</h4>",
+                None => "<h4>What survived</h4>",
+            });
             out.push_str("<div class=scroll>");
             survived(out, bad, timeline.good.as_ref())?;
             out.push_str("</div>");
