@@ -65,7 +65,7 @@ pub(super) fn of(record: &Record, out: &mut impl Write) -> Result<ExitCode, Refu
         Verdict::Cancelled => return Ok(ExitCode::from(130)),
         Verdict::Idle(idle) => {
             let images = report::number(record.done.tally.images_checked);
-            writeln!(out, "no violation in {images} images, too few to call it a pass")?;
+            writeln!(out, "no violation in {images} images of campaigns, which is no pass yet")?;
             return Err(Refusal(format!("counters stayed at zero: {idle}"), 3));
         }
         Verdict::SomeShards => {

@@ -406,9 +406,10 @@ impl Way<'_> {
             }
             Calls::Process(steps, of_recovery) => {
                 lines.push("the next process opens it and goes on".to_owned());
-                for (place, step) in steps.iter().enumerate() {
-                    let when = if place < of_recovery { "recovery" } else { "afterwards" };
-                    lines.push(format!("{when}: {}", step.call));
+                let (recovery, afterwards) = steps.split_at(of_recovery);
+                for (when, steps) in [("recovery", recovery), ("afterwards", afterwards)] {
+                    let shown = &steps[steps.len().saturating_sub(TRACE_CALLS)..];
+                    lines.extend(shown.iter().map(|step| format!("{when}: {}", step.call)));
                 }
             }
         }

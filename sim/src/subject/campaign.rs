@@ -226,10 +226,15 @@ fn story_of(replayed: Result<Replayed, String>, kind: Kind) -> Vec<String> {
                             address";
     match replayed {
         Err(why) => vec![format!("it does not replay, {why}: {UNSTEADY}")],
-        Ok(Replayed { finding: Some(finding), story }) if finding.kind == kind => story,
-        Ok(Replayed { finding, mut story }) => {
-            let other = finding.map_or("nothing is wrong", |finding| finding.kind.name());
-            story.insert(0, format!("carried out again, {other}: {UNSTEADY}"));
+        Ok(Replayed { finding: Some(finding), story }) if finding.kind.is_like(kind) => story,
+        Ok(Replayed { finding: Some(finding), mut story }) => {
+            // More is asked of the images of a case than of most.
+            let other = finding.kind.name();
+            story.insert(0, format!("carried out again, something else comes first: {other}"));
+            story
+        }
+        Ok(Replayed { finding: None, mut story }) => {
+            story.insert(0, format!("carried out again, nothing is wrong: {UNSTEADY}"));
             story
         }
     }

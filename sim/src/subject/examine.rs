@@ -96,6 +96,8 @@ impl<S: Subject> Explorer<'_, S> {
 
     /// Opens what a process finds, and looks at what it shows.
     pub(super) fn recover_on(&self, fs: SimFs) -> Result<Recovery<S::Store, S::State>, Finding> {
+        // One image takes many of them, none of which hangs for that.
+        self.desk.watch.goes_on();
         let opened = self.opened_on(&fs).and_then(|opened| {
             opened.map_err(|error| {
                 Finding::new(Kind::DoesNotOpen, "it opens", format!("it says: {error}"))

@@ -5,8 +5,8 @@
 //! - E2. Point `2n` is just before the n-th call that changes something, `2n + 1` inside it, the last
 //!   one behind the last act.
 //! - E3. An image that was seen is not opened again, but what it showed is held against the window of this
-//!   point too, and so is what was shown behind crashes in its recovery. Where one of them is too old now,
-//!   all of it is looked at again.
+//!   point too, and so is what was shown behind crashes in its recovery. Where one of them is too old now, the
+//!   same crashes are looked at again.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,14 @@ pub(super) struct Failure {
     pub(super) finding: Finding,
 }
 
+impl Failure {
+    /// What two recoveries of one image differ in, one of them cannot show.
+    fn of(case: Case, finding: Finding) -> Self {
+        let case = (finding.kind != Kind::Unsteady).then_some(case);
+        Self { case, finding }
+    }
+}
+
 /// The exploration of one history.
 pub(super) struct Explorer<'a, S: Subject> {
     pub(super) subject: &'a S,
@@ -58,11 +66,19 @@ pub(super) struct Explorer<'a, S: Subject> {
     /// Each image is gone on with, not a share of them: a history that was made smaller has few.
     pub(super) thorough: bool,
     /// What each image showed, and what was shown behind crashes in its recovery (E3).
-    seen: BTreeMap<u128, Vec<S::State>>,
+    seen: BTreeMap<u128, Seen<S::State>>,
     /// What was shown behind crashes in the recovery that is looked at.
     below: Vec<S::State>,
     /// The case of the act whose images are looked at, without a crash.
     under: Option<Case>,
+}
+
+/// An image that was looked at.
+struct Seen<State> {
+    /// What it showed, and what was shown behind crashes in its recovery.
+    shown: Vec<State>,
+    /// Where it was met: by that the images below it are drawn.
+    path: Vec<(u64, u64)>,
 }
 
 /// A history: some of the acts of a seed, and a fault.
@@ -159,8 +175,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
                 let point = 2 * place as u64 + u64::from(inside);
                 let failure = self.point(&images, wanted, &window, &[], at, &[(point, 0)]);
                 if let Some((crashes, finding)) = failure {
-                    let case = Some(Case { crashes, ..under });
-                    return Some(Failure { case, finding });
+                    return Some(Failure::of(Case { crashes, ..under }, finding));
                 }
             }
         }
@@ -172,7 +187,7 @@ impl<'a, S: Subject> Explorer<'a, S> {
         let point = [(points - 1, 0)];
         let failure = self.point(&images, wanted, &window, &[], At::After, &point);
         let (crashes, finding) = failure?;
-        Some(Failure { case: Some(Case { crashes, ..under }), finding })
+        Some(Failure::of(Case { crashes, ..under }, finding))
     }
 
     /// Looks at the images of one point; the crashes of the first that fails.
@@ -250,13 +265,20 @@ impl<'a, S: Subject> Explorer<'a, S> {
             Err(finding) => Some((crash(), finding)),
             Ok(_) if too_old == Some(Some(0)) => {
                 let expected = "the same of two recoveries from one image";
-                let found = "not the same: it draws on a clock, a random source or an address";
+                let found = format!(
+                    "not the same, at image {address} (seed, point, image): it draws on a clock, a random source or an address"
+                );
                 Some((crash(), Finding::new(Kind::Unsteady, expected, found)))
             }
             Ok(recovered) => {
-                self.seen.insert(key, vec![recovered.shown]);
+                let path = match self.seen.get(&key) {
+                    Some(seen) => seen.path.clone(),
+                    None => path.to_vec(),
+                };
+                let shown = vec![recovered.shown];
+                self.seen.insert(key, Seen { shown, path: path.clone() });
                 self.shows_below(key);
-                self.nested(&recovered.life, key, &crash(), path)
+                self.nested(&recovered.life, key, &crash(), &path)
             }
         }
     }
@@ -272,14 +294,14 @@ impl<'a, S: Subject> Explorer<'a, S> {
     /// Whether an image was seen, and which of what it showed, and what was shown below it, is not in this
     /// window. Below an image that is below another one nothing is looked at.
     fn too_old(&self, key: u128, window: &[S::State], is_first: bool) -> Option<Option<usize>> {
-        let shown = self.seen.get(&key)?;
+        let shown = &self.seen.get(&key)?.shown;
         let shown = if is_first { &shown[..] } else { &shown[..1] };
         Some(shown.iter().position(|state| !self.subject.accepts(state, window)))
     }
 
     /// What an image below the one that is looked at showed.
     fn shows_below(&mut self, key: u128) {
-        if let Some(shown) = self.seen.get(&key).and_then(|shown| shown.first())
+        if let Some(shown) = self.seen.get(&key).and_then(|seen| seen.shown.first())
             && !self.below.contains(shown)
         {
             self.below.push(shown.clone());
@@ -314,11 +336,14 @@ impl<'a, S: Subject> Explorer<'a, S> {
             }
             // Of the recovery alone: what comes behind it adds to what is shown.
             let below = std::mem::take(&mut self.below);
-            if place < life.calls_of_recovery() {
-                let shown = self.seen.entry(key).or_default();
-                let new = below.into_iter().filter(|state| !shown.contains(state));
-                let new: Vec<S::State> = new.collect();
-                shown.extend(new);
+            if place < life.calls_of_recovery()
+                && let Some(Seen { shown, .. }) = self.seen.get_mut(&key)
+            {
+                for state in below {
+                    if !shown.contains(&state) {
+                        shown.push(state);
+                    }
+                }
             }
         }
         None

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use super::{Options, Subject};
 use crate::disk::SimDisk;
 use crate::disk::{
-    CallClass, DiskState, FailedSync, Fault, FaultPlan, IoCall, Medium, PlannedFault,
-    UnlinkedReads, WritebackReport,
+    CallClass, DiskState, FailedSync, Fault, FaultPlan, IoCall, Medium, PlannedFault, UnlinkedReads,
 };
 use crate::fs::SimFs;
 use crate::stream::Stream;
@@ -108,17 +107,11 @@ fn fault_among(dice: &mut Stream, classes: &BTreeMap<CallClass, u64>) -> Option<
     Some(Struck { fault, call: dice.below(calls(fault)) })
 }
 
-/// The medium of a seed. A failed writeback is told in the process or to nobody: the next one is not blamed for a
-/// sync that fails because of it.
+/// The medium of a seed. A failed writeback is told to the next sync of the file in the process, and the process
+/// behind it is not blamed for one.
 pub(super) fn medium(seed: u64) -> Medium {
-    let mut dice = Stream::at(seed, &[6]);
-    let told = [WritebackReport::InTheProcess, WritebackReport::ToOpenHandles];
-    Medium {
-        failed_sync: *dice.pick(&FailedSync::ALL),
-        writeback: *dice.pick(&told),
-        unlinked_reads: UnlinkedReads::Work,
-        ..Medium::default()
-    }
+    let failed_sync = *Stream::at(seed, &[6]).pick(&FailedSync::ALL);
+    Medium { failed_sync, unlinked_reads: UnlinkedReads::Work, ..Medium::default() }
 }
 
 /// A new process on a disk of the seed's medium.

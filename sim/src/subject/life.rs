@@ -196,7 +196,7 @@ impl<S: Subject> Explorer<'_, S> {
         };
         let recovery = self.recover(left, Recording::Off).map_err(behind)?;
         let (fs, again) = (recovery.fs, recovery.shown);
-        and_dropped(fs.disk(), self.options, recovery.store, |_| {
+        let checked = and_dropped(fs.disk(), self.options, recovery.store, |_| {
             if !self.subject.accepts(&again, slice::from_ref(shown)) {
                 let expected = format!("{shown:?}, as the first opening showed");
                 return Err(Finding::new(Kind::Changed, expected, format!("{again:?}")));
@@ -207,7 +207,8 @@ impl<S: Subject> Explorer<'_, S> {
                 return Err(Finding::new(Kind::Leaks, expected, format!("{after} files")));
             }
             Ok(())
-        })
+        });
+        checked.and_then(|()| left_open(fs.disk()).map_or(Ok(()), |finding| Err(behind(finding))))
     }
 
     fn after_loss(
@@ -232,7 +233,7 @@ impl<S: Subject> Explorer<'_, S> {
 
     /// The same image, opened by a process of which a call fails: whatever it says, nothing is lost by it.
     pub(super) fn struck(
-        &self,
+        &mut self,
         (image, key): (&DiskState, u128),
         window: &[S::State],
         killed: bool,
@@ -249,20 +250,23 @@ impl<S: Subject> Explorer<'_, S> {
         let Struck { fault, call } = struck;
         let story = format!("another process opens it, struck by {} at call {call}", fault.name());
         let behind = |finding: Finding| finding.behind([story.clone()]);
-        self.comes_back_from(image, struck, window, killed).map_err(behind)
+        let fs = history::mount(self.seed, image);
+        fs.disk().set_faults(struck.plan(self.seed));
+        let came_back = self.comes_back(&fs, struck, window, killed);
+        self.tally.struck += u64::from(!fs.disk().faults_fired().is_empty());
+        came_back.map_err(behind)
     }
 
-    fn comes_back_from(
+    fn comes_back(
         &self,
-        image: &DiskState,
+        fs: &SimFs,
         struck: Struck,
         window: &[S::State],
         killed: bool,
     ) -> Result<(), Finding> {
-        let (subject, fs) = (self.subject, history::mount(self.seed, image));
-        fs.disk().set_faults(struck.plan(self.seed));
+        let subject = self.subject;
         let mut accepted = window.to_vec();
-        match self.opened_on(&fs)? {
+        match self.opened_on(fs)? {
             Ok((store, shown)) => {
                 and_dropped(fs.disk(), self.options, store, |_| Ok(()))?;
                 if !subject.accepts(&shown, window) {

@@ -33,8 +33,9 @@
 //!
 //! What a fault may do: the operation that it strikes fails, and so may those after it until the store
 //! is opened again. Whatever was acknowledged before or afterwards holds. It may strike the first opening, too.
-//! Whether a failed sync shows old bytes or new ones from then on is drawn for each seed, and so is who is told
-//! of a writeback that failed. Not struck are [`SimFs::exists`] and [`SimFs::metadata`].
+//! Whether a failed sync shows old bytes or new ones from then on is drawn for each seed; what it may have taken
+//! of operations that are not promised to survive may be missing from then on. A writeback that fails with no sync under
+//! way is told to the next sync of that file in the process. Not struck are [`SimFs::exists`] and [`SimFs::metadata`].
 //!
 //! ```
 //! use quiver_sim::fs::SimFs;
@@ -182,9 +183,10 @@ pub struct Options {
     pub operations: usize,
     /// Crash images of a seed, about.
     pub images: u64,
-    /// Whether every fourth history has a call that fails.
+    /// Whether every fourth history has a call that fails, and a share of the recoveries of all of them.
     pub faults: bool,
-    /// Whether crashes while recovering are looked at.
+    /// Whether crashes of the process behind a crash are looked at: while it recovers, in the operations that it is
+    /// given then, while it is closed.
     pub nested: bool,
     /// Whether bytes that never became durable may read as what a deleted file held there, besides
     /// zeros and garbage. POSIX allows it; media that clear what they give to a file do not do it.

@@ -123,10 +123,11 @@ fn fits(case: &Case) -> Result<(), String> {
     if let Some(act) = case.acts.iter().find(|act| **act >= ACTS_MAX) {
         return Err(format!("act {act}: a history has fewer than {ACTS_MAX} acts"));
     }
-    // Behind a recovery there is no act, and what it left is the disk of the next one.
+    // Behind the process that recovers there is no act, and what it left is the disk of the next one.
     match case.crashes.iter().skip(1).any(|crash| crash.at == At::After) {
         true => {
-            Err("`crash after` is for the first crash: the others are in a recovery".to_owned())
+            Err("`crash after` is for the first crash: the others are in the process behind it"
+                .to_owned())
         }
         false => Ok(()),
     }

@@ -114,16 +114,18 @@ pub struct Tally {
     pub points: u64,
     /// Images opened by the code under test and checked.
     pub images: u64,
-    /// Of these, images of crashes in a recovery.
+    /// Of these, images of crashes in the process behind a crash: its recovery, its operations, its end.
     pub nested: u64,
-    /// Recoveries of which each changing call was looked for crashes in it.
+    /// Processes behind a crash of which each changing call was looked for crashes in it.
     pub recoveries: u64,
     /// Images that had been checked before.
     pub duplicates: u64,
     /// Images by what ended the process.
     pub policies: BTreeMap<&'static str, u64>,
-    /// Faults that struck.
+    /// Faults that struck histories.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Recoveries that a fault struck.
+    pub struck: u64,
 }
 
 impl Tally {
@@ -137,6 +139,7 @@ impl Tally {
         self.nested += nested;
         self.recoveries += recoveries;
         self.duplicates += other.duplicates;
+        self.struck += other.struck;
         for (own, others) in
             [(&mut self.policies, &other.policies), (&mut self.faults, &other.faults)]
         {
@@ -183,11 +186,14 @@ impl Report {
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
-        let Tally { seeds, images, recoveries, ref faults, .. } = self.tally;
+        let Tally { seeds, images, recoveries, struck: recoveries_struck, ref faults, .. } =
+            self.tally;
         assert!(images > 0, "nothing was looked at: no seed, or none with an image\n{self}");
         if seeds >= SEEDS_ENOUGH {
             let struck = !self.asked.faults || !faults.is_empty();
             assert!(struck, "faults are asked for, and none has struck\n{self}");
+            let struck = !self.asked.faults || recoveries_struck > 0;
+            assert!(struck, "faults are asked for, and none has struck a recovery\n{self}");
             let looked = !self.asked.nested || recoveries > 0;
             assert!(looked, "crashes in recoveries are asked for, and none was looked at\n{self}");
         }
@@ -207,10 +213,11 @@ impl fmt::Display for Report {
         writeln!(f, "points      {points}")?;
         writeln!(
             f,
-            "images      {images} checked, {nested} of them in {recoveries} recoveries, and {duplicates} duplicates"
+            "images      {images} checked, {nested} of them behind another crash, in {recoveries} processes, and {duplicates} duplicates"
         )?;
         writeln!(f, "ends        {}", listed(&self.tally.policies))?;
-        writeln!(f, "faults      {}", listed(&self.tally.faults))?;
+        let struck = self.tally.struck;
+        writeln!(f, "faults      {}; recoveries struck {struck}", listed(&self.tally.faults))?;
         writeln!(f, "found       {}", self.found.len())?;
         for Found { case, finding, story, images } in &self.found {
             writeln!(f, "\n{finding}\n  after {images} images")?;

@@ -2,7 +2,9 @@
 //!
 //! - R1. The window at a time is what the store may show after a crash just then (C2 of the module).
 //!   It has one state for each way in which operations that failed may have happened.
-//! - R2. The last crash point is just behind the last act, whose answer is known. What is called behind that,
+//! - R2. A failed sync, or writeback, may take what was acknowledged and not promised to survive. From then on the
+//!   store may show what a crash may leave, and goes on from that.
+//! - R3. The last crash point is just behind the last act, whose answer is known. What is called behind that,
 //!   by a look and by what drops the store, counts as calls of that act.
 
 use std::collections::BTreeMap;
@@ -11,11 +13,14 @@ use super::examine::{guarded, left_open};
 use super::history::{self, Act, Struck};
 use super::told::told_apart;
 use super::{Finding, Kind, Options, Subject};
-use crate::disk::{CallClass, DiskState, FaultPlan, Recording, SimDisk, Step};
+use crate::disk::{CallClass, DiskState, Fault, FaultPlan, Recording, SimDisk, Step};
 use crate::fs::SimFs;
 
 /// Ways in which failed operations may have happened, beyond which a run is ended.
 const WAYS_MAX: usize = 32;
+
+/// Openings one after another, while a fault excuses that they fail: one is struck, the next is told late.
+const OPENED_MAX: usize = 3;
 
 /// Operations that fail one after another before the store is opened again.
 const FAILED_MAX: usize = 2;
@@ -25,7 +30,7 @@ const FAILED_MAX: usize = 2;
 pub(super) struct Made {
     pub(super) act: usize,
     pub(super) step: Step,
-    /// It was made when the act was over (R2).
+    /// It was made when the act was over (R3).
     pub(super) is_behind: bool,
 }
 
@@ -48,7 +53,7 @@ pub(super) struct Run<S: Subject> {
     states: Vec<Vec<S::State>>,
     /// The act from which on nothing may be missing, after each act.
     floor: Vec<usize>,
-    /// The disk behind the last act (R2).
+    /// The disk behind the last act (R3).
     pub(super) end: DiskState,
     /// How many calls of each class there were, after each act.
     pub(super) classes: Vec<BTreeMap<CallClass, u64>>,
@@ -173,10 +178,24 @@ impl<S: Subject> Runner<'_, S> {
         self.find(dropped.err());
     }
 
+    /// Whether the fault is one that excuses, and has struck since the store was opened. A failed writeback may be
+    /// told by a sync behind the next opening.
     fn has_struck(&self) -> bool {
-        self.struck.is_some_and(|struck| {
-            !struck.fault.is_benign() && self.fs.disk().faults_fired().values().any(|n| *n > 0)
+        let of_late = self.fs.disk().faults_fired().values().any(|times| *times > 0);
+        self.struck.is_some_and(|Struck { fault, .. }| {
+            let is_late = fault == Fault::WritebackEio && !self.run.fired.is_empty();
+            !fault.is_benign() && (of_late || is_late)
         })
+    }
+
+    /// Takes in what may have been lost without a crash (R2).
+    fn heed_losses(&mut self) {
+        let excuses = self.struck.is_some_and(|struck| !struck.fault.is_benign());
+        let has_fired = !self.run.fired.is_empty() || !self.fs.disk().faults_fired().is_empty();
+        if excuses && has_fired {
+            let last = self.run.states.len() - 1;
+            self.run.states[last] = self.run.window_after(last);
+        }
     }
 
     fn find(&mut self, finding: Option<Finding>) {
@@ -187,20 +206,23 @@ impl<S: Subject> Runner<'_, S> {
 
     /// Opens it; where a fault strikes that, once more without. What it said then.
     fn open(&mut self) -> Option<String> {
-        let said = self.open_once()?;
-        if !self.has_struck() {
-            let found = format!("it says: {said}");
-            self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
-            return None;
+        let mut said = None;
+        for _ in 0..OPENED_MAX {
+            let Some(error) = self.open_once() else { return said };
+            if !self.has_struck() {
+                let before = said.map(|said| format!("; before, when a call failed: {said}"));
+                let found = format!("it says: {error}{}", before.unwrap_or_default());
+                self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
+                return None;
+            }
+            self.look_for_open_files();
+            self.run.fired.extend(self.fs.disk().faults_fired());
+            self.fs.disk().set_faults(FaultPlan::default());
+            said = Some(error);
         }
-        self.look_for_open_files();
-        self.run.fired.extend(self.fs.disk().faults_fired());
-        self.fs.disk().set_faults(FaultPlan::default());
-        if let Some(again) = self.open_once() {
-            let found = format!("it says: {again}; before, when a call failed: {said}");
-            self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
-        }
-        Some(said)
+        let found = format!("it says, again and again: {}", said.as_deref().unwrap_or_default());
+        self.find(Some(Finding::new(Kind::DoesNotOpen, "it opens", found)));
+        said
     }
 
     /// What it says, if it does not open.
@@ -218,6 +240,7 @@ impl<S: Subject> Runner<'_, S> {
         let (subject, disk) = (self.subject, self.fs.disk().clone());
         let Some(store) = &mut self.store else { return };
         let applied = guarded(&disk, self.options, "an operation", || subject.apply(store, op));
+        self.heed_losses();
         let before = self.run.states.last().expect("there is one before all").clone();
         let mut after = Vec::new();
         for state in &before {
@@ -259,6 +282,7 @@ impl<S: Subject> Runner<'_, S> {
 
     fn restart(&mut self) {
         self.run.outcomes.push(Outcome::Restarted);
+        self.heed_losses();
         let states = self.run.states.last().expect("there is one before all").clone();
         self.run.states.push(states);
         self.run.floor.push(*self.run.floor.last().expect("there is one before all"));
@@ -289,6 +313,7 @@ impl<S: Subject> Runner<'_, S> {
         let (subject, disk) = (self.subject, self.fs.disk().clone());
         let Some(store) = &mut self.store else { return };
         let shown = guarded(&disk, self.options, "a look at it", || subject.observe(store));
+        self.heed_losses();
         let states = self.run.states.last().expect("there is one before all");
         match shown {
             Err(finding) => self.find(Some(finding)),

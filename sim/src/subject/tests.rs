@@ -45,6 +45,14 @@ fn store_without_a_bug_passes_with_faults_and_nested_crashes() {
     assert!(policies.len() >= 9 && faults.len() >= 5, "{report}");
 }
 
+/// R2 of `run`: what a failed sync takes may be missing though no crash came.
+#[test]
+fn store_that_promises_less_passes_with_faults_that_take_what_it_did_not_promise() {
+    let report = explore(Kv(Wrong::SyncsWithRemovals), &options(0..400));
+    report.assert_clean();
+    assert!(report.tally.faults.len() >= 12 && report.tally.struck > 100, "{report}");
+}
+
 #[test]
 fn each_bug_is_found_by_its_kind_shrunk_and_replayed() {
     // What is lost after an acknowledgement may show at once, or behind a recovery first.

@@ -67,6 +67,8 @@ pub(super) enum Wrong {
     LosesOnce,
     /// A recovery that failed once has removed the log by then.
     RemovesWhatItCannotRead,
+    /// Nothing: only removals are promised to survive, with all that was put before them.
+    SyncsWithRemovals,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -236,7 +238,11 @@ impl Subject for Kv {
         if !fs.exists("/kv") {
             fs.create_dir("/kv")?;
         }
-        fs.sync_dir("/")?;
+        if let Err(error) = fs.sync_dir("/") {
+            // What a failed sync lost no later one makes durable: unless rows are in it, it is made anew.
+            drop(fs.remove_dir("/kv"));
+            return Err(error.into());
+        }
         let (mut ops, torn) = self.records(fs)?;
         if torn {
             self.meets_torn(fs)?;
@@ -312,7 +318,8 @@ impl Subject for Kv {
         store.appended += 1;
         let forgets =
             self.0 == Wrong::SecondAppendAfterTornTail && store.torn && store.appended > 1;
-        let syncs = !matches!(self.0, Wrong::NoSync | Wrong::NoSyncThenSpins);
+        let syncs =
+            !matches!(self.0, Wrong::NoSync | Wrong::NoSyncThenSpins) && self.is_durable(op);
         if syncs && !forgets {
             match store.log.sync_all() {
                 Err(_) if self.0 == Wrong::RetriesSync => store.log.sync_all()?,
@@ -330,6 +337,10 @@ impl Subject for Kv {
         store.end += RECORD_BYTES as u64;
         op.apply(&mut store.rows);
         Ok(())
+    }
+
+    fn is_durable(&self, op: &Op) -> bool {
+        self.0 != Wrong::SyncsWithRemovals || matches!(op, Op::Remove(_))
     }
 
     fn accepts(&self, shown: &Self::State, window: &[Self::State]) -> bool {
