@@ -48,7 +48,8 @@ fn store_without_a_bug_passes_with_faults_and_nested_crashes() {
 /// R2 of `run`: what a failed sync takes may be missing though no crash came.
 #[test]
 fn store_that_promises_less_passes_with_faults_that_take_what_it_did_not_promise() {
-    let report = explore(Kv(Wrong::SyncsWithRemovals), &options(0..400));
+    // Seed 635 has a failed writeback that takes the first of three, and reads that show it.
+    let report = explore(Kv(Wrong::SyncsWithRemovals), &options(0..640));
     report.assert_clean();
     assert!(report.tally.faults.len() >= 12 && report.tally.struck > 100, "{report}");
 }
