@@ -178,11 +178,11 @@ impl<S: Subject> Explorer<'_, S> {
             let (expected, found) = told_apart(accepted, again);
             let expected = format!("{expected}, as it was before it was closed");
             let is_wrong = !subject.accepts(again, accepted);
-            is_wrong.then(|| behind(Finding::new(Kind::NotAfterwards, expected, found)))
+            is_wrong.then(|| Finding::new(Kind::NotAfterwards, expected, found))
         };
         let (_, again) = self.recover_and_drop(&left).map_err(behind)?;
         if let Some(finding) = wrong(&again, latest) {
-            return Err(finding);
+            return Err(behind(finding));
         }
         LOSSES.into_iter().try_for_each(|policy| {
             self.after_loss(&left, policy, |again| wrong(again, allowed)).map_err(behind)
